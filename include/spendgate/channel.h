@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contract between warden (root) and enforcer (unprivileged): messages over a SOCK_SEQPACKET socket, one datagram each,
+// a header and a payload, with file descriptors where the table says so. The warden listens on <run>/warden.sock, the enforcer
+// connects (and reconnects: either can be restarted without the other); the warden checks SO_PEERCRED.
+//
+// message         from      payload                                              descriptors
+// HELLO           enforcer  sg_channel_hello + leaf public key (DER SPKI)        -
+// HELD            enforcer  sg_channel_listener: a listener it still holds       v4, v6 (those that are there)
+// READY           enforcer  -: no more HELD; asks for the rest                   -
+// CONFIG          warden    configuration, JSON (sealed memfd)                   memfd
+// LISTENER        warden    sg_channel_listener                                  v4, v6 (those that are there)
+// LISTENER_GONE   warden    sg_channel_listener                                  -
+// AGENT           warden    -                                                    memfd with the agent, JSON
+// AGENT_GONE      warden    sg_channel_agent                                     -
+// AGENT_RESULT    enforcer  answers AGENT: result, text on failure               -
+// SIGN            enforcer  host name (no NUL)                                   -
+// LEAF            warden    answers SIGN: certificate, DER                       -
+// SOCKET          enforcer  sg_channel_socket: wants a TCP socket in a netns     -
+// SOCKET_MADE     warden    answers SOCKET                                       the socket, not connected
+// STATUS          warden    -                                                    -
+// STATUS_RESULT   enforcer  answers STATUS                                       memfd with JSON
+// CA              warden    answers HELLO: CA certificate, DER                   -
+//
+// `id` of an answer is that of its question; `result` is 0 or a negative errno.
+#ifndef SPENDGATE_CHANNEL_H
+#define SPENDGATE_CHANNEL_H
+
+#include <stdint.h>
+
+#define SG_CHANNEL_VERSION     1
+#define SG_CHANNEL_MAX_PAYLOAD 8192
+#define SG_CHANNEL_MAX_FDS     2
+
+enum sg_channel_type {
+	SG_CHANNEL_HELLO = 1,
+	SG_CHANNEL_HELD,
+	SG_CHANNEL_READY,
+	SG_CHANNEL_CONFIG,
+	SG_CHANNEL_LISTENER,
+	SG_CHANNEL_LISTENER_GONE,
+	SG_CHANNEL_AGENT,
+	SG_CHANNEL_AGENT_GONE,
+	SG_CHANNEL_AGENT_RESULT,
+	SG_CHANNEL_SIGN,
+	SG_CHANNEL_LEAF,
+	SG_CHANNEL_SOCKET,
+	SG_CHANNEL_SOCKET_MADE,
+	SG_CHANNEL_STATUS,
+	SG_CHANNEL_STATUS_RESULT,
+	SG_CHANNEL_CA,
+};
+
+struct sg_channel_header {
+	uint32_t type;
+	uint32_t id;
+	int32_t result;
+	uint32_t length; // of the payload
+};
+
+struct sg_channel_hello {
+	uint32_t version;
+	uint32_t abi_version;
+};
+
+struct sg_channel_listener {
+	uint64_t netns_cookie;
+	uint16_t port4;
+	uint16_t port6;
+	uint32_t reserved;
+};
+
+struct sg_channel_agent {
+	uint32_t agent_id;
+};
+
+struct sg_channel_socket {
+	uint64_t netns_cookie;
+	uint32_t family; // AF_INET, AF_INET6
+	uint32_t reserved;
+};
+
+// The agent as JSON (message AGENT), written by the warden from what the CLI or the configuration asked:
+//   {"id": 7, "name": "writer", "egress": "agent"|"host", "unknown_model": "deny"|"allow"|"price_as:MODEL",
+//    "budgets": [...as in the configuration...],
+//    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai", "plain"?: false}],
+//    "upstream_ca": "-----BEGIN CERTIFICATE-----..."?}
+//
+// The configuration as JSON (message CONFIG): the file as validated by the warden (docs: configuration), or {}.
+
+#endif

@@ -1,0 +1,48 @@
+# One archive with every module, and the programs that draw from it.
+MAINS := user/cli/main.c user/warden/main.c user/enforcer/main.c
+LIBRARY_SOURCES := $(filter-out $(MAINS),$(wildcard user/*/*.c))
+LIBRARY := $(OUT)/libspendgate.a
+OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(LIBRARY_SOURCES)) \
+	$(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/generated/builtin_prices.o
+PROGRAMS := $(OUT)/spendgate $(OUT)/spendgated $(OUT)/spendgate-enforcer
+
+.PHONY: programs
+programs: $(PROGRAMS)
+
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+# The only includer of the generated skeleton.
+$(OUT)/user/redirect/%.o: CPPFLAGS += -isystem $(BPF_OUT)
+$(OUT)/user/redirect/redirect.o: $(BPF_SKELETON)
+
+# llhttp comes as C sources from Debian's package; its warnings are its own.
+$(OUT)/llhttp/%.o: $(LLHTTP_DIR)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -w -c $< -o $@
+
+# The built-in price table, as bytes in the program.
+$(OUT)/generated/builtin_prices.c: user/provider/prices.json tools/embed.sh
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)tools/embed.sh sg_builtin_prices $< > $@
+
+$(OUT)/generated/%.o: $(OUT)/generated/%.c
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(LIBRARY): $(OBJECTS)
+	$(call say,AR,$@)rm -f $@; ar rcs $@ $^
+
+$(OUT)/spendgate: $(OUT)/user/cli/main.o $(LIBRARY)
+$(OUT)/spendgated: $(OUT)/user/warden/main.o $(LIBRARY)
+$(OUT)/spendgate-enforcer: $(OUT)/user/enforcer/main.o $(LIBRARY)
+$(PROGRAMS):
+	$(call say,LD,$@)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) $(LDLIBS) -o $@
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+
+.PHONY: install
+install: programs ## install below DESTDIR and PREFIX
+	install -D -m 755 $(OUT)/spendgate $(DESTDIR)$(PREFIX)/bin/spendgate
+	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(PREFIX)/sbin/spendgated
+	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer

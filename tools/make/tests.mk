@@ -1,0 +1,23 @@
+# Unit tests: tests/unit/<module>/test_<file>.c, one cmocka program each.
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_SOURCES))
+
+$(OUT)/unit/%: tests/unit/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+
+.PHONY: unit-tests check-unit
+unit-tests: $(UNIT_TESTS)
+check-unit: unit-tests ## unit tests (no root)
+	$(Q)set -e; for t in $(UNIT_TESTS); do echo "== $$t"; $$t; done
+
+# Fuzz targets: tests/fuzz/fuzz_<what>.c with seeds in tests/fuzz/corpus/<what>/. Built with CC=clang SANITIZER=fuzzer.
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SOURCES))
+
+$(OUT)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $< $(LIBRARY) $(LDLIBS) -o $@
+
+.PHONY: fuzz-targets
+fuzz-targets: $(FUZZ_TARGETS)

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The budgets of one agent, as parsed from configuration. A plain value; any thread.
+#pragma once
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+#define SG_POLICY_MAX_BUDGETS  16
+#define SG_BUDGET_NAME_BYTES   64
+#define SG_WINDOW_LIFETIME     INT64_C(0)
+
+enum sg_behavior { SG_HARD_STOP, SG_RATE_LIMIT, SG_SOFT_ALERT };
+
+// A cap of 0 means: not capped.
+struct sg_budget_policy {
+	char name[SG_BUDGET_NAME_BYTES];
+	int64_t limit_nanousd;
+	int64_t max_requests;
+	int64_t max_tokens; // input and output together
+	int64_t max_input_tokens;
+	int64_t max_output_tokens;
+	int64_t window_ns;  // rolling; SG_WINDOW_LIFETIME: never resets
+	enum sg_behavior behavior;
+};
+
+struct sg_policy {
+	unsigned count; // 0: no budget, everything is metered and passes
+	struct sg_budget_policy budgets[SG_POLICY_MAX_BUDGETS];
+};
+
+// Parses a JSON array of budget objects: {"name"?, "limit_usd"? (decimal string, or number), "max_requests"?, "max_tokens"?,
+// "max_input_tokens"?, "max_output_tokens"?, "window" ("90s", "1h30m", "24h", "7d", "lifetime"), "behavior"?}. At least one
+// cap; each > 0 and <= 2^53; unknown keys are errors. Texts as in docs: "limit-usd must be > 0", "window is required", ...,
+// prefixed by "budgets[N]: ". Returns 0 or -EINVAL.
+int sg_policy_parse(const json_t *budgets, struct sg_policy *ret_policy, struct sg_error *error) SG_WUNRES;
+
+// "1h30m" and kin to nanoseconds; "lifetime" to SG_WINDOW_LIFETIME. Returns 0 or -EINVAL.
+int sg_window_parse(const char *text, int64_t *ret_ns) SG_WUNRES;
+
+// The shortest exact text for a window ("1h30m", "lifetime"). `size` >= 64.
+void sg_window_format(int64_t window_ns, char *out, size_t size);
+
+const char *sg_behavior_name(enum sg_behavior behavior);
