@@ -2,10 +2,10 @@
 // Compiler attributes as documentation. Any thread.
 #pragma once
 
-#define SG_WUNRES       __attribute__((warn_unused_result))
+#define SG_WUNRES	__attribute__((warn_unused_result))
 #define SG_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define SG_UNUSED       __attribute__((unused))
-#define SG_CLEANUP(f)   __attribute__((cleanup(f)))
+#define SG_UNUSED	__attribute__((unused))
+#define SG_CLEANUP(f)	__attribute__((cleanup(f)))
 
 #define SG_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

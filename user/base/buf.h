@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A growable byte buffer with a cap, read from the front and written at the back. One owner; no locks.
-// An idle (empty) buffer can give its memory back, so that idle connections stay small.
+// A growable byte buffer with a cap, read from the front and written at the back. One owner; no
+// locks. An idle (empty) buffer can give its memory back, so that idle connections stay small.
 #pragma once
 
 #include <stddef.h>
@@ -10,10 +10,10 @@
 
 struct sg_buf {
 	uint8_t *data;
-	size_t start;    // first unread byte
-	size_t end;      // one past the last byte
+	size_t start;	 // first unread byte
+	size_t end;	 // one past the last byte
 	size_t capacity; // bytes allocated
-	size_t limit;    // most bytes that may be held unread; 0: SIZE_MAX
+	size_t limit;	 // most bytes that may be held unread; 0: SIZE_MAX
 };
 
 static inline size_t sg_buf_length(const struct sg_buf *buf)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time. Windows and deadlines run on the monotonic clock; wall time is anchored to it once at start, so that a
-// step of the wall clock neither opens nor doubles a budget window. Any thread.
+// Time. Windows and deadlines run on the monotonic clock; wall time is anchored to it once at
+// start, so that a step of the wall clock neither opens nor doubles a budget window. Any thread.
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,8 @@
 
 int64_t sg_clock_monotonic_ns(void);
 
-// Nanoseconds since 1970: the wall clock as read once at the first call, moved on by the monotonic clock.
+// Nanoseconds since 1970: the wall clock as read once at the first call, moved on by the monotonic
+// clock.
 int64_t sg_clock_wall_ns(void);
 
 // "2026-11-24T08:30:00.123Z" (25 bytes with the NUL) for a wall time.

@@ -9,7 +9,8 @@ struct sg_error {
 	char text[512];
 };
 
-// Writes the sentence and returns `code` (a negative errno), so that `return sg_error_set(...)` reads well.
+// Writes the sentence and returns `code` (a negative errno), so that `return sg_error_set(...)`
+// reads well.
 int sg_error_set(struct sg_error *error, int code, const char *format, ...) SG_PRINTF(3, 4);
 
 // Puts "prefix: " before the sentence that is there. Returns `code`.

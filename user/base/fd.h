@@ -28,11 +28,12 @@ static inline int sg_fd_take(int *fd)
 // Returns 0 or -errno.
 int sg_fd_set_nonblocking(int fd) SG_WUNRES;
 
-// Reads a whole file of at most `limit` bytes; *ret_data is NUL-terminated and freed by the caller. Returns 0 or
-// -errno (-EFBIG over the limit).
+// Reads a whole file of at most `limit` bytes; *ret_data is NUL-terminated and freed by the caller.
+// Returns 0 or -errno (-EFBIG over the limit).
 int sg_fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_length) SG_WUNRES;
 
-// Writes a file under a temporary name and renames it, so that a reader sees the old or the new whole. Returns 0 or -errno.
+// Writes a file under a temporary name and renames it, so that a reader sees the old or the new
+// whole. Returns 0 or -errno.
 int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned mode) SG_WUNRES;
 
 // mkdir -p. Returns 0 or -errno.

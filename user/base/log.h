@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Structured log lines on standard error: `2026-11-24T08:30:00.123Z info event=NAME key=value ...`.
-// Keys of providers, header values, bodies and URLs with a query are never passed to it. Any thread.
+// Keys of providers, header values, bodies and URLs with a query are never passed to it. Any
+// thread.
 #pragma once
 
 #include "base/attr.h"

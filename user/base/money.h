@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Money as integers: int64_t nano-dollars for amounts, int64_t pico-dollars for the price of one token.
-// No floating point between the price file and the ledger. Any thread.
+// Money as integers: int64_t nano-dollars for amounts, int64_t pico-dollars for the price of one
+// token. No floating point between the price file and the ledger. Any thread.
 #pragma once
 
 #include <stddef.h>
@@ -9,11 +9,12 @@
 #include "base/attr.h"
 
 #define SG_NANOUSD_PER_USD 1000000000LL
-#define SG_MONEY_MAX       INT64_C(9000000000000000000)
+#define SG_MONEY_MAX	   INT64_C(9000000000000000000)
 
-// Decimal text ("0.00005", "12", "1e-6") to units of 10^-`digits` dollars, exactly; `digits` is 9 for nano-dollars,
-// 12 for pico-dollars. Returns 0, -EINVAL (not a plain decimal number, or negative), -ERANGE (more digits than fit).
-// Digits below the unit are refused (-ERANGE) unless they are zero.
+// Decimal text ("0.00005", "12", "1e-6") to units of 10^-`digits` dollars, exactly; `digits` is 9
+// for nano-dollars, 12 for pico-dollars. Returns 0, -EINVAL (not a plain decimal number, or
+// negative), -ERANGE (more digits than fit). Digits below the unit are refused (-ERANGE) unless
+// they are zero.
 int sg_money_parse(const char *text, size_t length, int digits, int64_t *ret_value) SG_WUNRES;
 
 // Exact decimal text of nano-dollars without trailing zeros ("0.00005", "0"). `size` >= 32.

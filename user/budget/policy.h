@@ -2,6 +2,7 @@
 // The budgets of one agent, as parsed from configuration. A plain value; any thread.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
