@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/agent.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <uthash.h>
+
+#include "enforcer/upstream_tls.h"
+
+struct agent_entry {
+	uint32_t id;
+	struct sg_agent *agent; // one reference
+	UT_hash_handle hh;
+};
+
+struct sg_agents {
+	pthread_rwlock_t lock;
+	struct sg_engine *engine;
+	SSL_CTX *default_context;
+	struct agent_entry *by_id;
+};
+
+int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context, struct sg_agents **ret_agents)
+{
+	struct sg_agents *agents = calloc(1, sizeof(*agents));
+	int r;
+
+	if (!agents)
+		return -ENOMEM;
+	r = -pthread_rwlock_init(&agents->lock, NULL);
+	if (r < 0) {
+		free(agents);
+		return r;
+	}
+	agents->engine = engine;
+	agents->default_context = default_context;
+	*ret_agents = agents;
+	return 0;
+}
+
+static void remove_entry(struct sg_agents *agents, struct agent_entry *entry)
+{
+	HASH_DEL(agents->by_id, entry);
+	sg_agent_unref(entry->agent);
+	free(entry);
+}
+
+struct sg_agents *sg_agents_free(struct sg_agents *agents)
+{
+	struct agent_entry *entry, *next;
+
+	if (!agents)
+		return NULL;
+	HASH_ITER (hh, agents->by_id, entry, next)
+		remove_entry(agents, entry);
+	pthread_rwlock_destroy(&agents->lock);
+	free(agents);
+	return NULL;
+}
+
+struct sg_agent *sg_agent_unref(struct sg_agent *agent)
+{
+	if (agent && atomic_fetch_sub_explicit(&agent->references, 1, memory_order_acq_rel) == 1) {
+		SSL_CTX_free(agent->upstream_context);
+		free(agent->origins);
+		free(agent);
+	}
+	return NULL;
+}
+
+struct sg_agent *sg_agents_get(struct sg_agents *agents, uint32_t id)
+{
+	struct agent_entry *entry;
+	struct sg_agent *agent = NULL;
+
+	pthread_rwlock_rdlock(&agents->lock);
+	HASH_FIND(hh, agents->by_id, &id, sizeof(id), entry);
+	if (entry) {
+		agent = entry->agent;
+		atomic_fetch_add_explicit(&agent->references, 1, memory_order_relaxed);
+	}
+	pthread_rwlock_unlock(&agents->lock);
+	return agent;
+}
+
+int sg_agents_each(struct sg_agents *agents, sg_agent_visit_fn visit, void *context)
+{
+	struct agent_entry *entry, *next;
+	int r = 0;
+
+	pthread_rwlock_rdlock(&agents->lock);
+	HASH_ITER (hh, agents->by_id, entry, next) {
+		r = visit(context, entry->agent);
+		if (r < 0)
+			break;
+	}
+	pthread_rwlock_unlock(&agents->lock);
+	return r;
+}
+
+void sg_agents_remove(struct sg_agents *agents, uint32_t id)
+{
+	struct agent_entry *entry;
+
+	pthread_rwlock_wrlock(&agents->lock);
+	HASH_FIND(hh, agents->by_id, &id, sizeof(id), entry);
+	if (entry)
+		remove_entry(agents, entry);
+	pthread_rwlock_unlock(&agents->lock);
+}
+
+const struct sg_origin *sg_agent_origin_by_host(const struct sg_agent *agent, const char *host)
+{
+	for (unsigned i = 0; i < agent->origin_count; i++)
+		if (strcmp(agent->origins[i].host, host) == 0)
+			return &agent->origins[i];
+	return NULL;
+}
+
+const struct sg_origin *sg_agent_origin_by_address(
+	const struct sg_agent *agent, const uint8_t address[16], uint16_t port)
+{
+	for (unsigned i = 0; i < agent->origin_count; i++)
+		if (agent->origins[i].port == port && memcmp(agent->origins[i].address, address, 16) == 0)
+			return &agent->origins[i];
+	return NULL;
+}
+
+// ---- From JSON ----
+
+// "127.0.0.1:9443" or "[::1]:9443".
+static int parse_address(const char *text, uint8_t address[16], uint16_t *ret_port)
+{
+	const char *colon = strrchr(text, ':');
+	char host[INET6_ADDRSTRLEN];
+	size_t length;
+	char *end;
+	long port;
+
+	if (!colon)
+		return -EINVAL;
+	port = strtol(colon + 1, &end, 10);
+	if (*end || end == colon + 1 || port < 1 || port > 65535)
+		return -EINVAL;
+	length = (size_t)(colon - text);
+	if (length >= 2 && text[0] == '[' && colon[-1] == ']') {
+		text++;
+		length -= 2;
+	}
+	if (length >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, length);
+	host[length] = 0;
+	*ret_port = (uint16_t)port;
+	if (inet_pton(AF_INET6, host, address) == 1)
+		return 0;
+	memset(address, 0, 10);
+	memset(address + 10, 0xff, 2);
+	return inet_pton(AF_INET, host, address + 12) == 1 ? 0 : -EINVAL;
+}
+
+static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_error *error)
+{
+	const char *host = json_string_value(json_object_get(item, "host"));
+	const char *address = json_string_value(json_object_get(item, "address"));
+	const char *provider = json_string_value(json_object_get(item, "provider"));
+
+	if (!host || strlen(host) >= sizeof(origin->host))
+		return sg_error_set(error, -EINVAL, "origins: host is missing or too long");
+	strcpy(origin->host, host);
+	origin->plain = json_is_true(json_object_get(item, "plain"));
+	if (!address || parse_address(address, origin->address, &origin->port) < 0)
+		return sg_error_set(error, -EINVAL, "origin %s: address must be ADDRESS:PORT", host);
+	origin->provider = provider ? sg_provider_by_name(provider) :
+				      sg_provider_by_host(host, strlen(host));
+	if (!origin->provider)
+		return sg_error_set(error, -EINVAL,
+			"origin %s: no provider of ours has this host; name one with \"provider\"", host);
+	return 0;
+}
+
+static int parse_origins(const json_t *list, struct sg_agent *agent, struct sg_error *error)
+{
+	size_t count = json_array_size(list);
+	int r;
+
+	if (!count)
+		return 0;
+	agent->origins = calloc(count, sizeof(*agent->origins));
+	if (!agent->origins)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		r = parse_origin(json_array_get(list, i), &agent->origins[i], error);
+		if (r < 0)
+			return r;
+		agent->origin_count++;
+	}
+	return 0;
+}
+
+static int parse_unknown_model(const char *text, struct sg_agent *agent, struct sg_error *error)
+{
+	static const char prefix[] = "price_as:";
+
+	if (!text || strcmp(text, "deny") == 0) {
+		agent->unknown_model = SG_UNKNOWN_DENY;
+	} else if (strcmp(text, "allow") == 0) {
+		agent->unknown_model = SG_UNKNOWN_ALLOW;
+	} else if (strncmp(text, prefix, strlen(prefix)) == 0 &&
+		   strlen(text + strlen(prefix)) < sizeof(agent->price_as)) {
+		agent->unknown_model = SG_UNKNOWN_PRICE_AS;
+		strcpy(agent->price_as, text + strlen(prefix));
+	} else {
+		return sg_error_set(error, -EINVAL,
+			"unknown_model \"%s\": must be deny, allow or price_as:MODEL", text);
+	}
+	return 0;
+}
+
+static int parse_trust(const char *pem, SSL_CTX *default_context, struct sg_agent *agent, struct sg_error *error)
+{
+	if (pem)
+		return sg_upstream_context_new(pem, &agent->upstream_context, error);
+	SSL_CTX_up_ref(default_context);
+	agent->upstream_context = default_context;
+	return 0;
+}
+
+static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_agent *agent, struct sg_error *error)
+{
+	const json_t *budgets = json_object_get(root, "budgets");
+	const char *name = json_string_value(json_object_get(root, "name"));
+	const char *egress = json_string_value(json_object_get(root, "egress"));
+	struct sg_policy policy = { 0 };
+	int r;
+
+	if (!name || strlen(name) >= sizeof(agent->name))
+		return sg_error_set(error, -EINVAL, "agent name is missing or too long");
+	strcpy(agent->name, name);
+	agent->id = (uint32_t)json_integer_value(json_object_get(root, "id"));
+	agent->egress_host = egress && strcmp(egress, "host") == 0;
+	r = parse_unknown_model(json_string_value(json_object_get(root, "unknown_model")), agent, error);
+	if (r == 0)
+		r = parse_origins(json_object_get(root, "origins"), agent, error);
+	if (r == 0)
+		r = parse_trust(json_string_value(json_object_get(root, "upstream_ca")),
+			agents->default_context, agent, error);
+	if (r == 0 && budgets)
+		r = sg_policy_parse(budgets, &policy, error);
+	if (r < 0)
+		return r;
+	agent->has_budgets = policy.count > 0;
+	return sg_account_set(agents->engine, agent->name, &policy, &agent->account, error);
+}
+
+static int put(struct sg_agents *agents, struct sg_agent *agent)
+{
+	struct agent_entry *entry;
+	int r = 0;
+
+	pthread_rwlock_wrlock(&agents->lock);
+	HASH_FIND(hh, agents->by_id, &agent->id, sizeof(agent->id), entry);
+	if (entry) {
+		sg_agent_unref(entry->agent);
+		entry->agent = agent;
+	} else if ((entry = calloc(1, sizeof(*entry)))) {
+		entry->id = agent->id;
+		entry->agent = agent;
+		HASH_ADD(hh, agents->by_id, id, sizeof(entry->id), entry);
+	} else {
+		r = -ENOMEM;
+	}
+	pthread_rwlock_unlock(&agents->lock);
+	return r;
+}
+
+int sg_agents_set(struct sg_agents *agents, const char *json, size_t length, struct sg_error *error)
+{
+	json_error_t where;
+	json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &where);
+	struct sg_agent *agent = calloc(1, sizeof(*agent));
+	int r = -ENOMEM;
+
+	if (!root)
+		r = sg_error_set(error, -EINVAL, "agent: %s", where.text);
+	else if (agent) {
+		atomic_store(&agent->references, 1);
+		r = parse_agent(agents, root, agent, error);
+	}
+	if (r == 0)
+		r = put(agents, agent);
+	if (r < 0 && agent)
+		sg_agent_unref(agent);
+	json_decref(root);
+	return r;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// One end of a connection: plain TCP or TLS over it, non-blocking, with edge-triggered readiness kept in two flags, so that no
+// system call is made that is known to give EAGAIN. Owned by one worker.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <openssl/ssl.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "loop/loop.h"
+
+struct sg_transport {
+	struct sg_watch watch; // first: on_event gets the transport by its address
+	SSL *ssl;              // NULL: plain
+	bool can_read;
+	bool can_write;
+	bool peer_closed;      // the peer will send nothing more
+	bool failed;           // after an error: only sg_transport_close
+};
+
+#define SG_TRANSPORT_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+// Takes the descriptor, also on failure. Returns 0 or -errno.
+int sg_transport_open(struct sg_transport *transport, struct sg_loop *loop, int fd,
+	sg_watch_fn on_event) SG_WUNRES;
+
+// To be called first in on_event. Returns false when the connection is dead (reset, or closed both ways).
+bool sg_transport_note_events(struct sg_transport *transport, uint32_t events);
+
+// Puts TLS on it. `accept`: as server. Returns 0 or -ENOMEM.
+int sg_transport_start_tls(struct sg_transport *transport, SSL_CTX *context, bool accept) SG_WUNRES;
+
+// Returns 0 when done, -EAGAIN, or -EPROTO (sg_transport_tls_error tells).
+int sg_transport_handshake(struct sg_transport *transport) SG_WUNRES;
+
+// Returns > 0 bytes, 0 at the peer's end of data, -EAGAIN, or another -errno.
+ssize_t sg_transport_read(struct sg_transport *transport, void *data, size_t size) SG_WUNRES;
+
+// Returns > 0 bytes (maybe fewer than asked), -EAGAIN, or another -errno.
+ssize_t sg_transport_write(struct sg_transport *transport, const void *data, size_t length) SG_WUNRES;
+
+// Writes what the buffer holds. Returns 0 (all written), -EAGAIN (some is left), or another -errno.
+int sg_transport_flush(struct sg_transport *transport, struct sg_buf *buf) SG_WUNRES;
+
+// Says that nothing more will be written (close_notify, FIN).
+void sg_transport_shutdown(struct sg_transport *transport);
+
+void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop);
+
+static inline bool sg_transport_is_open(const struct sg_transport *transport)
+{
+	return transport->watch.fd >= 0;
+}
+
+// The reason of the last TLS failure in words, from OpenSSL's queue of this thread, which is emptied.
+void sg_transport_tls_error(char *out, size_t size);
