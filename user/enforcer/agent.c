@@ -57,8 +57,8 @@ struct sg_agents *sg_agents_free(struct sg_agents *agents)
 
 	if (!agents)
 		return NULL;
-	HASH_ITER (hh, agents->by_id, entry, next)
-		remove_entry(agents, entry);
+	HASH_ITER(hh, agents->by_id, entry, next)
+	remove_entry(agents, entry);
 	pthread_rwlock_destroy(&agents->lock);
 	free(agents);
 	return NULL;
@@ -95,7 +95,8 @@ int sg_agents_each(struct sg_agents *agents, sg_agent_visit_fn visit, void *cont
 	int r = 0;
 
 	pthread_rwlock_rdlock(&agents->lock);
-	HASH_ITER (hh, agents->by_id, entry, next) {
+	HASH_ITER(hh, agents->by_id, entry, next)
+	{
 		r = visit(context, entry->agent);
 		if (r < 0)
 			break;
@@ -127,7 +128,8 @@ const struct sg_origin *sg_agent_origin_by_address(
 	const struct sg_agent *agent, const uint8_t address[16], uint16_t port)
 {
 	for (unsigned i = 0; i < agent->origin_count; i++)
-		if (agent->origins[i].port == port && memcmp(agent->origins[i].address, address, 16) == 0)
+		if (agent->origins[i].port == port &&
+			memcmp(agent->origins[i].address, address, 16) == 0)
 			return &agent->origins[i];
 	return NULL;
 }
@@ -176,12 +178,14 @@ static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_
 	strcpy(origin->host, host);
 	origin->plain = json_is_true(json_object_get(item, "plain"));
 	if (!address || parse_address(address, origin->address, &origin->port) < 0)
-		return sg_error_set(error, -EINVAL, "origin %s: address must be ADDRESS:PORT", host);
-	origin->provider = provider ? sg_provider_by_name(provider) :
-				      sg_provider_by_host(host, strlen(host));
+		return sg_error_set(
+			error, -EINVAL, "origin %s: address must be ADDRESS:PORT", host);
+	origin->provider =
+		provider ? sg_provider_by_name(provider) : sg_provider_by_host(host, strlen(host));
 	if (!origin->provider)
 		return sg_error_set(error, -EINVAL,
-			"origin %s: no provider of ours has this host; name one with \"provider\"", host);
+			"origin %s: no provider of ours has this host; name one with \"provider\"",
+			host);
 	return 0;
 }
 
@@ -223,7 +227,8 @@ static int parse_unknown_model(const char *text, struct sg_agent *agent, struct 
 	return 0;
 }
 
-static int parse_trust(const char *pem, SSL_CTX *default_context, struct sg_agent *agent, struct sg_error *error)
+static int parse_trust(
+	const char *pem, SSL_CTX *default_context, struct sg_agent *agent, struct sg_error *error)
 {
 	if (pem)
 		return sg_upstream_context_new(pem, &agent->upstream_context, error);
@@ -232,7 +237,8 @@ static int parse_trust(const char *pem, SSL_CTX *default_context, struct sg_agen
 	return 0;
 }
 
-static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_agent *agent, struct sg_error *error)
+static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_agent *agent,
+	struct sg_error *error)
 {
 	const json_t *budgets = json_object_get(root, "budgets");
 	const char *name = json_string_value(json_object_get(root, "name"));
@@ -245,7 +251,8 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	strcpy(agent->name, name);
 	agent->id = (uint32_t)json_integer_value(json_object_get(root, "id"));
 	agent->egress_host = egress && strcmp(egress, "host") == 0;
-	r = parse_unknown_model(json_string_value(json_object_get(root, "unknown_model")), agent, error);
+	r = parse_unknown_model(
+		json_string_value(json_object_get(root, "unknown_model")), agent, error);
 	if (r == 0)
 		r = parse_origins(json_object_get(root, "origins"), agent, error);
 	if (r == 0)

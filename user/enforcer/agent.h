@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agents as the data plane sees them. A struct sg_agent is immutable and counted: a change makes a new one. The table is
-// written by the main thread and read by workers, once per accepted connection.
+// The agents as the data plane sees them. A struct sg_agent is immutable and counted: a change
+// makes a new one. The table is written by the main thread and read by workers, once per accepted
+// connection.
 #pragma once
 
 #include <netinet/in.h>
@@ -21,7 +22,7 @@ struct sg_origin {
 	char host[256];
 	uint8_t address[16]; // IPv4 mapped
 	uint16_t port;
-	bool plain;          // no TLS towards it
+	bool plain; // no TLS towards it
 	const struct sg_provider *provider;
 };
 
@@ -31,22 +32,25 @@ struct sg_agent {
 	char name[SG_BUDGET_NAME_BYTES];
 	struct sg_account *account; // borrowed from the engine
 	bool has_budgets;
-	bool egress_host;           // dial from the host's network namespace
+	bool egress_host; // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
-	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours
+	SSL_CTX *upstream_context; // trust towards providers; one reference is ours
 	unsigned origin_count;
 	struct sg_origin *origins;
 };
 
 struct sg_agents;
 
-// `default_context`: SSL_CTX with the system's trust, for agents without a CA of their own (borrowed).
-int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context, struct sg_agents **ret_agents) SG_WUNRES;
+// `default_context`: SSL_CTX with the system's trust, for agents without a CA of their own
+// (borrowed).
+int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context,
+	struct sg_agents **ret_agents) SG_WUNRES;
 struct sg_agents *sg_agents_free(struct sg_agents *agents);
 
 // Adds or replaces an agent from the JSON of message AGENT. The sentence names the place.
-int sg_agents_set(struct sg_agents *agents, const char *json, size_t length, struct sg_error *error) SG_WUNRES;
+int sg_agents_set(struct sg_agents *agents, const char *json, size_t length,
+	struct sg_error *error) SG_WUNRES;
 void sg_agents_remove(struct sg_agents *agents, uint32_t id);
 
 // A counted reference, or NULL. Any thread.

@@ -16,9 +16,9 @@
 
 #include "base/clock.h"
 
-#define MAX_LEAVES       4096
-#define RENEW_BEFORE_NS  (24 * 3600 * SG_NS_PER_SEC) // a leaf lives a week
-#define RETRY_NS         SG_NS_PER_SEC
+#define MAX_LEAVES	 4096
+#define RENEW_BEFORE_NS	 (24 * 3600 * SG_NS_PER_SEC) // a leaf lives a week
+#define RETRY_NS	 SG_NS_PER_SEC
 #define TICKET_KEY_BYTES 80
 
 struct leaf {
@@ -36,7 +36,8 @@ struct sg_leaves {
 	void *sign_context;
 	EVP_PKEY *key;
 	X509 *ca;
-	unsigned char ticket_keys[TICKET_KEY_BYTES]; // one set for all names: an agent resumes across workers and renewals
+	unsigned char ticket_keys[TICKET_KEY_BYTES]; // one set for all names: an agent resumes
+						     // across workers and renewals
 	struct leaf *by_host;
 };
 
@@ -63,7 +64,8 @@ static void forget_all(struct sg_leaves *leaves)
 {
 	struct leaf *leaf, *next;
 
-	HASH_ITER (hh, leaves->by_host, leaf, next) {
+	HASH_ITER(hh, leaves->by_host, leaf, next)
+	{
 		HASH_DEL(leaves->by_host, leaf);
 		SSL_CTX_free(leaf->context);
 		free(leaf);
@@ -83,7 +85,8 @@ struct sg_leaves *sg_leaves_free(struct sg_leaves *leaves)
 	return NULL;
 }
 
-int sg_leaves_public_key(const struct sg_leaves *leaves, unsigned char **ret_der, size_t *ret_length)
+int sg_leaves_public_key(
+	const struct sg_leaves *leaves, unsigned char **ret_der, size_t *ret_length)
 {
 	unsigned char *der = NULL;
 	int length = i2d_PUBKEY(leaves->key, &der);
@@ -95,9 +98,11 @@ int sg_leaves_public_key(const struct sg_leaves *leaves, unsigned char **ret_der
 	return 0;
 }
 
-// providers.md rule 13: HTTP/1.1 whenever it is offered; an h2-only client gets no_application_protocol.
-static int select_protocol(SSL *ssl SG_UNUSED, const unsigned char **ret_protocol, unsigned char *ret_length,
-	const unsigned char *offered, unsigned offered_length, void *context SG_UNUSED)
+// providers.md rule 13: HTTP/1.1 whenever it is offered; an h2-only client gets
+// no_application_protocol.
+static int select_protocol(SSL *ssl SG_UNUSED, const unsigned char **ret_protocol,
+	unsigned char *ret_length, const unsigned char *offered, unsigned offered_length,
+	void *context SG_UNUSED)
 {
 	static const unsigned char http11[] = "\x08http/1.1";
 
@@ -114,10 +119,13 @@ static SSL_CTX *make_context(struct sg_leaves *leaves, X509 *certificate)
 	if (!context)
 		return NULL;
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	// Many clients close without close_notify; message framing tells whether anything is missing.
+	// Many clients close without close_notify; message framing tells whether anything is
+	// missing.
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
-					     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					     SSL_OP_CIPHER_SERVER_PREFERENCE |
+					     SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					  SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); // tickets hold the state
@@ -199,10 +207,12 @@ static int64_t renewal_time_ns(const X509 *certificate)
 	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) != 1)
 		return 0;
 	left_ns = ((int64_t)days * 86400 + seconds) * SG_NS_PER_SEC;
-	return sg_clock_monotonic_ns() + (left_ns > 2 * RENEW_BEFORE_NS ? left_ns - RENEW_BEFORE_NS : left_ns / 2);
+	return sg_clock_monotonic_ns() +
+	       (left_ns > 2 * RENEW_BEFORE_NS ? left_ns - RENEW_BEFORE_NS : left_ns / 2);
 }
 
-int sg_leaves_put(struct sg_leaves *leaves, const char *host, int result, const unsigned char *der, size_t length)
+int sg_leaves_put(struct sg_leaves *leaves, const char *host, int result, const unsigned char *der,
+	size_t length)
 {
 	X509 *certificate = der ? d2i_X509(NULL, &der, (long)length) : NULL;
 	SSL_CTX *context = certificate ? make_context(leaves, certificate) : NULL;

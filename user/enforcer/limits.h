@@ -4,9 +4,10 @@
 
 // The first flight: a client that says nothing is either server-first (SMTP, SSH, MySQL) or idle.
 #define SG_SERVER_FIRST_MS 3000
-#define SG_HANDSHAKE_MS    15000
+#define SG_HANDSHAKE_MS	   15000
 
-// A kept-alive agent connection may idle this long. SDKs close theirs after 4 s to 5 min; ours must be above 5 s.
+// A kept-alive agent connection may idle this long. SDKs close theirs after 4 s to 5 min; ours must
+// be above 5 s.
 #define SG_IDLE_MS 360000
 
 // A request must be sent within this, head and each piece of body.
@@ -15,20 +16,21 @@
 // Providers think long before the first byte, and pause within streams.
 #define SG_RESPONSE_MS 1200000
 
-// An agent that left: how long its answer is read on, to learn the exact usage, before the hold is charged.
+// An agent that left: how long its answer is read on, to learn the exact usage, before the hold is
+// charged.
 #define SG_DRAIN_MS 60000
 
 // Until a provider has taken the connection, TLS included.
 #define SG_CONNECT_MS 15000
 
 // Idle provider connections: kept below the idle limits of the big providers' edges.
-#define SG_UPSTREAM_IDLE_MS     50000
-#define SG_UPSTREAM_MAX_IDLE    256 // per origin and worker
+#define SG_UPSTREAM_IDLE_MS	50000
+#define SG_UPSTREAM_MAX_IDLE	256 // per origin and worker
 #define SG_UPSTREAM_ORIGIN_IDLE 600000
 
-// After our own answer to an unfinished request: how long and how much is read and dropped, so that no reset overtakes the
-// answer.
-#define SG_LINGER_MS    2000
+// After our own answer to an unfinished request: how long and how much is read and dropped, so that
+// no reset overtakes the answer.
+#define SG_LINGER_MS	2000
 #define SG_LINGER_BYTES (4u << 20)
 
 // Back-pressure: the source is not read while its sink holds more than this.
@@ -37,7 +39,8 @@
 // One read from a socket or a TLS connection.
 #define SG_SCRATCH_BYTES (64u << 10)
 
-// A metered request's body: in memory up to here, beyond it in an unlinked file, in all no more than the providers take.
+// A metered request's body: in memory up to here, beyond it in an unlinked file, in all no more
+// than the providers take.
 #define SG_BODY_MEMORY_BYTES (256u << 10)
 #define SG_BODY_MAX_BYTES    (256ull << 20)
 

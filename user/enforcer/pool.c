@@ -51,15 +51,15 @@ void sg_pool_sweep(struct sg_pool *pool, int64_t now_ms)
 {
 	struct sg_pool_origin *origin, *next;
 
-	HASH_ITER (hh, pool->by_key, origin, next)
-		if (!origin->users && now_ms - origin->last_used_ms > SG_UPSTREAM_ORIGIN_IDLE)
-			forget(pool, origin);
+	HASH_ITER(hh, pool->by_key, origin, next)
+	if (!origin->users && now_ms - origin->last_used_ms > SG_UPSTREAM_ORIGIN_IDLE)
+		forget(pool, origin);
 }
 
 void sg_pool_done(struct sg_pool *pool)
 {
 	struct sg_pool_origin *origin, *next;
 
-	HASH_ITER (hh, pool->by_key, origin, next)
-		forget(pool, origin);
+	HASH_ITER(hh, pool->by_key, origin, next)
+	forget(pool, origin);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Provider connections of one worker: one origin a {trust, network namespace, address, port, host}, with its idle connections
-// and its newest TLS session. Everything here belongs to the worker's thread.
+// Provider connections of one worker: one origin a {trust, network namespace, address, port, host},
+// with its idle connections and its newest TLS session. Everything here belongs to the worker's
+// thread.
 #pragma once
 
 #include <stdbool.h>
@@ -19,15 +20,15 @@ struct sg_pool_key {
 	uint64_t netns_cookie; // 0: the enforcer's own
 	uint8_t address[16];
 	uint16_t port;
-	char host[254];        // verified name; zero-filled: the key is hashed as bytes
+	char host[254]; // verified name; zero-filled: the key is hashed as bytes
 };
 
 struct sg_pool_origin {
 	struct sg_pool_key key;
-	SSL_SESSION *session;        // newest, or NULL
-	struct sg_upstream *idle;    // newest first
+	SSL_SESSION *session;	  // newest, or NULL
+	struct sg_upstream *idle; // newest first
 	unsigned idle_count;
-	unsigned users;              // clients and connections that point here
+	unsigned users; // clients and connections that point here
 	int64_t last_used_ms;
 	UT_hash_handle hh;
 };
@@ -36,7 +37,8 @@ struct sg_pool {
 	struct sg_pool_origin *by_key;
 };
 
-// Finds or makes; the caller is a user until sg_pool_origin_put. `key` must be zeroed before it was filled.
+// Finds or makes; the caller is a user until sg_pool_origin_put. `key` must be zeroed before it was
+// filled.
 int sg_pool_origin_get(struct sg_pool *pool, const struct sg_pool_key *key, int64_t now_ms,
 	struct sg_pool_origin **ret_origin) SG_WUNRES;
 void sg_pool_origin_put(struct sg_pool_origin *origin, int64_t now_ms);
@@ -46,4 +48,8 @@ void sg_pool_origin_remember(struct sg_pool_origin *origin, SSL_SESSION *session
 
 // Forgets origins that nobody has used for a while.
 void sg_pool_sweep(struct sg_pool *pool, int64_t now_ms);
+// Closes every idle connection.
+void sg_pool_close_idle(struct sg_pool *pool);
+
+// Frees the origins; no connection may be left.
 void sg_pool_done(struct sg_pool *pool);

@@ -27,8 +27,8 @@ static ssize_t socket_read(struct sg_transport *transport, void *data, size_t si
 	} else if (n == 0) {
 		transport->peer_closed = true;
 	} else if ((size_t)n < size && !transport->peer_closed) {
-		// A short read has emptied the socket (epoll(7)); the next edge tells of more. After RDHUP there is no further edge,
-		// so the end must be read.
+		// A short read has emptied the socket (epoll(7)); the next edge tells of more.
+		// After RDHUP there is no further edge, so the end must be read.
 		transport->can_read = false;
 	}
 	return n;
@@ -117,7 +117,7 @@ int sg_transport_open(
 
 bool sg_transport_note_events(struct sg_transport *transport, uint32_t events)
 {
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		transport->can_read = true;
 	if (events & EPOLLOUT)
 		transport->can_write = true;
@@ -161,7 +161,8 @@ static ssize_t ssl_result(struct sg_transport *transport, int result)
 		return 0;
 	case SSL_ERROR_SYSCALL:
 		transport->failed = true;
-		ERR_clear_error(); // SSL_get_error reads this thread's queue: never leave another connection's errors in it
+		ERR_clear_error(); // SSL_get_error reads this thread's queue: never leave another
+				   // connection's errors in it
 		return errno ? -errno : -ECONNRESET;
 	default:
 		transport->failed = true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One end of a connection: plain TCP or TLS over it, non-blocking, with edge-triggered readiness kept in two flags, so that no
-// system call is made that is known to give EAGAIN. Owned by one worker.
+// One end of a connection: plain TCP or TLS over it, non-blocking, with edge-triggered readiness
+// kept in two flags, so that no system call is made that is known to give EAGAIN. Owned by one
+// worker.
 #pragma once
 
 #include <stdbool.h>
@@ -15,11 +16,11 @@
 
 struct sg_transport {
 	struct sg_watch watch; // first: on_event gets the transport by its address
-	SSL *ssl;              // NULL: plain
+	SSL *ssl;	       // NULL: plain
 	bool can_read;
 	bool can_write;
-	bool peer_closed;      // the peer will send nothing more
-	bool failed;           // after an error: only sg_transport_close
+	bool peer_closed; // the peer will send nothing more
+	bool failed;	  // after an error: only sg_transport_close
 };
 
 #define SG_TRANSPORT_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -28,7 +29,8 @@ struct sg_transport {
 int sg_transport_open(struct sg_transport *transport, struct sg_loop *loop, int fd,
 	sg_watch_fn on_event) SG_WUNRES;
 
-// To be called first in on_event. Returns false when the connection is dead (reset, or closed both ways).
+// To be called first in on_event. Returns false when the connection is dead (reset, or closed both
+// ways).
 bool sg_transport_note_events(struct sg_transport *transport, uint32_t events);
 
 // Puts TLS on it. `accept`: as server. Returns 0 or -ENOMEM.
@@ -41,7 +43,8 @@ int sg_transport_handshake(struct sg_transport *transport) SG_WUNRES;
 ssize_t sg_transport_read(struct sg_transport *transport, void *data, size_t size) SG_WUNRES;
 
 // Returns > 0 bytes (maybe fewer than asked), -EAGAIN, or another -errno.
-ssize_t sg_transport_write(struct sg_transport *transport, const void *data, size_t length) SG_WUNRES;
+ssize_t sg_transport_write(
+	struct sg_transport *transport, const void *data, size_t length) SG_WUNRES;
 
 // Writes what the buffer holds. Returns 0 (all written), -EAGAIN (some is left), or another -errno.
 int sg_transport_flush(struct sg_transport *transport, struct sg_buf *buf) SG_WUNRES;
@@ -56,5 +59,6 @@ static inline bool sg_transport_is_open(const struct sg_transport *transport)
 	return transport->watch.fd >= 0;
 }
 
-// The reason of the last TLS failure in words, from OpenSSL's queue of this thread, which is emptied.
+// The reason of the last TLS failure in words, from OpenSSL's queue of this thread, which is
+// emptied.
 void sg_transport_tls_error(char *out, size_t size);

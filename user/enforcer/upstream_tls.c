@@ -52,7 +52,8 @@ static int trust_pem(X509_STORE *store, const char *pem, struct sg_error *error)
 	BIO_free(bio);
 	ERR_clear_error();
 	if (!count)
-		return sg_error_set(error, -EINVAL, "upstream CA: no certificate in the file (PEM is expected)");
+		return sg_error_set(error, -EINVAL,
+			"upstream CA: no certificate in the file (PEM is expected)");
 	return 0;
 }
 
@@ -66,11 +67,11 @@ int sg_upstream_context_new(const char *pem, SSL_CTX **ret_context, struct sg_er
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					  SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(context, 1);
-	SSL_CTX_set_session_cache_mode(
-		context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(context, on_new_session);
 	SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
 	if (SSL_CTX_set_alpn_protos(context, alpn, sizeof(alpn) - 1) != 0)

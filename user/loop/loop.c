@@ -8,8 +8,8 @@
 #include "base/clock.h"
 
 #define EVENTS_PER_TURN 128
-#define WHEEL_SLOTS     1024 // 65 s in one turn of the wheel; longer timers stay for another
-#define TICK_MS         64
+#define WHEEL_SLOTS	1024 // 65 s in one turn of the wheel; longer timers stay for another
+#define TICK_MS		64
 
 struct sg_loop {
 	int epoll_fd;
@@ -63,8 +63,8 @@ int64_t sg_loop_now_ms(const struct sg_loop *loop)
 	return loop->now_ms;
 }
 
-int sg_loop_watch(struct sg_loop *loop, struct sg_watch *watch, int fd, uint32_t events,
-	sg_watch_fn on_event)
+int sg_loop_watch(
+	struct sg_loop *loop, struct sg_watch *watch, int fd, uint32_t events, sg_watch_fn on_event)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
@@ -104,7 +104,8 @@ static void put_into_slot(struct sg_timer **slot, struct sg_timer *timer)
 	*slot = timer;
 }
 
-void sg_loop_arm(struct sg_loop *loop, struct sg_timer *timer, int64_t delay_ms, sg_timer_fn on_timeout)
+void sg_loop_arm(
+	struct sg_loop *loop, struct sg_timer *timer, int64_t delay_ms, sg_timer_fn on_timeout)
 {
 	sg_loop_disarm(timer);
 	timer->on_timeout = on_timeout;
@@ -146,7 +147,7 @@ void sg_loop_defer(struct sg_loop *loop, struct sg_deferred *deferred, sg_deferr
 	loop->deferred = deferred;
 }
 
-static void run_deferred(struct sg_loop *loop)
+void sg_loop_run_deferred(struct sg_loop *loop)
 {
 	struct sg_deferred *deferred;
 
@@ -174,7 +175,7 @@ int sg_loop_run(struct sg_loop *loop)
 				watch->on_event(watch, events[i].events);
 		}
 		run_timers(loop);
-		run_deferred(loop);
+		sg_loop_run_deferred(loop);
 	}
 	return 0;
 }

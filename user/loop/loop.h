@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread, one loop: epoll (edge-triggered watches), a timer wheel, and work put off to the end of a turn, when no
-// callback is on the stack. Every call but sg_loop_wake belongs to the loop's own thread.
+// One thread, one loop: epoll (edge-triggered watches), a timer wheel, and work put off to the end
+// of a turn, when no callback is on the stack. Every call but sg_loop_wake belongs to the loop's
+// own thread.
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +19,8 @@ typedef void (*sg_watch_fn)(struct sg_watch *watch, uint32_t events);
 typedef void (*sg_timer_fn)(struct sg_timer *timer);
 typedef void (*sg_deferred_fn)(struct sg_deferred *deferred);
 
-// Embedded in its owner, which must live until the end of the turn in which it was removed (sg_loop_defer its free).
+// Embedded in its owner, which must live until the end of the turn in which it was removed
+// (sg_loop_defer its free).
 struct sg_watch {
 	int fd; // -1: not watched
 	sg_watch_fn on_event;
@@ -42,13 +44,15 @@ struct sg_loop *sg_loop_free(struct sg_loop *loop);
 int sg_loop_run(struct sg_loop *loop) SG_WUNRES;
 void sg_loop_stop(struct sg_loop *loop);
 
-// Watches `fd` for `events` (EPOLLET is the caller's choice). The descriptor stays the caller's. Returns 0 or -errno.
+// Watches `fd` for `events` (EPOLLET is the caller's choice). The descriptor stays the caller's.
+// Returns 0 or -errno.
 int sg_loop_watch(struct sg_loop *loop, struct sg_watch *watch, int fd, uint32_t events,
 	sg_watch_fn on_event) SG_WUNRES;
 void sg_loop_unwatch(struct sg_loop *loop, struct sg_watch *watch);
 
 // (Re)arms: fires once, `delay_ms` or up to a tick (64 ms) later.
-void sg_loop_arm(struct sg_loop *loop, struct sg_timer *timer, int64_t delay_ms, sg_timer_fn on_timeout);
+void sg_loop_arm(
+	struct sg_loop *loop, struct sg_timer *timer, int64_t delay_ms, sg_timer_fn on_timeout);
 void sg_loop_disarm(struct sg_timer *timer);
 
 // Runs `deferred` at the end of this turn.
@@ -56,3 +60,6 @@ void sg_loop_defer(struct sg_loop *loop, struct sg_deferred *deferred, sg_deferr
 
 // Monotonic milliseconds, read once a turn.
 int64_t sg_loop_now_ms(const struct sg_loop *loop);
+
+// For the end, when the loop no longer runs: what was put off is done now.
+void sg_loop_run_deferred(struct sg_loop *loop);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/body.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "enforcer/limits.h"
+
+void sg_body_init(struct sg_body *body)
+{
+	*body = (struct sg_body){ .fd = -1 };
+}
+
+void sg_body_done(struct sg_body *body)
+{
+	sg_buf_release(&body->memory);
+	if (body->fd >= 0)
+		close(body->fd);
+	body->fd = -1;
+}
+
+static int write_at(int fd, const uint8_t *data, size_t length, uint64_t offset)
+{
+	while (length) {
+		ssize_t n = pwrite(fd, data, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int spill(struct sg_body *body, const char *directory)
+{
+	int r;
+
+	body->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (body->fd < 0)
+		return -errno;
+	r = write_at(body->fd, sg_buf_head(&body->memory), sg_buf_length(&body->memory), 0);
+	sg_buf_release(&body->memory);
+	return r;
+}
+
+int sg_body_append(struct sg_body *body, const void *data, size_t length, const char *directory)
+{
+	int r;
+
+	if (body->length + length > SG_BODY_MAX_BYTES)
+		return -EFBIG;
+	if (body->fd < 0 && body->length + length > SG_BODY_MEMORY_BYTES) {
+		r = spill(body, directory);
+		if (r < 0)
+			return r;
+	}
+	r = body->fd < 0 ? sg_buf_append(&body->memory, data, length)
+			 : write_at(body->fd, data, length, body->length);
+	if (r == 0)
+		body->length += length;
+	return r;
+}
+
+ssize_t sg_body_read(const struct sg_body *body, uint64_t offset, void *data, size_t size)
+{
+	ssize_t n;
+
+	if (offset >= body->length)
+		return 0;
+	if (size > body->length - offset)
+		size = body->length - offset;
+	if (body->fd < 0) {
+		memcpy(data, sg_buf_head(&body->memory) + offset, size);
+		return (ssize_t)size;
+	}
+	n = pread(body->fd, data, size, (off_t)offset);
+	return n < 0 ? -errno : n;
+}

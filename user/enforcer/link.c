@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "channel/channel.h"
+#include "enforcer/leaf.h"
+#include "enforcer/status.h"
+#include "enforcer/worker.h"
+
+#define CONFIG_LIMIT	 (1u << 20)
+#define AGENT_LIMIT	 (1u << 20)
+#define RECONNECT_MS	 200
+#define CONNECT_WAIT_MS	 10000
+#define MAX_PENDING_SIGN 64
+
+struct held_listener {
+	struct sg_channel_listener listener;
+	int fds[2];
+	struct held_listener *next;
+};
+
+struct sg_link {
+	char path[108];
+	struct sg_leaves *leaves;
+	struct sg_enforcer *enforcer;
+	struct sg_loop *loop;
+	struct sg_watch watch;
+	struct sg_timer reconnect;
+	struct held_listener *held;
+	pthread_mutex_t lock; // of what follows: asked by workers
+	int fd;		      // -1: the warden is away
+	uint32_t next_sign;
+	struct {
+		uint32_t id; // 0: free
+		char host[256];
+	} signs[MAX_PENDING_SIGN];
+};
+
+static void serve(struct sg_link *link);
+
+int sg_link_new(const char *warden_path, struct sg_link **ret_link)
+{
+	struct sg_link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return -ENOMEM;
+	if (strlen(warden_path) >= sizeof(link->path)) {
+		free(link);
+		return -ENAMETOOLONG;
+	}
+	strcpy(link->path, warden_path);
+	link->fd = link->watch.fd = -1;
+	pthread_mutex_init(&link->lock, NULL);
+	*ret_link = link;
+	return 0;
+}
+
+static struct held_listener *free_held(struct held_listener *held)
+{
+	for (int i = 0; i < 2; i++)
+		if (held->fds[i] >= 0)
+			close(held->fds[i]);
+	free(held);
+	return NULL;
+}
+
+struct sg_link *sg_link_free(struct sg_link *link)
+{
+	struct held_listener *held, *next;
+
+	if (!link)
+		return NULL;
+	for (held = link->held; held; held = next) {
+		next = held->next;
+		free_held(held);
+	}
+	if (link->fd >= 0)
+		close(link->fd);
+	pthread_mutex_destroy(&link->lock);
+	free(link);
+	return NULL;
+}
+
+// ---- Asking, from any thread ----
+
+static int locked_send(struct sg_link *link, enum sg_channel_type type, uint32_t id,
+	const void *payload, size_t length)
+{
+	if (link->fd < 0)
+		return -ENOTCONN;
+	return sg_channel_send(link->fd, type, id, 0, payload, length, NULL, 0);
+}
+
+int sg_link_sign(void *context, const char *host)
+{
+	struct sg_link *link = context;
+	int r = -EBUSY;
+
+	pthread_mutex_lock(&link->lock);
+	for (int i = 0; i < MAX_PENDING_SIGN; i++) {
+		if (link->signs[i].id)
+			continue;
+		link->signs[i].id = ++link->next_sign ? link->next_sign : ++link->next_sign;
+		strncpy(link->signs[i].host, host, sizeof(link->signs[i].host) - 1);
+		r = locked_send(link, SG_CHANNEL_SIGN, link->signs[i].id, host, strlen(host));
+		if (r < 0)
+			link->signs[i].id = 0;
+		break;
+	}
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+int sg_link_want_socket(
+	struct sg_link *link, unsigned worker, uint32_t request, uint64_t netns_cookie, int family)
+{
+	struct sg_channel_socket wanted = { .netns_cookie = netns_cookie,
+		.family = (uint32_t)family };
+	int r;
+
+	pthread_mutex_lock(&link->lock);
+	r = locked_send(link, SG_CHANNEL_SOCKET, worker << 24 | (request & SG_LINK_REQUEST_MASK),
+		&wanted, sizeof(wanted));
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+// ---- Messages ----
+
+static void post_to_all(struct sg_link *link, const struct sg_mail *mail)
+{
+	for (unsigned i = 0; i < link->enforcer->worker_count; i++)
+		if (sg_worker_post(link->enforcer->workers[i], mail) < 0)
+			sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", i);
+}
+
+static struct held_listener **find_held(struct sg_link *link, uint64_t netns_cookie)
+{
+	struct held_listener **at = &link->held;
+
+	while (*at && (*at)->listener.netns_cookie != netns_cookie)
+		at = &(*at)->next;
+	return at;
+}
+
+static void drop_held(struct sg_link *link, uint64_t netns_cookie)
+{
+	struct held_listener **at = find_held(link, netns_cookie), *held = *at;
+
+	if (held) {
+		*at = held->next;
+		free_held(held);
+	}
+}
+
+// Each worker gets descriptors of its own; ours are kept for a warden that comes back.
+static void give_listener(struct sg_link *link, const struct held_listener *held)
+{
+	for (unsigned i = 0; i < link->enforcer->worker_count; i++) {
+		struct sg_mail mail = { .kind = SG_MAIL_LISTENER,
+			.netns_cookie = held->listener.netns_cookie };
+
+		for (int j = 0; j < 2; j++)
+			mail.fds[j] =
+				held->fds[j] < 0 ? -1 : fcntl(held->fds[j], F_DUPFD_CLOEXEC, 0);
+		if (sg_worker_post(link->enforcer->workers[i], &mail) == 0)
+			continue;
+		for (int j = 0; j < 2; j++)
+			if (mail.fds[j] >= 0)
+				close(mail.fds[j]);
+	}
+}
+
+static void on_listener(struct sg_link *link, struct sg_channel_message *message)
+{
+	struct sg_channel_listener listener;
+	struct held_listener *held;
+	unsigned next_fd = 0;
+
+	if (message->header.length != sizeof(listener))
+		return;
+	memcpy(&listener, message->payload, sizeof(listener));
+	held = *find_held(link, listener.netns_cookie);
+	if (held && held->listener.port4 == listener.port4 &&
+		held->listener.port6 == listener.port6)
+		return; // the one that we hold
+	held = calloc(1, sizeof(*held));
+	if (!held) {
+		sg_log(SG_LOG_ERROR, "listener_failed", "reason=\"out of memory\"");
+		return;
+	}
+	held->listener = listener;
+	held->fds[0] = held->fds[1] = -1;
+	if (listener.port4 && next_fd < message->fd_count)
+		held->fds[0] = sg_fd_take(&message->fds[next_fd++]);
+	if (listener.port6 && next_fd < message->fd_count)
+		held->fds[1] = sg_fd_take(&message->fds[next_fd++]);
+	for (int i = 0; i < 2; i++)
+		if (held->fds[i] >= 0 && sg_fd_set_nonblocking(held->fds[i]) < 0)
+			sg_log(SG_LOG_ERROR, "listener_failed", "reason=\"%s\"", strerror(errno));
+	drop_held(link, listener.netns_cookie);
+	held->next = link->held;
+	link->held = held;
+	give_listener(link, held);
+}
+
+static void on_listener_gone(struct sg_link *link, const struct sg_channel_message *message)
+{
+	struct sg_mail mail = { .kind = SG_MAIL_LISTENER_GONE, .fds = { -1, -1 } };
+	struct sg_channel_listener listener;
+
+	if (message->header.length != sizeof(listener))
+		return;
+	memcpy(&listener, message->payload, sizeof(listener));
+	mail.netns_cookie = listener.netns_cookie;
+	drop_held(link, listener.netns_cookie);
+	post_to_all(link, &mail);
+}
+
+static void on_leaf(struct sg_link *link, const struct sg_channel_message *message)
+{
+	struct sg_mail mail = { .kind = SG_MAIL_LEAF, .fds = { -1, -1 } };
+	bool ok = message->header.result == 0;
+	int r;
+
+	pthread_mutex_lock(&link->lock);
+	for (int i = 0; i < MAX_PENDING_SIGN; i++) {
+		if (link->signs[i].id != message->header.id || !message->header.id)
+			continue;
+		strcpy(mail.host, link->signs[i].host);
+		link->signs[i].id = 0;
+	}
+	pthread_mutex_unlock(&link->lock);
+	if (!*mail.host)
+		return;
+	r = sg_leaves_put(link->leaves, mail.host, message->header.result,
+		ok ? (const unsigned char *)message->payload : NULL, message->header.length);
+	if (r < 0)
+		sg_log(SG_LOG_ERROR, "no_leaf", "host=%s reason=\"%s\"", mail.host, strerror(-r));
+	post_to_all(link, &mail);
+}
+
+static void on_socket_made(struct sg_link *link, struct sg_channel_message *message)
+{
+	unsigned worker = message->header.id >> 24;
+	struct sg_mail mail = { .kind = SG_MAIL_SOCKET,
+		.id = message->header.id & SG_LINK_REQUEST_MASK,
+		.result = message->header.result,
+		.fds = { -1, -1 } };
+
+	if (worker >= link->enforcer->worker_count)
+		return;
+	if (mail.result == 0 && message->fd_count == 1 &&
+		sg_fd_set_nonblocking(message->fds[0]) == 0)
+		mail.fds[0] = sg_fd_take(&message->fds[0]);
+	else if (mail.result == 0)
+		mail.result = -EPROTO;
+	if (sg_worker_post(link->enforcer->workers[worker], &mail) < 0 && mail.fds[0] >= 0)
+		close(mail.fds[0]);
+}
+
+static void on_agent(struct sg_link *link, const struct sg_channel_message *message)
+{
+	struct sg_error error = { "" };
+	char *json = NULL;
+	size_t length = 0;
+	int r = message->fd_count == 1
+			? sg_channel_read_memfd(message->fds[0], AGENT_LIMIT, &json, &length)
+			: -EPROTO;
+
+	if (r == 0)
+		r = sg_agents_set(link->enforcer->agents, json, length, &error);
+	free(json);
+	if (r < 0)
+		sg_log(SG_LOG_ERROR, "agent_refused", "reason=\"%s\"",
+			error.text[0] ? error.text : strerror(-r));
+	pthread_mutex_lock(&link->lock);
+	if (link->fd >= 0)
+		r = sg_channel_send(link->fd, SG_CHANNEL_AGENT_RESULT, message->header.id, r,
+			error.text, strlen(error.text), NULL, 0);
+	pthread_mutex_unlock(&link->lock);
+}
+
+static void on_status(struct sg_link *link, const struct sg_channel_message *message)
+{
+	int fd = -1;
+	int r = sg_status_memfd(link->enforcer, &fd);
+
+	pthread_mutex_lock(&link->lock);
+	if (link->fd >= 0)
+		r = sg_channel_send(link->fd, SG_CHANNEL_STATUS_RESULT, message->header.id, r, NULL,
+			0, &fd, fd >= 0);
+	pthread_mutex_unlock(&link->lock);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void take_message(struct sg_link *link, struct sg_channel_message *message)
+{
+	struct sg_channel_agent agent;
+
+	switch ((enum sg_channel_type)message->header.type) {
+	case SG_CHANNEL_CA:
+		if (sg_leaves_set_ca(link->leaves, (unsigned char *)message->payload,
+			    message->header.length) < 0)
+			sg_log(SG_LOG_ERROR, "bad_ca",
+				"reason=\"the warden's CA certificate can't be read\"");
+		break;
+	case SG_CHANNEL_LISTENER:
+		on_listener(link, message);
+		break;
+	case SG_CHANNEL_LISTENER_GONE:
+		on_listener_gone(link, message);
+		break;
+	case SG_CHANNEL_LEAF:
+		on_leaf(link, message);
+		break;
+	case SG_CHANNEL_SOCKET_MADE:
+		on_socket_made(link, message);
+		break;
+	case SG_CHANNEL_AGENT:
+		on_agent(link, message);
+		break;
+	case SG_CHANNEL_AGENT_GONE:
+		if (message->header.length == sizeof(agent)) {
+			memcpy(&agent, message->payload, sizeof(agent));
+			sg_agents_remove(link->enforcer->agents, agent.agent_id);
+		}
+		break;
+	case SG_CHANNEL_STATUS:
+		on_status(link, message);
+		break;
+	default: // CONFIG of a warden that was restarted: ours is in force until we are
+		break;
+	}
+}
+
+static void close_fds(struct sg_channel_message *message)
+{
+	for (unsigned i = 0; i < message->fd_count; i++)
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+}
+
+// ---- Connecting ----
+
+static int send_held(struct sg_link *link, int fd)
+{
+	int r = 0;
+
+	for (struct held_listener *held = link->held; r == 0 && held; held = held->next) {
+		int fds[2];
+		unsigned count = 0;
+
+		for (int i = 0; i < 2; i++)
+			if (held->fds[i] >= 0)
+				fds[count++] = held->fds[i];
+		r = sg_channel_send(fd, SG_CHANNEL_HELD, 0, 0, &held->listener,
+			sizeof(held->listener), fds, count);
+	}
+	return r;
+}
+
+static int say_hello(struct sg_link *link, int fd)
+{
+	struct sg_channel_hello hello = { .version = SG_CHANNEL_VERSION,
+		.abi_version = SG_ABI_VERSION };
+	char payload[SG_CHANNEL_MAX_PAYLOAD];
+	unsigned char *key = NULL;
+	size_t key_length = 0;
+	int r = sg_leaves_public_key(link->leaves, &key, &key_length);
+
+	if (r == 0 && sizeof(hello) + key_length > sizeof(payload))
+		r = -EMSGSIZE;
+	if (r == 0) {
+		memcpy(payload, &hello, sizeof(hello));
+		memcpy(payload + sizeof(hello), key, key_length);
+		r = sg_channel_send(
+			fd, SG_CHANNEL_HELLO, 0, 0, payload, sizeof(hello) + key_length, NULL, 0);
+	}
+	OPENSSL_free(key);
+	if (r == 0)
+		r = send_held(link, fd);
+	if (r == 0)
+		r = sg_channel_send(fd, SG_CHANNEL_READY, 0, 0, NULL, 0, NULL, 0);
+	return r;
+}
+
+static int connect_and_greet(struct sg_link *link)
+{
+	int fd = sg_channel_connect(link->path), r;
+
+	if (fd < 0)
+		return fd;
+	r = say_hello(link, fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	pthread_mutex_lock(&link->lock);
+	link->fd = fd;
+	memset(link->signs, 0,
+		sizeof(link->signs)); // what was asked of the last warden will be asked again
+	pthread_mutex_unlock(&link->lock);
+	return 0;
+}
+
+static int parse_configuration(const struct sg_channel_message *message, json_t **ret_configuration)
+{
+	char *json = NULL;
+	size_t length = 0;
+	int r = message->fd_count == 1
+			? sg_channel_read_memfd(message->fds[0], CONFIG_LIMIT, &json, &length)
+			: -EPROTO;
+
+	if (r < 0)
+		return r;
+	*ret_configuration = json_loadb(json, length, 0, NULL);
+	free(json);
+	return *ret_configuration ? 0 : -EBADMSG;
+}
+
+int sg_link_connect(struct sg_link *link, struct sg_leaves *leaves, json_t **ret_configuration)
+{
+	struct sg_channel_message message;
+	int r;
+
+	link->leaves = leaves;
+	r = connect_and_greet(link);
+	while (r == 0) {
+		struct pollfd waiting = { .fd = link->fd, .events = POLLIN };
+
+		if (poll(&waiting, 1, CONNECT_WAIT_MS) <= 0)
+			return -ETIMEDOUT;
+		r = sg_channel_receive(link->fd, &message);
+		if (r == -EAGAIN) {
+			r = 0;
+			continue;
+		}
+		if (r <= 0)
+			return r == 0 ? -ECONNRESET : r;
+		r = 0;
+		if (message.header.type == SG_CHANNEL_CONFIG) {
+			r = parse_configuration(&message, ret_configuration);
+			close_fds(&message);
+			return r;
+		}
+		if (message.header.type == SG_CHANNEL_CA)
+			take_message(link, &message);
+		close_fds(&message);
+	}
+	return r;
+}
+
+static void on_reconnect(struct sg_timer *timer)
+{
+	struct sg_link *link =
+		(struct sg_link *)((char *)timer - offsetof(struct sg_link, reconnect));
+
+	if (connect_and_greet(link) < 0) {
+		sg_loop_arm(link->loop, &link->reconnect, RECONNECT_MS, on_reconnect);
+		return;
+	}
+	sg_log(SG_LOG_INFO, "warden_back", "path=%s", link->path);
+	serve(link);
+}
+
+static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
+{
+	struct sg_link *link = (struct sg_link *)((char *)watch - offsetof(struct sg_link, watch));
+	struct sg_channel_message message;
+	int r;
+
+	while ((r = sg_channel_receive(watch->fd, &message)) > 0) {
+		take_message(link, &message);
+		close_fds(&message);
+	}
+	if (r == -EAGAIN)
+		return;
+	sg_log(SG_LOG_WARN, "warden_away",
+		"reason=\"%s\" effect=\"calls in known namespaces go on; new names and sockets "
+		"wait\"",
+		r < 0 ? strerror(-r) : "closed");
+	sg_loop_unwatch(link->loop, watch);
+	pthread_mutex_lock(&link->lock);
+	close(link->fd);
+	link->fd = -1;
+	pthread_mutex_unlock(&link->lock);
+	sg_loop_arm(link->loop, &link->reconnect, RECONNECT_MS, on_reconnect);
+}
+
+static void serve(struct sg_link *link)
+{
+	int r = sg_loop_watch(link->loop, &link->watch, link->fd, EPOLLIN, on_event);
+
+	if (r < 0)
+		sg_log(SG_LOG_ERROR, "channel", "reason=\"%s\"", strerror(-r));
+}
+
+int sg_link_start(struct sg_link *link, struct sg_enforcer *enforcer, struct sg_loop *loop)
+{
+	link->enforcer = enforcer;
+	link->loop = loop;
+	return sg_loop_watch(loop, &link->watch, link->fd, EPOLLIN, on_event);
+}

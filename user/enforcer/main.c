@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// spendgate-enforcer: everything that parses agent or provider bytes, in a process that owns
+// nothing worth stealing. Started by spendgated; takes its configuration, its listeners and its
+// agents from it.
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "enforcer/leaf.h"
+#include "enforcer/link.h"
+#include "enforcer/upstream_tls.h"
+#include "enforcer/worker.h"
+#include "spendgate/control.h"
+#include "spendgate/exit.h"
+
+struct options {
+	const char *run_directory;
+	const char *state_directory;
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'r':
+		options->run_directory = argument;
+		return 0;
+	case 's':
+		options->state_directory = argument;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option option_table[] = {
+	{ "run-dir", 'r', "DIR", 0, "where warden.sock is (default " SG_DEFAULT_RUN_DIRECTORY ")",
+		0 },
+	{ "state-dir", 's', "DIR", 0, "where journal and ledger are", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = { option_table, parse_option, NULL,
+	"spendgate-enforcer: the unprivileged half of spendgate. spendgated starts it; there is no "
+	"need to run it by hand.",
+	NULL, NULL, NULL };
+
+// ---- Set up ----
+
+static unsigned worker_count(const json_t *configuration)
+{
+	json_int_t wanted = json_integer_value(json_object_get(configuration, "workers"));
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (wanted <= 0)
+		wanted = processors > 0 ? processors : 1;
+	return wanted > SG_MAX_WORKERS ? SG_MAX_WORKERS : (unsigned)wanted;
+}
+
+static void set_log_level(const json_t *configuration)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	const char *wanted = json_string_value(json_object_get(configuration, "log_level"));
+
+	for (unsigned i = 0; wanted && i < SG_ARRAY_SIZE(names); i++)
+		if (strcmp(wanted, names[i]) == 0)
+			sg_log_set_level((enum sg_log_level)i);
+}
+
+static int own_netns_cookie(uint64_t *ret_cookie)
+{
+	SG_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t length = sizeof(*ret_cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &length) < 0)
+		return -errno;
+	return 0;
+}
+
+static int load_prices(
+	const json_t *configuration, struct sg_price_table **ret_prices, struct sg_error *error)
+{
+	const char *path = json_string_value(json_object_get(configuration, "prices"));
+
+	return path ? sg_price_table_load(path, ret_prices, error)
+		    : sg_price_table_builtin(ret_prices, error);
+}
+
+static int open_parts(struct sg_enforcer *enforcer, const struct options *options,
+	const json_t *configuration, SSL_CTX **ret_context, struct sg_error *error)
+{
+	const char *durability = json_string_value(json_object_get(configuration, "durability"));
+	struct sg_engine_options engine = { .state_directory = options->state_directory,
+		.workers = enforcer->worker_count,
+		.sync_before_dispatch = durability && strcmp(durability, "power") == 0 };
+	struct sg_price_table *prices = NULL;
+	int r = own_netns_cookie(&enforcer->netns_cookie);
+
+	if (r < 0)
+		return sg_error_set(error, r, "SO_NETNS_COOKIE: %s (Linux 5.14 or later is needed)",
+			strerror(-r));
+	enforcer->spill_directory = options->state_directory;
+	r = load_prices(configuration, &prices, error);
+	if (r < 0)
+		return r;
+	enforcer->prices = prices;
+	r = sg_upstream_context_new(NULL, ret_context, error);
+	if (r == 0)
+		r = sg_engine_open(&engine, &enforcer->engine, error);
+	if (r < 0)
+		return r;
+	r = sg_agents_new(enforcer->engine, *ret_context, &enforcer->agents);
+	return r < 0 ? sg_error_set(error, r, "out of memory") : 0;
+}
+
+static int start_workers(struct sg_enforcer *enforcer)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < enforcer->worker_count; i++)
+		r = sg_worker_start(enforcer, i, &enforcer->workers[i]);
+	return r;
+}
+
+// ---- Signals ----
+
+struct stop_signal {
+	struct sg_watch watch; // first
+	struct sg_loop *loop;
+};
+
+static void on_signal(struct sg_watch *watch, uint32_t events SG_UNUSED)
+{
+	struct signalfd_siginfo info;
+
+	if (read(watch->fd, &info, sizeof(info)) == sizeof(info))
+		sg_loop_stop(((struct stop_signal *)watch)->loop);
+}
+
+// Before any thread: they inherit the mask, so that only the main loop sees these signals.
+static int block_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+// ---- Run ----
+
+static int run(struct sg_enforcer *enforcer, const struct options *options, int signal_fd,
+	struct sg_error *error)
+{
+	struct stop_signal stop = { .loop = NULL };
+	struct sg_loop *loop = NULL;
+	SSL_CTX *context = NULL;
+	json_t *configuration = NULL;
+	int r = sg_link_connect(enforcer->link, enforcer->leaves, &configuration);
+
+	if (r < 0)
+		return sg_error_set(error, r, "%s/warden.sock: %s: is spendgated running?",
+			options->run_directory, strerror(-r));
+	set_log_level(configuration);
+	enforcer->worker_count = worker_count(configuration);
+	r = open_parts(enforcer, options, configuration, &context, error);
+	if (r == 0)
+		r = sg_loop_new(&loop);
+	if (r == 0)
+		r = start_workers(enforcer);
+	if (r == 0) {
+		stop.loop = loop;
+		r = sg_loop_watch(loop, &stop.watch, signal_fd, EPOLLIN, on_signal);
+	}
+	if (r == 0)
+		r = sg_link_start(enforcer->link, enforcer, loop);
+	if (r == 0) {
+		sg_log(SG_LOG_INFO, "started", "workers=%u state=%s", enforcer->worker_count,
+			options->state_directory);
+		r = sg_loop_run(loop);
+	}
+	for (unsigned i = 0; i < enforcer->worker_count; i++)
+		sg_worker_stop(enforcer->workers[i]);
+	sg_agents_free(enforcer->agents);
+	sg_engine_close(enforcer->engine);
+	sg_price_table_free((struct sg_price_table *)enforcer->prices);
+	SSL_CTX_free(context);
+	sg_loop_free(loop);
+	json_decref(configuration);
+	if (r < 0 && !error->text[0])
+		sg_error_set(error, r, "%s", strerror(-r));
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { SG_DEFAULT_RUN_DIRECTORY, SG_DEFAULT_STATE_DIRECTORY "/ledger" };
+	struct sg_enforcer *enforcer = calloc(1, sizeof(*enforcer));
+	struct sg_error error = { "" };
+	char path[256];
+	int signal_fd, r;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	snprintf(path, sizeof(path), "%s/warden.sock", options.run_directory);
+	prctl(PR_SET_DUMPABLE, 0);
+	signal_fd = block_signals();
+	if (!enforcer || signal_fd < 0) {
+		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"", strerror(errno));
+		free(enforcer);
+		return SG_EXIT_INTERNAL;
+	}
+	r = sg_link_new(path, &enforcer->link);
+	if (r == 0)
+		r = sg_leaves_new(sg_link_sign, enforcer->link, &enforcer->leaves);
+	if (r == 0)
+		r = run(enforcer, &options, signal_fd, &error);
+	if (r < 0)
+		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"",
+			error.text[0] ? error.text : strerror(-r));
+	sg_leaves_free(enforcer->leaves);
+	sg_link_free(enforcer->link);
+	free(enforcer);
+	close(signal_fd);
+	return r < 0 ? SG_EXIT_FAILED : SG_EXIT_OK;
+}

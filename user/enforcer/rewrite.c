@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Heads travel as they came, byte for byte, but for these lines (documented for operators):
+//  - Connection: close and Keep-Alive belong to one hop (RFC 9110, 7.6.1); each side of us has its
+//  own;
+//  - Expect: 100-continue was answered by us;
+//  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
+//  identity where a usage chunk
+//    will have to be taken out;
+//  - Content-Length changes when usage is asked for in the agent's place;
+//  - an answer from which the usage chunk is taken out gets our own chunking.
+#include "enforcer/session.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool name_is(const struct sg_h1_header *header, const char *name)
+{
+	return header->name.length == strlen(name) &&
+	       strncasecmp(header->name.data, name, header->name.length) == 0;
+}
+
+static bool is_hop_by_hop(const struct sg_h1_header *header)
+{
+	if (name_is(header, "connection"))
+		return sg_h1_has_token(header->value, "close");
+	return name_is(header, "keep-alive") || name_is(header, "proxy-connection");
+}
+
+static int append_line(struct sg_buf *out, const struct sg_h1_header *header)
+{
+	return sg_buf_append(out, header->line.data, header->line.length);
+}
+
+static bool has_edit(const struct sg_exchange *exchange)
+{
+	return exchange->route.kind == SG_ROUTE_METERED &&
+	       exchange->facts.include_usage == SG_USAGE_TO_ADD;
+}
+
+static int append_accept_encoding(
+	const struct sg_exchange *exchange, const struct sg_h1_header *header, struct sg_buf *out)
+{
+	if (has_edit(exchange))
+		return sg_buf_printf(out, "accept-encoding: identity\r\n");
+	if (!sg_h1_has_token(header->value, "br") && !sg_h1_has_token(header->value, "zstd") &&
+		!sg_h1_has_token(header->value, "*"))
+		return append_line(out, header);
+	return sg_buf_printf(out, "accept-encoding: %s\r\n",
+		sg_h1_has_token(header->value, "gzip") ? "gzip" : "identity");
+}
+
+static int append_request_header(
+	const struct sg_exchange *exchange, const struct sg_h1_header *header, struct sg_buf *out)
+{
+	if (is_hop_by_hop(header) || name_is(header, "expect"))
+		return 0;
+	if (exchange->route.kind != SG_ROUTE_METERED)
+		return append_line(out, header);
+	if (name_is(header, "accept-encoding"))
+		return append_accept_encoding(exchange, header, out);
+	if (name_is(header, "content-length") && has_edit(exchange))
+		return sg_buf_printf(out, "content-length: %llu\r\n",
+			(unsigned long long)(exchange->body.length - exchange->edit.remove +
+					     exchange->edit.text_length));
+	return append_line(out, header);
+}
+
+int sg_rewrite_request(const struct sg_exchange *exchange, struct sg_buf *out)
+{
+	const struct sg_h1_head *head = &exchange->head;
+	int r = sg_buf_append(out, head->start_line.data, head->start_line.length);
+
+	for (size_t i = 0; r == 0 && i < head->header_count; i++)
+		r = append_request_header(exchange, &head->headers[i], out);
+	if (r == 0)
+		r = sg_buf_append(out, "\r\n", 2);
+	return r;
+}
+
+int sg_rewrite_response(
+	const struct sg_exchange *exchange, const struct sg_h1_head *head, struct sg_buf *out)
+{
+	int r = sg_buf_append(out, head->start_line.data, head->start_line.length);
+
+	for (size_t i = 0; r == 0 && i < head->header_count; i++) {
+		const struct sg_h1_header *header = &head->headers[i];
+		bool framing =
+			name_is(header, "content-length") || name_is(header, "transfer-encoding");
+
+		if (!is_hop_by_hop(header) && !(framing && exchange->rechunk))
+			r = append_line(out, header);
+	}
+	if (r == 0 && exchange->rechunk)
+		r = sg_buf_printf(out, "transfer-encoding: chunked\r\n");
+	if (r == 0 && exchange->close_agent)
+		r = sg_buf_printf(out, "connection: close\r\n");
+	if (r == 0)
+		r = sg_buf_append(out, "\r\n", 2);
+	return r;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/route.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "enforcer/worker.h"
+#include "tls/hello.h"
+
+// The connection's provider connections come from one origin of the worker's pool.
+static int set_pool_origin(struct sg_client *client, bool tls)
+{
+	struct sg_worker *worker = client->worker;
+	const struct sg_origin *registered = client->registered;
+	struct sg_pool_key key;
+
+	memset(&key, 0, sizeof(key)); // hashed as bytes, padding too
+	if (tls && !(registered && registered->plain))
+		key.context = client->agent->upstream_context;
+	if (!client->agent->egress_host &&
+		client->flow.netns_cookie != worker->enforcer->netns_cookie)
+		key.netns_cookie = client->flow.netns_cookie;
+	memcpy(key.address, registered ? registered->address : client->flow.destination,
+		sizeof(key.address));
+	key.port = registered ? registered->port : client->flow.destination_port;
+	if (strlen(client->host) >= sizeof(key.host))
+		return -ENAMETOOLONG;
+	memcpy(key.host, client->host, strlen(client->host));
+	return sg_pool_origin_get(
+		&worker->pool, &key, sg_loop_now_ms(worker->loop), &client->pool_origin);
+}
+
+// Is `host` a provider's, or does the destination belong to one? Fills the client when so.
+static bool find_provider(struct sg_client *client, const char *host)
+{
+	const struct sg_origin *registered = NULL;
+
+	if (*host)
+		registered = sg_agent_origin_by_host(client->agent, host);
+	if (!registered)
+		registered = sg_agent_origin_by_address(
+			client->agent, client->flow.destination, client->flow.destination_port);
+	if (registered) {
+		client->registered = registered;
+		client->provider = registered->provider;
+		snprintf(client->host, sizeof(client->host), "%s", registered->host);
+		return true;
+	}
+	client->provider = sg_provider_by_host(host, strlen(host));
+	snprintf(client->host, sizeof(client->host), "%s", host);
+	return client->provider != NULL;
+}
+
+static enum sg_first take(struct sg_client *client, bool tls)
+{
+	int r = set_pool_origin(client, tls);
+
+	if (r < 0) {
+		sg_log(SG_LOG_ERROR, "refused", "agent=%s connection=%llu host=%s reason=\"%s\"",
+			client->agent->name, (unsigned long long)client->connection, client->host,
+			strerror(-r));
+		return SG_FIRST_REFUSE;
+	}
+	return tls ? SG_FIRST_TLS : SG_FIRST_HTTP;
+}
+
+static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, size_t length)
+{
+	struct sg_hello hello;
+	size_t need;
+	int r = sg_hello_parse(data, length, &hello, &need);
+
+	if (r == 0)
+		return SG_FIRST_MORE;
+	if (r == -EPROTO)
+		return SG_FIRST_TUNNEL;
+	if (r < 0) {
+		sg_log(SG_LOG_WARN, "refused",
+			"agent=%s connection=%llu reason=\"malformed ClientHello\"",
+			client->agent->name, (unsigned long long)client->connection);
+		return SG_FIRST_REFUSE;
+	}
+	if (!find_provider(client, hello.sni))
+		return SG_FIRST_TUNNEL;
+	if (hello.offers_alpn && !hello.offers_http11)
+		// The handshake goes on and ends with no_application_protocol, which tells the
+		// client more than a reset.
+		sg_log(SG_LOG_WARN, "refused",
+			"agent=%s connection=%llu host=%s reason=\"the client offers no http/1.1 "
+			"(HTTP/2 only clients are "
+			"not served yet)\"",
+			client->agent->name, (unsigned long long)client->connection, client->host);
+	return take(client, true);
+}
+
+// Could these bytes be the start of an HTTP/1 request: a method token and a blank?
+static bool looks_like_http(const uint8_t *data, size_t length)
+{
+	static const char *const methods[] = { "GET ", "POST ", "PUT ", "HEAD ", "DELETE ",
+		"OPTIONS ", "PATCH ", "CONNECT ", "TRACE " };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(methods); i++) {
+		size_t compared = strlen(methods[i]) < length ? strlen(methods[i]) : length;
+
+		if (memcmp(data, methods[i], compared) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum sg_first route_http(struct sg_client *client, const uint8_t *data, size_t length)
+{
+	struct sg_h1_head head;
+	const char *reason;
+	char host[256] = "";
+	ssize_t r;
+
+	// Registered addresses are ours whatever is said there: a malformed head gets its 400 from
+	// the session.
+	if (find_provider(client, ""))
+		return take(client, false);
+	r = sg_h1_parse_head(SG_H1_REQUEST, false, (const char *)data, length, &head, &reason);
+	if (r == 0)
+		return SG_FIRST_MORE;
+	if (r < 0 || head.host.length >= sizeof(host))
+		return SG_FIRST_TUNNEL;
+	for (size_t i = 0; i < head.host.length; i++) {
+		char c = head.host.data[i];
+
+		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	return find_provider(client, host) ? take(client, false) : SG_FIRST_TUNNEL;
+}
+
+enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data, size_t length)
+{
+	if (data[0] == 0x16) // TLS handshake record
+		return route_tls(client, data, length);
+	if (looks_like_http(data, length))
+		return route_http(client, data, length);
+	return SG_FIRST_TUNNEL;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection is, by its first bytes and its destination: ours to meter, or to pass through.
+// Worker thread only.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "enforcer/client.h"
+
+enum sg_first {
+	SG_FIRST_MORE, // not enough bytes yet
+	SG_FIRST_TLS,  // TLS for a provider: client->host, provider, registered and pool_origin are
+		       // set
+	SG_FIRST_HTTP, // plain HTTP for a provider: the same
+	SG_FIRST_TUNNEL, // anything else
+	SG_FIRST_REFUSE, // malformed or out of memory; logged
+};
+
+enum sg_first sg_route_first_bytes(
+	struct sg_client *client, const uint8_t *data, size_t length) SG_WUNRES;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "channel/channel.h"
+#include "enforcer/worker.h"
+
+static int add_agent(void *context, struct sg_agent *agent)
+{
+	json_t *list = context;
+	json_t *status = sg_account_status(NULL, agent->account);
+
+	if (!status || json_object_set_new(status, "id", json_integer(agent->id)) < 0 ||
+		json_array_append(list, status) < 0) {
+		json_decref(status);
+		return -ENOMEM;
+	}
+	json_decref(status);
+	return 0;
+}
+
+int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
+{
+	json_t *list = json_array();
+	json_t *root = json_pack("{s:o}", "agents", list);
+	char *text = NULL;
+	int r = root ? sg_agents_each(enforcer->agents, add_agent, list) : -ENOMEM;
+
+	if (r == 0)
+		text = json_dumps(root, JSON_COMPACT);
+	if (r == 0 && !text)
+		r = -ENOMEM;
+	if (r == 0)
+		r = sg_channel_memfd("spendgate-status", text, strlen(text));
+	if (r >= 0) {
+		*ret_fd = r;
+		r = 0;
+	}
+	free(text);
+	json_decref(root);
+	return r;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/tunnel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "enforcer/limits.h"
+#include "enforcer/upstream.h"
+#include "enforcer/worker.h"
+
+struct sg_tunnel {
+	struct sg_upstream *upstream;
+	bool upstream_ready;
+	bool to_provider_ended; // FIN passed on
+	bool to_agent_ended;
+};
+
+void sg_tunnel_start(struct sg_client *client)
+{
+	struct sg_worker *worker = client->worker;
+	struct sg_pool_key key;
+	int r;
+
+	client->tunnel = calloc(1, sizeof(*client->tunnel));
+	if (!client->tunnel) {
+		sg_client_close(client, "resources");
+		return;
+	}
+	memset(&key, 0, sizeof(key));
+	if (!client->agent->egress_host &&
+		client->flow.netns_cookie != worker->enforcer->netns_cookie)
+		key.netns_cookie = client->flow.netns_cookie;
+	memcpy(key.address, client->flow.destination, sizeof(key.address));
+	key.port = client->flow.destination_port;
+	r = sg_pool_origin_get(
+		&worker->pool, &key, sg_loop_now_ms(worker->loop), &client->pool_origin);
+	if (r == 0)
+		r = sg_upstream_get(
+			worker, client->pool_origin, client, true, &client->tunnel->upstream);
+	if (r < 0)
+		sg_client_close(client, "dial");
+}
+
+// Moves bytes one way through the sink's buffer. Returns false when the connection is dead.
+static bool copy(struct sg_worker *worker, struct sg_transport *from, struct sg_transport *to,
+	struct sg_buf *out, bool *ended)
+{
+	for (;;) {
+		int r = sg_transport_flush(to, out);
+		ssize_t n;
+
+		if (r == -EAGAIN)
+			return true;
+		if (r < 0)
+			return false;
+		if (*ended)
+			return true;
+		n = sg_transport_read(from, worker->scratch, SG_SCRATCH_BYTES);
+		if (n == -EAGAIN)
+			return true;
+		if (n < 0)
+			return false;
+		if (n == 0) {
+			*ended = true;
+			sg_transport_shutdown(to);
+			return true;
+		}
+		if (sg_buf_append(out, worker->scratch, (size_t)n) < 0)
+			return false;
+	}
+}
+
+void sg_tunnel_run(struct sg_client *client)
+{
+	struct sg_tunnel *tunnel = client->tunnel;
+	struct sg_upstream *upstream = tunnel->upstream;
+
+	if (!tunnel->upstream_ready)
+		return;
+	if (!copy(client->worker, &client->transport, &upstream->transport, &upstream->out,
+		    &tunnel->to_provider_ended) ||
+		!copy(client->worker, &upstream->transport, &client->transport, &client->out,
+			&tunnel->to_agent_ended)) {
+		sg_client_close(client, "reset");
+		return;
+	}
+	if (tunnel->to_provider_ended && tunnel->to_agent_ended && !sg_buf_length(&client->out) &&
+		!sg_buf_length(&upstream->out))
+		sg_client_close(client, "done");
+}
+
+void sg_tunnel_close(struct sg_client *client)
+{
+	if (!client->tunnel)
+		return;
+	if (client->tunnel->upstream)
+		sg_upstream_put(client->tunnel->upstream, false);
+	free(client->tunnel);
+	client->tunnel = NULL;
+}
+
+void sg_tunnel_on_upstream(struct sg_client *client)
+{
+	client->tunnel->upstream_ready = true;
+	sg_tunnel_run(client);
+}
+
+void sg_tunnel_on_upstream_failed(struct sg_client *client, const char *detail)
+{
+	client->tunnel->upstream = NULL;
+	sg_log(SG_LOG_DEBUG, "dial_failed", "agent=%s connection=%llu reason=\"%s\"",
+		client->agent->name, (unsigned long long)client->connection, detail);
+	sg_client_close(client, "dial");
+}

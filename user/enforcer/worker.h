@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: one thread, one loop, its connections and its provider pool. Nothing of it is shared
+// but its mailbox; what workers share is in struct sg_enforcer and safe for any thread.
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "budget/engine.h"
+#include "enforcer/agent.h"
+#include "enforcer/leaf.h"
+#include "enforcer/pool.h"
+#include "loop/loop.h"
+#include "provider/price.h"
+#include "spendgate/abi.h"
+
+#define SG_MAX_WORKERS 64
+
+struct sg_client;
+struct sg_exchange;
+struct sg_link;
+struct sg_upstream;
+struct sg_worker;
+
+struct sg_enforcer {
+	struct sg_engine *engine;
+	const struct sg_price_table *prices;
+	struct sg_agents *agents;
+	struct sg_leaves *leaves;
+	struct sg_link *link;
+	uint64_t netns_cookie; // of this process
+	const char *spill_directory;
+	unsigned worker_count;
+	struct sg_worker *workers[SG_MAX_WORKERS];
+};
+
+enum sg_mail_kind {
+	SG_MAIL_LISTENER, // fds: v4 and v6, owned by the message
+	SG_MAIL_LISTENER_GONE,
+	SG_MAIL_LEAF,	// host: look again
+	SG_MAIL_SOCKET, // id, result, fds[0]
+	SG_MAIL_STOP,
+};
+
+struct sg_mail {
+	struct sg_mail *next;
+	enum sg_mail_kind kind;
+	uint64_t netns_cookie;
+	uint32_t id;
+	int result;
+	int fds[2];
+	char host[256];
+};
+
+struct sg_worker_listener;
+
+struct sg_worker {
+	struct sg_enforcer *enforcer;
+	unsigned index;
+	pthread_t thread;
+	struct sg_loop *loop;
+	struct sg_pool pool;
+	struct sg_timer sweep;
+	struct sg_worker_listener *listeners;
+	struct sg_client *clients;	     // all, doubly linked
+	struct sg_upstream *waiting_sockets; // asked of the warden
+	uint32_t next_socket_request;
+	uint64_t next_connection;
+	struct sg_exchange *spare_exchange; // the last one that ended, for the next
+	uint8_t *scratch;		    // SG_SCRATCH_BYTES, for one read
+	struct sg_buf filtered;		    // what a usage filter lets through, for one read
+	struct sg_watch mail_watch;
+	pthread_mutex_t mail_lock;
+	struct sg_mail *mail_first, **mail_last;
+};
+
+int sg_worker_start(
+	struct sg_enforcer *enforcer, unsigned index, struct sg_worker **ret_worker) SG_WUNRES;
+
+// Posts SG_MAIL_STOP, joins the thread, frees. Open calls are charged by their journal at the next
+// start.
+struct sg_worker *sg_worker_stop(struct sg_worker *worker);
+
+// Any thread. A copy is made; descriptors in `mail` belong to the worker then. Returns 0 or -ENOMEM
+// (descriptors stay the caller's).
+int sg_worker_post(struct sg_worker *worker, const struct sg_mail *mail) SG_WUNRES;
