@@ -3,7 +3,8 @@ MAINS := user/cli/main.c user/warden/main.c user/enforcer/main.c
 LIBRARY_SOURCES := $(filter-out $(MAINS),$(wildcard user/*/*.c))
 LIBRARY := $(OUT)/libspendgate.a
 OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(LIBRARY_SOURCES)) \
-	$(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/generated/builtin_prices.o
+	$(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o \
+	$(OUT)/generated/builtin_prices.o
 PROGRAMS := $(OUT)/spendgate $(OUT)/spendgated $(OUT)/spendgate-enforcer
 
 .PHONY: programs
@@ -17,10 +18,11 @@ $(OUT)/%.o: %.c
 $(OUT)/user/redirect/%.o: CPPFLAGS += -isystem $(BPF_OUT)
 $(OUT)/user/redirect/redirect.o: $(BPF_SKELETON)
 
-# llhttp comes as C sources from Debian's package; its warnings are its own.
+# llhttp comes as C sources from Debian's package; its warnings are its own. Without strict mode it takes blanks in header
+# names and control characters in targets.
 $(OUT)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -w -c $< -o $@
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -DLLHTTP_STRICT_MODE=1 -w -c $< -o $@
 
 # The built-in price table, as bytes in the program.
 $(OUT)/generated/builtin_prices.c: user/provider/prices.json tools/embed.sh

@@ -10,13 +10,18 @@
 #include "channel/channel.h"
 #include "enforcer/worker.h"
 
+struct listing {
+	struct sg_engine *engine;
+	json_t *agents;
+};
+
 static int add_agent(void *context, struct sg_agent *agent)
 {
-	json_t *list = context;
-	json_t *status = sg_account_status(NULL, agent->account);
+	struct listing *listing = context;
+	json_t *status = sg_account_status(listing->engine, agent->account);
 
 	if (!status || json_object_set_new(status, "id", json_integer(agent->id)) < 0 ||
-		json_array_append(list, status) < 0) {
+		json_array_append(listing->agents, status) < 0) {
 		json_decref(status);
 		return -ENOMEM;
 	}
@@ -26,10 +31,10 @@ static int add_agent(void *context, struct sg_agent *agent)
 
 int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
 {
-	json_t *list = json_array();
-	json_t *root = json_pack("{s:o}", "agents", list);
+	struct listing listing = { enforcer->engine, json_array() };
+	json_t *root = json_pack("{s:o}", "agents", listing.agents);
 	char *text = NULL;
-	int r = root ? sg_agents_each(enforcer->agents, add_agent, list) : -ENOMEM;
+	int r = root ? sg_agents_each(enforcer->agents, add_agent, &listing) : -ENOMEM;
 
 	if (r == 0)
 		text = json_dumps(root, JSON_COMPACT);
