@@ -27,6 +27,7 @@ include tools/make/flags.mk
 include tools/make/bpf.mk
 include tools/make/programs.mk
 include tools/make/tests.mk
+include tools/make/check.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all help clean

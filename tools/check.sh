@@ -1,0 +1,78 @@
+#!/bin/bash
+# Everything that decides whether a change is good: builds with gcc and clang, all tests, lint. Needs root (BPF, namespaces) and
+# says loudly what it could not run; nothing that was skipped counts as passed. `check.sh [STEP...]` runs some steps only.
+set -u
+cd "$(dirname "$0")/.."
+
+steps=()
+failed=()
+jobs=$(nproc)
+
+step() { # step NAME COMMAND...: runs it unless other steps were asked for
+	local name=$1
+	shift
+	if [ ${#wanted[@]} -gt 0 ] && [[ ! " ${wanted[*]} " == *" $name "* ]]; then
+		return
+	fi
+	steps+=("$name")
+	printf '\n==== %s\n' "$name"
+	local started=$SECONDS
+	if "$@"; then
+		printf '==== %s: ok (%d s)\n' "$name" $((SECONDS - started))
+	else
+		printf '==== %s: FAILED (%d s)\n' "$name" $((SECONDS - started))
+		failed+=("$name")
+	fi
+}
+
+wanted=("$@")
+
+need_root() {
+	[ "$(id -u)" = 0 ] && return
+	echo "make check needs root for BPF, cgroups and network namespaces: sudo make check" >&2
+	exit 77
+}
+
+format() { git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
+build_gcc() { make -s -j"$jobs" all unit-tests; }
+build_clang() { make -s -j"$jobs" CC=clang all unit-tests; }
+unit() { make -s check-unit; }
+unit_address() { make -s -j"$jobs" CC=clang SANITIZER=address unit-tests && make -s CC=clang SANITIZER=address check-unit; }
+unit_thread() { make -s -j"$jobs" CC=clang SANITIZER=thread unit-tests && make -s CC=clang SANITIZER=thread check-unit; }
+conformance() { make -s -j"$jobs" check-conformance; }
+conformance_address() { make -s -j"$jobs" CC=clang SANITIZER=address check-conformance; }
+command_line() { make -s check-cli; }
+integration() { make -s -j"$jobs" check-integration; }
+fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-6}"; }
+end_to_end() { make -s check-e2e; }
+sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
+end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
+end_to_end_thread() { SPENDGATE_BUILD=build/clang-thread tests/e2e/run.sh --brief; }
+static_analysis() { tools/analyze.sh; }
+
+need_root
+step dependencies tools/install-dependencies.sh test
+step format format
+step layers tools/check-layers
+step style tools/check-style
+step build-gcc build_gcc
+step build-clang build_clang
+step unit unit
+step unit-address-sanitizer unit_address
+step unit-thread-sanitizer unit_thread
+step conformance conformance
+step conformance-address-sanitizer conformance_address
+step command-line command_line
+step integration integration
+step fuzz fuzz
+step static-analysis static_analysis
+step sanitized-programs sanitized_programs
+step end-to-end end_to_end
+step end-to-end-address-sanitizer end_to_end_address
+step end-to-end-thread-sanitizer end_to_end_thread
+step leftovers tools/check-leftovers.sh
+
+printf '\n%s\n' "steps: ${steps[*]}"
+[ ${#failed[@]} -eq 0 ] || printf 'FAILED: %s\n' "${failed[*]}"
+printf '%d passed, %d failed\n' $((${#steps[@]} - ${#failed[@]})) ${#failed[@]}
+[ ${#failed[@]} -eq 0 ]
