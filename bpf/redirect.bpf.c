@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The kernel side: what an agent's sockets may do, and where they go.
+ *
+ *   connect4, connect6      decide: direct, redirect, or refuse
+ *   sendmsg4, sendmsg6      refuse QUIC
+ *   bind4, bind6            keep the listener's port ours
+ *   getpeername4, 6         the agent sees the peer that it asked for
+ *   sockops                 tells accept() who is calling, before the SYN leaves
+ *   getsockopt              hands that to the enforcer (attached to the service's own cgroup)
+ *
+ * UAPI headers only; loads on Linux 6.1 and later. Identity is the cgroup storage of the attach point: right for nested
+ * cgroups, moved tasks and passed descriptors, where the current task's cgroup is not.
+ */
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "maps.bpf.h"
+
+#define bool _Bool
+#define true 1
+#define false 0
+
+#define AF_INET  2
+#define AF_INET6 10
+
+#define SOCK_STREAM 1
+
+#define QUIC_PORT 443
+
+#define ENOENT 2
+
+/* Keeps a read where it stands: clang merges the reads of two branches into one through a computed pointer, which the
+ * verifier refuses for contexts. */
+#define KEEP(value) asm volatile("" : "+r"(value))
+
+#define ALLOW 1
+#define DENY  0
+
+char _license[] SEC("license") = "GPL";
+
+/* A destination in one form for both families: 16 bytes, IPv4 mapped. */
+struct destination {
+	__u32 word[4]; /* network order */
+	__u16 port;    /* host order */
+};
+
+static __always_inline void count(__u32 reason)
+{
+	__u64 *counter = bpf_map_lookup_elem(&counters, &reason);
+
+	if (counter)
+		(*counter)++; /* per CPU */
+}
+
+static __always_inline void set_mapped(__u32 word[4], __u32 ipv4)
+{
+	word[0] = 0;
+	word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = ipv4;
+}
+
+static __always_inline bool is_mapped(const __u32 word[4])
+{
+	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool is_loopback(const __u32 word[4])
+{
+	if (is_mapped(word))
+		return (word[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return word[0] == 0 && word[1] == 0 && word[2] == 0 && word[3] == bpf_htonl(1);
+}
+
+/* Linux takes a connect to the unspecified address as one to loopback. */
+static __always_inline bool is_unspecified(const __u32 word[4])
+{
+	return word[0] == 0 && word[1] == 0 && (word[2] == 0 || word[2] == bpf_htonl(0xffff)) && word[3] == 0;
+}
+
+static __always_inline int refuse(struct bpf_sock_addr *ctx, const struct destination *to, __u32 agent_id, __u32 reason)
+{
+	struct sg_event *event;
+
+	count(reason);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (event) {
+		event->agent_id = agent_id;
+		event->reason = reason;
+		event->process_id = bpf_get_current_pid_tgid() >> 32;
+		event->destination_port = to->port;
+		event->protocol = ctx->protocol;
+		__builtin_memcpy(event->destination, to->word, sizeof(event->destination));
+		bpf_get_current_comm(event->command, sizeof(event->command));
+		bpf_ringbuf_submit(event, 0);
+	}
+	return DENY;
+}
+
+static __always_inline bool is_direct(const struct destination *to)
+{
+	struct sg_endpoint endpoint = {};
+	struct sg_direct_key key = { .prefix_length = 128 };
+
+	__builtin_memcpy(endpoint.address, to->word, sizeof(endpoint.address));
+	endpoint.port = to->port;
+	if (bpf_map_lookup_elem(&endpoints, &endpoint))
+		return false;
+	__builtin_memcpy(key.address, to->word, sizeof(key.address));
+	return bpf_map_lookup_elem(&direct, &key) != NULL;
+}
+
+/* A socket that goes direct carries no record of an earlier connect. */
+static __always_inline int pass(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (sk)
+		bpf_sk_storage_delete(&sockets, sk);
+	count(SG_REASON_DIRECT);
+	return ALLOW;
+}
+
+static __always_inline void fill_record(struct sg_flow_record *record, const struct destination *to, __u64 netns_cookie,
+	__u32 agent_id, __u16 family)
+{
+	record->cgroup_id = bpf_get_current_cgroup_id();
+	record->netns_cookie = netns_cookie;
+	record->agent_id = agent_id;
+	record->process_id = bpf_get_current_pid_tgid() >> 32;
+	__builtin_memcpy(record->destination, to->word, sizeof(record->destination));
+	record->destination_port = to->port;
+	record->family = family;
+	record->reserved = 0;
+	bpf_get_current_comm(record->command, sizeof(record->command));
+}
+
+/* Decides for a TCP connect. On redirect *ret_port is the listener's port (host order); 0: leave the address alone. */
+static __always_inline int decide(
+	struct bpf_sock_addr *ctx, const struct destination *to, __u16 family, bool ipv4, __u16 *ret_port)
+{
+	struct sg_agent_slot *slot = bpf_get_local_storage(&agents, 0);
+	__u64 netns_cookie = bpf_get_netns_cookie(ctx);
+	struct sg_listener *listener;
+	struct sg_socket *socket;
+	struct bpf_sock *sk;
+	__u16 port;
+
+	*ret_port = 0;
+	if (!slot->agent_id)
+		return refuse(ctx, to, 0, SG_REASON_NO_AGENT);
+	listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
+	sk = ctx->sk;
+	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&
+		(to->port == listener->port4 || to->port == listener->port6)) {
+		/* Only a hook of a nested agent's cgroup, which ran just before us, may have put this address here. */
+		socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
+		if (socket && socket->redirected && socket->port == to->port) {
+			socket->redirected = 0;
+			return ALLOW;
+		}
+		return refuse(ctx, to, slot->agent_id, SG_REASON_OWN_PORT);
+	}
+	if (is_direct(to))
+		return pass(ctx);
+	port = listener ? (ipv4 ? listener->port4 : listener->port6) : 0;
+	if (!port)
+		return refuse(ctx, to, slot->agent_id, SG_REASON_NO_LISTENER);
+	socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!socket)
+		return refuse(ctx, to, slot->agent_id, SG_REASON_STORAGE);
+	fill_record(&socket->record, to, netns_cookie, slot->agent_id, family);
+	socket->redirected = 1;
+	socket->port = port;
+	count(SG_REASON_REDIRECTED);
+	*ret_port = port;
+	return ALLOW;
+}
+
+static __always_inline int decide_datagram(struct bpf_sock_addr *ctx, const struct destination *to)
+{
+	struct sg_agent_slot *slot = bpf_get_local_storage(&agents, 0);
+
+	if (to->port == QUIC_PORT && !is_loopback(to->word))
+		return refuse(ctx, to, slot->agent_id, SG_REASON_QUIC);
+	return ALLOW;
+}
+
+static __always_inline void read4(struct bpf_sock_addr *ctx, struct destination *to)
+{
+	set_mapped(to->word, ctx->user_ip4);
+	to->port = bpf_ntohs(ctx->user_port);
+}
+
+static __always_inline void read6(struct bpf_sock_addr *ctx, struct destination *to)
+{
+	to->word[0] = ctx->user_ip6[0];
+	to->word[1] = ctx->user_ip6[1];
+	to->word[2] = ctx->user_ip6[2];
+	to->word[3] = ctx->user_ip6[3];
+	to->port = bpf_ntohs(ctx->user_port);
+}
+
+SEC("cgroup/connect4")
+int sg_connect4(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+	__u16 port;
+	int verdict;
+
+	read4(ctx, &to);
+	if (ctx->type != SOCK_STREAM)
+		return decide_datagram(ctx, &to);
+	verdict = decide(ctx, &to, AF_INET, true, &port);
+	if (port) {
+		ctx->user_ip4 = bpf_htonl(0x7f000001);
+		ctx->user_port = bpf_htons(port);
+	}
+	return verdict;
+}
+
+SEC("cgroup/connect6")
+int sg_connect6(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+	bool ipv4;
+	__u16 port;
+	int verdict;
+
+	read6(ctx, &to);
+	if (ctx->type != SOCK_STREAM)
+		return decide_datagram(ctx, &to);
+	ipv4 = is_mapped(to.word);
+	verdict = decide(ctx, &to, AF_INET6, ipv4, &port);
+	if (port) {
+		ctx->user_ip6[0] = 0;
+		ctx->user_ip6[1] = 0;
+		ctx->user_ip6[2] = ipv4 ? bpf_htonl(0xffff) : 0;
+		ctx->user_ip6[3] = ipv4 ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+		ctx->user_port = bpf_htons(port);
+	}
+	return verdict;
+}
+
+SEC("cgroup/sendmsg4")
+int sg_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+
+	read4(ctx, &to);
+	return decide_datagram(ctx, &to);
+}
+
+SEC("cgroup/sendmsg6")
+int sg_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+
+	read6(ctx, &to);
+	return decide_datagram(ctx, &to);
+}
+
+static __always_inline int decide_bind(struct bpf_sock_addr *ctx, const struct destination *to)
+{
+	struct sg_agent_slot *slot = bpf_get_local_storage(&agents, 0);
+	__u64 netns_cookie = bpf_get_netns_cookie(ctx);
+	struct sg_listener *listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
+
+	/* Also while the enforcer is down: whoever had the port would be taken for it. */
+	if (ctx->type == SOCK_STREAM && to->port && listener &&
+		(to->port == listener->port4 || to->port == listener->port6))
+		return refuse(ctx, to, slot->agent_id, SG_REASON_BIND);
+	return ALLOW;
+}
+
+SEC("cgroup/bind4")
+int sg_bind4(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+
+	read4(ctx, &to);
+	return decide_bind(ctx, &to);
+}
+
+SEC("cgroup/bind6")
+int sg_bind6(struct bpf_sock_addr *ctx)
+{
+	struct destination to;
+
+	read6(ctx, &to);
+	return decide_bind(ctx, &to);
+}
+
+static __always_inline const struct sg_socket *redirected_socket(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
+}
+
+SEC("cgroup/getpeername4")
+int sg_getpeername4(struct bpf_sock_addr *ctx)
+{
+	const struct sg_socket *socket = redirected_socket(ctx);
+	__u32 ipv4;
+
+	if (socket) {
+		__builtin_memcpy(&ipv4, socket->record.destination + 12, sizeof(ipv4));
+		ctx->user_ip4 = ipv4;
+		ctx->user_port = bpf_htons(socket->record.destination_port);
+	}
+	return ALLOW;
+}
+
+SEC("cgroup/getpeername6")
+int sg_getpeername6(struct bpf_sock_addr *ctx)
+{
+	const struct sg_socket *socket = redirected_socket(ctx);
+	__u32 word[4];
+
+	if (socket) {
+		__builtin_memcpy(word, socket->record.destination, sizeof(word));
+		ctx->user_ip6[0] = word[0];
+		ctx->user_ip6[1] = word[1];
+		ctx->user_ip6[2] = word[2];
+		ctx->user_ip6[3] = word[3];
+		ctx->user_port = bpf_htons(socket->record.destination_port);
+	}
+	return ALLOW;
+}
+
+/* At TCP_CONNECT_CB the source port is chosen and the SYN not yet sent: the entry is there before any accept, fast open
+ * included. A full map leaves a connection without an entry, which the enforcer closes. */
+SEC("sockops")
+int sg_sockops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk; /* once: clang 14 reads it again after the check otherwise */
+	struct sg_flow_key key = {};
+	struct sg_socket *socket;
+	__u32 word[4], ipv4;
+
+	if (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB || !sk)
+		return 1;
+	ipv4 = ctx->local_ip4;
+	KEEP(ipv4);
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket)
+		return 1;
+	socket->redirected = 0;
+	if (ctx->family == AF_INET6) {
+		word[0] = ctx->local_ip6[0];
+		word[1] = ctx->local_ip6[1];
+		word[2] = ctx->local_ip6[2];
+		word[3] = ctx->local_ip6[3];
+	} else {
+		set_mapped(word, ipv4);
+	}
+	key.netns_cookie = socket->record.netns_cookie;
+	__builtin_memcpy(key.source, word, sizeof(key.source));
+	key.source_port = ctx->local_port;
+	if (bpf_map_update_elem(&flows, &key, &socket->record, BPF_ANY) < 0)
+		count(SG_REASON_STORAGE);
+	return 1;
+}
+
+static __always_inline int answer_flow(struct bpf_sockopt *ctx)
+{
+	struct sg_flow_record *out = ctx->optval;
+	struct bpf_sock *sk = ctx->sk;
+	struct sg_flow_record *record;
+	struct sg_flow_key key = {};
+	__u32 word[4], ipv4;
+
+	if (!sk || (void *)(out + 1) > ctx->optval_end)
+		return ALLOW; /* the kernel's own error stays */
+	key.netns_cookie = bpf_get_netns_cookie(ctx);
+	ipv4 = sk->dst_ip4;
+	KEEP(ipv4);
+	if (sk->family == AF_INET6) {
+		word[0] = sk->dst_ip6[0];
+		word[1] = sk->dst_ip6[1];
+		word[2] = sk->dst_ip6[2];
+		word[3] = sk->dst_ip6[3];
+	} else {
+		set_mapped(word, ipv4);
+	}
+	__builtin_memcpy(key.source, word, sizeof(key.source));
+	key.source_port = bpf_ntohs(sk->dst_port);
+	record = bpf_map_lookup_elem(&flows, &key);
+	if (!record) {
+		bpf_set_retval(-ENOENT);
+		return ALLOW;
+	}
+	__builtin_memcpy(out, record, sizeof(*out));
+	bpf_map_delete_elem(&flows, &key);
+	ctx->optlen = sizeof(*out);
+	bpf_set_retval(0);
+	return ALLOW;
+}
+
+SEC("cgroup/getsockopt")
+int sg_getsockopt(struct bpf_sockopt *ctx)
+{
+	if (ctx->level == SOL_SPENDGATE && ctx->optname == SG_FLOW)
+		return answer_flow(ctx);
+	/* More than a page can't be looked at here: leave the kernel's answer as it is. */
+	if (ctx->optlen > 4096)
+		ctx->optlen = 0;
+	return ALLOW;
+}
