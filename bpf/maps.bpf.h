@@ -37,7 +37,8 @@ struct {
 	__type(value, __u8);
 } endpoints SEC(".maps");
 
-/* What a socket was rewritten to, beside the record: an outer agent's hook of a nested cgroup must recognise it. */
+/* What a socket was rewritten to, beside the record: an outer agent's hook of a nested cgroup must
+ * recognise it. */
 struct sg_socket {
 	struct sg_flow_record record;
 	__u32 redirected;

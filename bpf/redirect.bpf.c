@@ -9,8 +9,9 @@
  *   sockops                 tells accept() who is calling, before the SYN leaves
  *   getsockopt              hands that to the enforcer (attached to the service's own cgroup)
  *
- * UAPI headers only; loads on Linux 6.1 and later. Identity is the cgroup storage of the attach point: right for nested
- * cgroups, moved tasks and passed descriptors, where the current task's cgroup is not.
+ * UAPI headers only; loads on Linux 6.1 and later. Identity is the cgroup storage of the attach
+ * point: right for nested cgroups, moved tasks and passed descriptors, where the current task's
+ * cgroup is not.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -24,7 +25,7 @@
 #define true 1
 #define false 0
 
-#define AF_INET  2
+#define AF_INET	 2
 #define AF_INET6 10
 
 #define SOCK_STREAM 1
@@ -33,8 +34,8 @@
 
 #define ENOENT 2
 
-/* Keeps a read where it stands: clang merges the reads of two branches into one through a computed pointer, which the
- * verifier refuses for contexts. */
+/* Keeps a read where it stands: clang merges the reads of two branches into one through a computed
+ * pointer, which the verifier refuses for contexts. */
 #define KEEP(value) asm volatile("" : "+r"(value))
 
 #define ALLOW 1
@@ -79,10 +80,12 @@ static __always_inline bool is_loopback(const __u32 word[4])
 /* Linux takes a connect to the unspecified address as one to loopback. */
 static __always_inline bool is_unspecified(const __u32 word[4])
 {
-	return word[0] == 0 && word[1] == 0 && (word[2] == 0 || word[2] == bpf_htonl(0xffff)) && word[3] == 0;
+	return word[0] == 0 && word[1] == 0 && (word[2] == 0 || word[2] == bpf_htonl(0xffff)) &&
+	       word[3] == 0;
 }
 
-static __always_inline int refuse(struct bpf_sock_addr *ctx, const struct destination *to, __u32 agent_id, __u32 reason)
+static __always_inline int refuse(
+	struct bpf_sock_addr *ctx, const struct destination *to, __u32 agent_id, __u32 reason)
 {
 	struct sg_event *event;
 
@@ -125,8 +128,8 @@ static __always_inline int pass(struct bpf_sock_addr *ctx)
 	return ALLOW;
 }
 
-static __always_inline void fill_record(struct sg_flow_record *record, const struct destination *to, __u64 netns_cookie,
-	__u32 agent_id, __u16 family)
+static __always_inline void fill_record(struct sg_flow_record *record, const struct destination *to,
+	__u64 netns_cookie, __u32 agent_id, __u16 family)
 {
 	record->cgroup_id = bpf_get_current_cgroup_id();
 	record->netns_cookie = netns_cookie;
@@ -139,9 +142,10 @@ static __always_inline void fill_record(struct sg_flow_record *record, const str
 	bpf_get_current_comm(record->command, sizeof(record->command));
 }
 
-/* Decides for a TCP connect. On redirect *ret_port is the listener's port (host order); 0: leave the address alone. */
-static __always_inline int decide(
-	struct bpf_sock_addr *ctx, const struct destination *to, __u16 family, bool ipv4, __u16 *ret_port)
+/* Decides for a TCP connect. On redirect *ret_port is the listener's port (host order); 0: leave
+ * the address alone. */
+static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destination *to,
+	__u16 family, bool ipv4, __u16 *ret_port)
 {
 	struct sg_agent_slot *slot = bpf_get_local_storage(&agents, 0);
 	__u64 netns_cookie = bpf_get_netns_cookie(ctx);
@@ -157,7 +161,8 @@ static __always_inline int decide(
 	sk = ctx->sk;
 	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&
 		(to->port == listener->port4 || to->port == listener->port6)) {
-		/* Only a hook of a nested agent's cgroup, which ran just before us, may have put this address here. */
+		/* Only a hook of a nested agent's cgroup, which ran just before us, may have put
+		 * this address here. */
 		socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
 		if (socket && socket->redirected && socket->port == to->port) {
 			socket->redirected = 0;
@@ -333,8 +338,9 @@ int sg_getpeername6(struct bpf_sock_addr *ctx)
 	return ALLOW;
 }
 
-/* At TCP_CONNECT_CB the source port is chosen and the SYN not yet sent: the entry is there before any accept, fast open
- * included. A full map leaves a connection without an entry, which the enforcer closes. */
+/* At TCP_CONNECT_CB the source port is chosen and the SYN not yet sent: the entry is there before
+ * any accept, fast open included. A full map leaves a connection without an entry, which the
+ * enforcer closes. */
 SEC("sockops")
 int sg_sockops(struct bpf_sock_ops *ctx)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cgroup v2 hierarchy: where it is mounted, making and removing our own groups. Main thread of the caller.
+// The cgroup v2 hierarchy: where it is mounted, making and removing our own groups. Main thread of
+// the caller.
 #pragma once
 
 #include <stddef.h>
@@ -9,8 +10,8 @@
 #include "base/attr.h"
 #include "base/error.h"
 
-// Finds the cgroup v2 mount in /proc/self/mountinfo; mounts one privately (below `fallback_directory`) when there is none.
-// Returns 0 with the path, or -errno with the remedy.
+// Finds the cgroup v2 mount in /proc/self/mountinfo; mounts one privately (below
+// `fallback_directory`) when there is none. Returns 0 with the path, or -errno with the remedy.
 int sg_cgroup_root(const char *fallback_directory, char *ret_path, size_t size,
 	struct sg_error *error) SG_WUNRES;
 
@@ -23,5 +24,6 @@ int sg_cgroup_enter(int cgroup_fd, pid_t pid) SG_WUNRES;
 // The kernel's id of a cgroup (its inode). Returns 0 or -errno.
 int sg_cgroup_id(int cgroup_fd, uint64_t *ret_id) SG_WUNRES;
 
-// Kills what is left in it (cgroup.kill, its own processes only), and removes it with its children. Returns 0 or -errno.
+// Kills what is left in it (cgroup.kill, its own processes only), and removes it with its children.
+// Returns 0 or -errno.
 int sg_cgroup_remove(const char *path) SG_WUNRES;

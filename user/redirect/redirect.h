@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the BPF object: loads or adopts it, attaches it to cgroups, and fills its maps. Everything is pinned below
-// one directory of a BPF file system, so that an agent stays fenced when every process of ours is dead. Used by the
-// warden's main thread only. Needs root (or CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN).
+// Owns the BPF object: loads or adopts it, attaches it to cgroups, and fills its maps. Everything
+// is pinned below one directory of a BPF file system, so that an agent stays fenced when every
+// process of ours is dead. Used by the warden's main thread only. Needs root (or CAP_BPF,
+// CAP_NET_ADMIN, CAP_SYS_ADMIN).
 #pragma once
 
 #include <stdbool.h>
@@ -13,43 +14,50 @@
 
 struct sg_redirect;
 
-// Can this machine do it? Checks root, cgroup v2, BTF, kernel features, BPF file system. Returns 0, or a negative errno
-// with a sentence that names what is missing and the remedy.
+// Can this machine do it? Checks root, cgroup v2, BTF, kernel features, BPF file system. Returns 0,
+// or a negative errno with a sentence that names what is missing and the remedy.
 int sg_redirect_probe(struct sg_error *error) SG_WUNRES;
 
-// Opens the object pinned under `pin_directory` (made when missing, the BPF file system mounted when missing): maps that
-// are pinned there and have the same layout are adopted, links that are pinned get the new programs by BPF_LINK_UPDATE
-// with no unwatched moment. Returns 0 or -errno with the sentence (-EPROTO: pins of another layout).
-int sg_redirect_open(
-	const char *pin_directory, struct sg_redirect **ret_redirect, struct sg_error *error) SG_WUNRES;
+// Opens the object pinned under `pin_directory` (made when missing, the BPF file system mounted
+// when missing): maps that are pinned there and have the same layout are adopted, links that are
+// pinned get the new programs by BPF_LINK_UPDATE with no unwatched moment. Returns 0 or -errno with
+// the sentence (-EPROTO: pins of another layout).
+int sg_redirect_open(const char *pin_directory, struct sg_redirect **ret_redirect,
+	struct sg_error *error) SG_WUNRES;
 
 // Closes descriptors; pins stay, enforcement stays. Accepts NULL, returns NULL.
 struct sg_redirect *sg_redirect_close(struct sg_redirect *redirect);
 
-// Removes every pin and the directory: enforcement ends. For `spendgate run`'s own daemon when its last agent is gone.
+// Removes every pin and the directory: enforcement ends. For `spendgate run`'s own daemon when its
+// last agent is gone.
 int sg_redirect_remove_all(struct sg_redirect *redirect) SG_WUNRES;
 
-// Attaches the getsockopt hook (SG_FLOW) to the cgroup that the warden and the enforcer live in. Replaces what an earlier
-// run pinned there.
+// Attaches the getsockopt hook (SG_FLOW) to the cgroup that the warden and the enforcer live in.
+// Replaces what an earlier run pinned there.
 int sg_redirect_attach_service(
 	struct sg_redirect *redirect, int cgroup_fd, struct sg_error *error) SG_WUNRES;
 
-// Attaches all agent hooks to a cgroup and registers it. `agent_id` > 0, unique among live agents. All or nothing.
+// Attaches all agent hooks to a cgroup and registers it. `agent_id` > 0, unique among live agents.
+// All or nothing.
 int sg_redirect_attach_agent(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
 	struct sg_error *error) SG_WUNRES;
 
-// Unpins and detaches. The cgroup may be gone already. Returns 0 or -errno (-ENOENT: no such agent).
+// Unpins and detaches. The cgroup may be gone already. Returns 0 or -errno (-ENOENT: no such
+// agent).
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id);
 
-// Calls `visit` for each agent whose pinned links were adopted; `alive` is false when its cgroup was removed.
-typedef void (*sg_redirect_visit_fn)(void *context, uint32_t agent_id, uint64_t cgroup_id, bool alive);
+// Calls `visit` for each agent whose pinned links were adopted; `alive` is false when its cgroup
+// was removed.
+typedef void (*sg_redirect_visit_fn)(
+	void *context, uint32_t agent_id, uint64_t cgroup_id, bool alive);
 int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn visit, void *context);
 
 int sg_redirect_set_listener(struct sg_redirect *redirect, uint64_t netns_cookie, uint16_t port4,
 	uint16_t port6) SG_WUNRES;
 int sg_redirect_clear_listener(struct sg_redirect *redirect, uint64_t netns_cookie);
 
-// A registered endpoint is redirected even when its network is exempt. `address`: 16 bytes, IPv4 mapped.
+// A registered endpoint is redirected even when its network is exempt. `address`: 16 bytes, IPv4
+// mapped.
 int sg_redirect_add_endpoint(
 	struct sg_redirect *redirect, const uint8_t address[16], uint16_t port) SG_WUNRES;
 int sg_redirect_remove_endpoint(
@@ -58,7 +66,8 @@ int sg_redirect_remove_endpoint(
 // File descriptor to poll for refusals, and the call that hands out what is there.
 typedef void (*sg_redirect_event_fn)(void *context, const struct sg_event *event);
 int sg_redirect_event_fd(const struct sg_redirect *redirect);
-int sg_redirect_read_events(struct sg_redirect *redirect, sg_redirect_event_fn on_event, void *context);
+int sg_redirect_read_events(
+	struct sg_redirect *redirect, sg_redirect_event_fn on_event, void *context);
 
 // Sum over all CPUs of counters[reason].
 int sg_redirect_counter(

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links and their pins: <pin>/agents/<agent id>/<hook> and <pin>/service/<hook>.
+#include "redirect/redirect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "redirect/cgroup.h"
+#include "redirect/skel.h"
+
+// The order matters: connect hooks last, so that nothing is redirected before sockops can record
+// it.
+static const char *const agent_hooks[] = { "sg_sockops", "sg_getpeername4", "sg_getpeername6",
+	"sg_bind4", "sg_bind6", "sg_sendmsg4", "sg_sendmsg6", "sg_connect4", "sg_connect6" };
+static const char *const service_hooks[] = { "sg_getsockopt" };
+
+static struct bpf_program *find_program(const struct sg_redirect *redirect, const char *name)
+{
+	return bpf_object__find_program_by_name(redirect->skeleton->obj, name);
+}
+
+static int attach_one(
+	struct sg_redirect *redirect, const char *hook, int cgroup_fd, const char *directory)
+{
+	struct bpf_program *program = find_program(redirect, hook);
+	struct bpf_link *link;
+	char path[PATH_MAX];
+	int r;
+
+	if (!program)
+		return -ENOENT;
+	link = bpf_program__attach_cgroup(program, cgroup_fd);
+	if (!link)
+		return -errno;
+	snprintf(path, sizeof(path), "%s/%s", directory, hook);
+	r = bpf_link__pin(link, path);
+	bpf_link__destroy(link); // the pin holds it
+	return r;
+}
+
+// Unpins what is there; a link without a pin or descriptor detaches.
+static void remove_links(const char *directory)
+{
+	DIR *entries = opendir(directory);
+	struct dirent *entry;
+
+	if (!entries)
+		return;
+	while ((entry = readdir(entries)))
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(entries), entry->d_name, 0);
+	closedir(entries);
+	rmdir(directory);
+}
+
+static int attach_all(struct sg_redirect *redirect, const char *const *hooks, size_t count,
+	int cgroup_fd, const char *directory, struct sg_error *error)
+{
+	int r = sg_fd_make_directories(directory, 0700);
+
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", directory, strerror(-r));
+	for (size_t i = 0; i < count; i++) {
+		r = attach_one(redirect, hooks[i], cgroup_fd, directory);
+		if (r < 0) {
+			remove_links(directory);
+			return sg_error_set(error, r, "%s can't be attached: %s%s", hooks[i],
+				strerror(-r),
+				r == -EPERM ? " (an exclusive program sits on this cgroup or "
+					      "above: bpftool cgroup tree)"
+					    : "");
+		}
+	}
+	return 0;
+}
+
+int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, struct sg_error *error)
+{
+	char directory[PATH_MAX];
+
+	snprintf(directory, sizeof(directory), "%s/service", redirect->pin_directory);
+	remove_links(directory);
+	return attach_all(
+		redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
+}
+
+static void agent_directory(
+	const struct sg_redirect *redirect, uint32_t agent_id, char *out, size_t size)
+{
+	snprintf(out, size, "%s/agents/%u", redirect->pin_directory, agent_id);
+}
+
+int sg_redirect_attach_agent(
+	struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id, struct sg_error *error)
+{
+	struct sg_agent_slot slot = { .agent_id = agent_id };
+	char directory[PATH_MAX];
+	uint64_t cgroup_id;
+	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
+
+	if (r < 0)
+		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
+	agent_directory(redirect, agent_id, directory, sizeof(directory));
+	r = attach_all(
+		redirect, agent_hooks, SG_ARRAY_SIZE(agent_hooks), cgroup_fd, directory, error);
+	if (r < 0)
+		return r;
+	// The storage exists since the attach; until now it said agent 0, which is refused
+	// everything.
+	if (bpf_map_update_elem(
+		    bpf_map__fd(redirect->skeleton->maps.agents), &cgroup_id, &slot, BPF_ANY) < 0) {
+		r = sg_error_set(error, -errno, "map agents: %s", strerror(errno));
+		remove_links(directory);
+	}
+	return r;
+}
+
+int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
+{
+	char directory[PATH_MAX];
+
+	agent_directory(redirect, agent_id, directory, sizeof(directory));
+	if (access(directory, F_OK) < 0)
+		return -errno;
+	remove_links(directory);
+	return 0;
+}
+
+// ---- Adoption ----
+
+typedef int (*link_visit_fn)(struct sg_redirect *redirect, const char *directory, const char *hook);
+
+static int each_link(struct sg_redirect *redirect, const char *directory, link_visit_fn visit)
+{
+	DIR *entries = opendir(directory);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!entries)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(entries)))
+		if (entry->d_name[0] != '.')
+			r = visit(redirect, directory, entry->d_name);
+	closedir(entries);
+	return r;
+}
+
+static int update_link(struct sg_redirect *redirect, const char *directory, const char *hook)
+{
+	struct bpf_program *program = find_program(redirect, hook);
+	SG_CLEANUP_CLOSE int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, hook);
+	if (!program)
+		return unlink(path) < 0 ? -errno : 0; // a hook of an earlier version
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	// ENOLINK: its cgroup was removed; there is nothing left to watch.
+	if (bpf_link_update(fd, bpf_program__fd(program), NULL) < 0 && errno != ENOLINK)
+		return -errno;
+	return 0;
+}
+
+static int visit_agents(struct sg_redirect *redirect,
+	int (*visit)(struct sg_redirect *, uint32_t, const char *, void *), void *context)
+{
+	char path[PATH_MAX], directory[PATH_MAX];
+	struct dirent *entry;
+	DIR *entries;
+	int r = 0;
+
+	snprintf(path, sizeof(path), "%s/agents", redirect->pin_directory);
+	entries = opendir(path);
+	if (!entries)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(entries))) {
+		uint32_t agent_id = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (!agent_id)
+			continue;
+		agent_directory(redirect, agent_id, directory, sizeof(directory));
+		r = visit(redirect, agent_id, directory, context);
+	}
+	closedir(entries);
+	return r;
+}
+
+static int adopt_agent(struct sg_redirect *redirect, uint32_t agent_id SG_UNUSED,
+	const char *directory, void *context SG_UNUSED)
+{
+	return each_link(redirect, directory, update_link);
+}
+
+int sg_redirect_adopt_links(struct sg_redirect *redirect, struct sg_error *error)
+{
+	char service[PATH_MAX];
+	int r = visit_agents(redirect, adopt_agent, NULL);
+
+	snprintf(service, sizeof(service), "%s/service", redirect->pin_directory);
+	if (r == 0)
+		r = each_link(redirect, service, update_link);
+	if (r < 0)
+		return sg_error_set(error, r, "pinned links below %s can't be taken over: %s",
+			redirect->pin_directory, strerror(-r));
+	return 0;
+}
+
+struct visit {
+	sg_redirect_visit_fn visit;
+	void *context;
+};
+
+static int tell_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id,
+	const char *directory, void *context)
+{
+	const struct visit *visit = context;
+	struct bpf_link_info info = { 0 };
+	__u32 length = sizeof(info);
+	SG_CLEANUP_CLOSE int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sg_connect4", directory);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+		info.cgroup.cgroup_id = 0;
+	visit->visit(visit->context, agent_id, info.cgroup.cgroup_id, info.cgroup.cgroup_id != 0);
+	return 0;
+}
+
+int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn visit, void *context)
+{
+	struct visit both = { visit, context };
+
+	return visit_agents(redirect, tell_agent, &both);
+}
+
+static int remove_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id SG_UNUSED,
+	const char *directory, void *context SG_UNUSED)
+{
+	remove_links(directory);
+	return 0;
+}
+
+int sg_redirect_remove_all(struct sg_redirect *redirect)
+{
+	static const char *const folders[] = { "agents", "service", "maps" };
+	char path[PATH_MAX];
+	int r = visit_agents(redirect, remove_agent, NULL);
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(folders); i++) {
+		snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folders[i]);
+		remove_links(path);
+	}
+	if (rmdir(redirect->pin_directory) < 0 && errno != ENOENT && r == 0)
+		r = -errno;
+	return r;
+}
