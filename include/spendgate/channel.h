@@ -21,6 +21,8 @@
 // STATUS          warden    -                                                    -
 // STATUS_RESULT   enforcer  answers STATUS                                       memfd with JSON
 // CA              warden    answers HELLO: CA certificate, DER                   -
+// CONTROL         CLI       spendgate/control.h, on another socket               memfd with JSON, and what the op says
+// CONTROL_RESULT  warden    answers CONTROL                                      memfd with JSON
 //
 // `id` of an answer is that of its question; `result` is 0 or a negative errno.
 #ifndef SPENDGATE_CHANNEL_H
@@ -30,7 +32,7 @@
 
 #define SG_CHANNEL_VERSION     1
 #define SG_CHANNEL_MAX_PAYLOAD 8192
-#define SG_CHANNEL_MAX_FDS     2
+#define SG_CHANNEL_MAX_FDS     3
 
 enum sg_channel_type {
 	SG_CHANNEL_HELLO = 1,
@@ -49,6 +51,8 @@ enum sg_channel_type {
 	SG_CHANNEL_STATUS,
 	SG_CHANNEL_STATUS_RESULT,
 	SG_CHANNEL_CA,
+	SG_CHANNEL_CONTROL,
+	SG_CHANNEL_CONTROL_RESULT,
 };
 
 struct sg_channel_header {

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contract between the command line and the warden: a SOCK_SEQPACKET unix socket at <run>/control.sock (root only).
-// One request is one JSON object, {"op": ..., ...}; one answer is one JSON object, {"ok": true, ...} or
-// {"ok": false, "error": "sentence with the remedy", "errno": N}. Anything large travels in a memfd beside the message.
+// The contract between the command line and the warden: messages CONTROL and CONTROL_RESULT of spendgate/channel.h on a unix
+// socket at <run>/control.sock (root only). Request and answer are one JSON object each, in a sealed memfd. Requests have
+// {"op": ...}; answers are {"ok": true, ...} or {"ok": false, "error": "sentence with the remedy", "errno": N}.
 //
-// op          request                                                            answer
-// ping        -                                                                  {"version", "pid", "on_demand"}
-// register    "name", "budgets" [...], "origins" [...], "egress",                 {"id", "ca_certificate": path,
-//             "unknown_model"?; descriptors: cgroup directory, network            "adopted": bool}
-//             namespace, and (if "has_upstream_ca") a memfd with PEM
-// release     "id": the agent's command has ended                                 {"status": {...of the agent}}
-// status      -                                                                  {} and a memfd with
-//                                                                                 {"agents": [...], "redirect": {...}}
+// op        request                                                        answer
+// ping      -                                                              {"version", "pid", "on_demand", "cgroup": path of the
+//                                                                          agents' cgroups below the hierarchy's root}
+// register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path, "bundle": path}
+//           "unknown_model"?, "upstream_ca"? (PEM text); descriptors after
+//           the memfd: the cgroup's directory, the network namespace
+// release   "id": the agent's command has ended                            {"status": {...of the agent}}
+// status    -                                                              {"agents": [...], "redirect": {reason: count}}
 //
-// A connection that registered an agent and closes without `release` leaves the agent fenced: its cgroup may still have
-// processes. The warden removes an agent when its cgroup is gone.
+// A connection that registered an agent and closes without `release` leaves the agent fenced until its cgroup is empty.
 #ifndef SPENDGATE_CONTROL_H
 #define SPENDGATE_CONTROL_H
 
-#define SG_CONTROL_MAX_MESSAGE 65536
+#define SG_CONTROL_MAX_BYTES (4u << 20)
 
 #define SG_DEFAULT_RUN_DIRECTORY   "/run/spendgate"
 #define SG_DEFAULT_STATE_DIRECTORY "/var/lib/spendgate"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enforcer/agent.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +10,7 @@
 #include <jansson.h>
 #include <uthash.h>
 
+#include "base/address.h"
 #include "enforcer/upstream_tls.h"
 
 struct agent_entry {
@@ -136,37 +136,6 @@ const struct sg_origin *sg_agent_origin_by_address(
 
 // ---- From JSON ----
 
-// "127.0.0.1:9443" or "[::1]:9443".
-static int parse_address(const char *text, uint8_t address[16], uint16_t *ret_port)
-{
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN];
-	size_t length;
-	char *end;
-	long port;
-
-	if (!colon)
-		return -EINVAL;
-	port = strtol(colon + 1, &end, 10);
-	if (*end || end == colon + 1 || port < 1 || port > 65535)
-		return -EINVAL;
-	length = (size_t)(colon - text);
-	if (length >= 2 && text[0] == '[' && colon[-1] == ']') {
-		text++;
-		length -= 2;
-	}
-	if (length >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, length);
-	host[length] = 0;
-	*ret_port = (uint16_t)port;
-	if (inet_pton(AF_INET6, host, address) == 1)
-		return 0;
-	memset(address, 0, 10);
-	memset(address + 10, 0xff, 2);
-	return inet_pton(AF_INET, host, address + 12) == 1 ? 0 : -EINVAL;
-}
-
 static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_error *error)
 {
 	const char *host = json_string_value(json_object_get(item, "host"));
@@ -177,7 +146,7 @@ static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_
 		return sg_error_set(error, -EINVAL, "origins: host is missing or too long");
 	strcpy(origin->host, host);
 	origin->plain = json_is_true(json_object_get(item, "plain"));
-	if (!address || parse_address(address, origin->address, &origin->port) < 0)
+	if (!address || sg_address_parse(address, origin->address, &origin->port) < 0)
 		return sg_error_set(
 			error, -EINVAL, "origin %s: address must be ADDRESS:PORT", host);
 	origin->provider =

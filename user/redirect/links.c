@@ -80,14 +80,34 @@ static int attach_all(struct sg_redirect *redirect, const char *const *hooks, si
 	return 0;
 }
 
+// The cgroup of a pinned link; 0 when there is none, or its cgroup was removed.
+static uint64_t pinned_cgroup(const char *directory, const char *hook)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 length = sizeof(info);
+	SG_CLEANUP_CLOSE int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, hook);
+	fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+		return 0;
+	return info.cgroup.cgroup_id;
+}
+
 int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, struct sg_error *error)
 {
 	char directory[PATH_MAX];
+	uint64_t cgroup_id;
+	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
 
+	if (r < 0)
+		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
 	snprintf(directory, sizeof(directory), "%s/service", redirect->pin_directory);
+	if (pinned_cgroup(directory, service_hooks[0]) == cgroup_id)
+		return 0; // an earlier warden's, with our program in it by now: no moment without
 	remove_links(directory);
-	return attach_all(
-		redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
+	return attach_all(redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
 }
 
 static void agent_directory(
@@ -222,16 +242,9 @@ static int tell_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id,
 	const char *directory, void *context)
 {
 	const struct visit *visit = context;
-	struct bpf_link_info info = { 0 };
-	__u32 length = sizeof(info);
-	SG_CLEANUP_CLOSE int fd = -1;
-	char path[PATH_MAX];
+	uint64_t cgroup_id = pinned_cgroup(directory, "sg_connect4");
 
-	snprintf(path, sizeof(path), "%s/sg_connect4", directory);
-	fd = bpf_obj_get(path);
-	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
-		info.cgroup.cgroup_id = 0;
-	visit->visit(visit->context, agent_id, info.cgroup.cgroup_id, info.cgroup.cgroup_id != 0);
+	visit->visit(visit->context, agent_id, cgroup_id, cgroup_id != 0);
 	return 0;
 }
 

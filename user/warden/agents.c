@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of agents. Each is also a file <run>/agents/ID.json, so that a warden that was restarted knows them again; the fence
+// itself (links, maps) is in the kernel and needs neither.
+#include "warden/warden.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "budget/policy.h"
+#include "redirect/cgroup.h"
+#include "warden/config.h"
+
+#define REAP_MS          200
+#define DEFINITION_LIMIT (4u << 20)
+
+static void file_path(const struct sg_warden *warden, uint32_t id, char *out, size_t size)
+{
+	snprintf(out, size, "%s/agents/%u.json", warden->run_directory, id);
+}
+
+struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t id)
+{
+	struct sg_warden_agent *agent = warden->agents;
+
+	while (agent && agent->id != id)
+		agent = agent->next;
+	return agent;
+}
+
+static struct sg_warden_agent *free_agent(struct sg_warden_agent *agent)
+{
+	if (agent->cgroup_fd >= 0)
+		close(agent->cgroup_fd);
+	json_decref(agent->definition);
+	free(agent->cgroup_path);
+	free(agent);
+	return NULL;
+}
+
+// ---- Definition ----
+
+static int check_name(const char *name, struct sg_error *error)
+{
+	size_t length = name ? strlen(name) : 0;
+
+	if (length >= 1 && length < SG_BUDGET_NAME_BYTES &&
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == length)
+		return 0;
+	return sg_error_set(error, -EINVAL,
+		"agent name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'", name ? name : "",
+		SG_BUDGET_NAME_BYTES - 1);
+}
+
+// What the request asks for, with the configuration's origins and defaults behind it.
+static json_t *make_definition(const struct sg_warden *warden, const json_t *request, uint32_t id)
+{
+	static const char *const copied[] = { "name", "budgets", "egress", "unknown_model", "upstream_ca" };
+	json_t *definition = json_object();
+	json_t *origins = json_array();
+	json_t *value;
+
+	if (!definition || !origins || json_object_set_new(definition, "id", json_integer(id)) < 0) {
+		json_decref(definition);
+		json_decref(origins);
+		return NULL;
+	}
+	for (size_t i = 0; i < SG_ARRAY_SIZE(copied); i++) {
+		value = json_object_get(request, copied[i]);
+		if (value)
+			json_object_set(definition, copied[i], value);
+	}
+	value = json_object_get(warden->config, "unknown_model");
+	if (value && !json_object_get(definition, "unknown_model"))
+		json_object_set(definition, "unknown_model", value);
+	json_array_extend(origins, json_object_get(request, "origins"));
+	json_array_extend(origins, json_object_get(warden->config, "origins"));
+	json_object_set_new(definition, "origins", origins);
+	return definition;
+}
+
+static int check_request(const json_t *request, struct sg_error *error)
+{
+	const char *egress = json_string_value(json_object_get(request, "egress"));
+	const json_t *budgets = json_object_get(request, "budgets");
+	struct sg_policy policy;
+	int r = check_name(json_string_value(json_object_get(request, "name")), error);
+
+	if (r == 0 && egress && strcmp(egress, "agent") != 0 && strcmp(egress, "host") != 0)
+		r = sg_error_set(error, -EINVAL, "egress \"%s\": must be agent or host", egress);
+	if (r == 0)
+		r = sg_config_check_unknown_model(json_string_value(json_object_get(request, "unknown_model")), error);
+	if (r == 0)
+		r = sg_config_check_origins(json_object_get(request, "origins"), "origins", error);
+	if (r == 0 && budgets)
+		r = sg_policy_parse(budgets, &policy, error);
+	return r;
+}
+
+static int store(const struct sg_warden *warden, const struct sg_warden_agent *agent)
+{
+	json_t *file = json_pack("{s:s, s:O}", "cgroup", agent->cgroup_path, "definition", agent->definition);
+	char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
+	char path[PATH_MAX];
+	int r = -ENOMEM;
+
+	if (text) {
+		file_path(warden, agent->id, path, sizeof(path));
+		r = sg_fd_write_file(path, text, strlen(text), 0600);
+	}
+	free(text);
+	json_decref(file);
+	return r;
+}
+
+int sg_agents_memfd(const struct sg_warden_agent *agent)
+{
+	char *text = json_dumps(agent->definition, JSON_COMPACT);
+	int fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	return fd;
+}
+
+// ---- Endpoints ----
+
+// Endpoints are a set without counts in the kernel: one is removed when no other agent names it.
+static bool is_named_by_another(const struct sg_warden *warden, const struct sg_warden_agent *but, const char *address)
+{
+	for (const struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
+		size_t index;
+		json_t *origin;
+
+		if (agent == but)
+			continue;
+		json_array_foreach(json_object_get(agent->definition, "origins"), index, origin)
+		{
+			if (strcmp(json_string_value(json_object_get(origin, "address")), address) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int change_endpoints(struct sg_warden *warden, const struct sg_warden_agent *agent, bool add)
+{
+	size_t index;
+	json_t *origin;
+	int r = 0;
+
+	json_array_foreach(json_object_get(agent->definition, "origins"), index, origin)
+	{
+		const char *text = json_string_value(json_object_get(origin, "address"));
+		uint8_t address[16];
+		uint16_t port;
+
+		if (!text || sg_address_parse(text, address, &port) < 0)
+			return -EINVAL;
+		if (add)
+			r = sg_redirect_add_endpoint(warden->redirect, address, port);
+		else if (!is_named_by_another(warden, agent, text))
+			sg_redirect_remove_endpoint(warden->redirect, address, port);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+// ---- Removal ----
+
+static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+{
+	struct sg_channel_agent gone = { .agent_id = agent->id };
+	struct sg_channel_listener listener = { .netns_cookie = agent->netns_cookie };
+	struct sg_warden_agent **link = &warden->agents;
+	char path[PATH_MAX];
+	bool namespace_gone = false;
+
+	while (*link != agent)
+		link = &(*link)->next;
+	*link = agent->next;
+	sg_redirect_detach_agent(warden->redirect, agent->id);
+	change_endpoints(warden, agent, false);
+	sg_enforcer_tell(warden, SG_CHANNEL_AGENT_GONE, &gone, sizeof(gone), NULL, 0);
+	if (agent->netns_cookie)
+		sg_namespaces_release(&warden->namespaces, agent->netns_cookie, &namespace_gone);
+	if (namespace_gone)
+		sg_enforcer_tell(warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
+	file_path(warden, agent->id, path, sizeof(path));
+	unlink(path);
+	if (rmdir(agent->cgroup_path) < 0 && errno != ENOENT)
+		sg_log(SG_LOG_DEBUG, "cgroup", "path=%s reason=\"%s\"", agent->cgroup_path, strerror(errno));
+	sg_log(SG_LOG_INFO, "agent_removed", "agent=%s id=%u",
+		json_string_value(json_object_get(agent->definition, "name")), agent->id);
+	free_agent(agent);
+}
+
+// cgroup.events says whether anything lives in the group or below it.
+static bool is_populated(const struct sg_warden_agent *agent)
+{
+	SG_CLEANUP_CLOSE int fd = openat(agent->cgroup_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[256];
+	ssize_t n;
+
+	if (fd < 0)
+		return false; // the group itself is gone
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return false;
+	text[n] = 0;
+	return strstr(text, "populated 1") != NULL;
+}
+
+static void on_reap(struct sg_timer *timer)
+{
+	struct sg_warden *warden = (struct sg_warden *)((char *)timer - offsetof(struct sg_warden, reap));
+	struct sg_warden_agent *agent, *next;
+	bool waiting = false;
+
+	for (agent = warden->agents; agent; agent = next) {
+		next = agent->next;
+		if (!agent->released)
+			continue;
+		if (is_populated(agent))
+			waiting = true;
+		else
+			remove_agent(warden, agent);
+	}
+	if (waiting)
+		sg_loop_arm(warden->loop, &warden->reap, REAP_MS, on_reap);
+	sg_control_stop_if_idle(warden);
+}
+
+void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+{
+	agent->released = true;
+	if (is_populated(agent))
+		sg_log(SG_LOG_INFO, "agent_waits", "id=%u reason=\"processes are left in its cgroup: they stay fenced\"", agent->id);
+	on_reap(&warden->reap);
+}
+
+void sg_agents_free_all(struct sg_warden *warden)
+{
+	struct sg_warden_agent *agent, *next;
+
+	sg_loop_disarm(&warden->reap);
+	for (agent = warden->agents; agent; agent = next) {
+		next = agent->next;
+		free_agent(agent);
+	}
+	warden->agents = NULL;
+}
+
+// ---- Registration ----
+
+static char *path_of_fd(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0)
+		return NULL;
+	path[length] = 0;
+	return strdup(path);
+}
+
+static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, int netns_fd, struct sg_error *error)
+{
+	struct sg_namespace *item;
+	int r = change_endpoints(warden, agent, true);
+
+	if (r < 0)
+		return sg_error_set(error, r, "origins: %s", strerror(-r));
+	r = sg_namespaces_use(&warden->namespaces, netns_fd, &item, error);
+	if (r < 0)
+		return r;
+	agent->netns_cookie = item->listener.netns_cookie;
+	sg_enforcer_tell_listener(warden, item);
+	return 0;
+}
+
+static int announce(struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	struct sg_channel_message answer = { .fd_count = 0 };
+	SG_CLEANUP_CLOSE int fd = sg_agents_memfd(agent);
+	int r = fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
+
+	if (r == 0 && answer.header.result < 0)
+		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length, answer.payload);
+	if (r < 0)
+		return sg_error_set(error, r, "the enforcer does not answer (%s): see the log of spendgated", strerror(-r));
+	return 0;
+}
+
+static struct sg_warden_agent *new_agent(struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition)
+{
+	struct sg_warden_agent *agent = calloc(1, sizeof(*agent));
+
+	if (!agent)
+		return NULL;
+	agent->id = id;
+	agent->cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 0);
+	agent->cgroup_path = path_of_fd(cgroup_fd);
+	agent->definition = definition;
+	if (!definition || agent->cgroup_fd < 0 || !agent->cgroup_path)
+		return free_agent(agent);
+	agent->next = warden->agents;
+	warden->agents = agent;
+	if (id >= warden->next_agent_id)
+		warden->next_agent_id = id + 1;
+	return agent;
+}
+
+int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
+	struct sg_warden_agent **ret_agent, struct sg_error *error)
+{
+	struct sg_warden_agent *agent;
+	int r = check_request(request, error);
+
+	if (r == 0)
+		r = sg_enforcer_wait(warden, 10000);
+	if (r < 0)
+		return error->text[0] ? r :
+					sg_error_set(error, r, "the enforcer has not come up: see the log of spendgated");
+	agent = new_agent(warden, warden->next_agent_id, cgroup_fd,
+		make_definition(warden, request, warden->next_agent_id));
+	if (!agent)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	// Fence first: whatever fails later leaves the cgroup refused, not open.
+	r = sg_redirect_attach_agent(warden->redirect, cgroup_fd, agent->id, error);
+	if (r == 0)
+		r = start_agent(warden, agent, netns_fd, error);
+	if (r == 0)
+		r = announce(warden, agent, error);
+	if (r == 0) {
+		r = store(warden, agent);
+		if (r < 0)
+			sg_error_set(error, r, "%s/agents: %s", warden->run_directory, strerror(-r));
+	}
+	if (r < 0) {
+		remove_agent(warden, agent);
+		return r;
+	}
+	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s",
+		json_string_value(json_object_get(agent->definition, "name")), agent->id, agent->cgroup_path);
+	*ret_agent = agent;
+	return 0;
+}
+
+// ---- Adoption ----
+
+// The namespace of an agent is that of its processes.
+static int open_netns(const struct sg_warden_agent *agent)
+{
+	SG_CLEANUP_CLOSE int fd = openat(agent->cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[32], path[64];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	int netns_fd;
+
+	if (n <= 0)
+		return -ESRCH;
+	text[n] = 0;
+	snprintf(path, sizeof(path), "/proc/%ld/ns/net", strtol(text, NULL, 10));
+	netns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return netns_fd < 0 ? -errno : netns_fd;
+}
+
+static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *error)
+{
+	SG_CLEANUP_CLOSE int cgroup_fd = -1, netns_fd = -1;
+	struct sg_warden_agent *agent;
+	char path[PATH_MAX], *text;
+	const char *cgroup;
+	size_t length;
+	json_t *file;
+	int r;
+
+	file_path(warden, id, path, sizeof(path));
+	r = sg_fd_read_file(path, DEFINITION_LIMIT, &text, &length);
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
+	file = json_loadb(text, length, 0, NULL);
+	free(text);
+	cgroup = json_string_value(json_object_get(file, "cgroup"));
+	cgroup_fd = cgroup ? open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (cgroup_fd < 0) {
+		// Its cgroup is gone, and with it everything that the pins could fence.
+		json_decref(file);
+		unlink(path);
+		sg_redirect_detach_agent(warden->redirect, id);
+		return 0;
+	}
+	agent = new_agent(warden, id, cgroup_fd, json_incref(json_object_get(file, "definition")));
+	json_decref(file);
+	if (!agent)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	agent->released = !is_populated(agent);
+	netns_fd = open_netns(agent);
+	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
+	if (r == 0)
+		r = warden->enforcer_ready ? announce(warden, agent, error) : 0; // else it is told when it is ready
+	if (r == 0)
+		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",
+			json_string_value(json_object_get(agent->definition, "name")), id, agent->cgroup_path);
+	return r;
+}
+
+static void detach_unknown(void *context, uint32_t agent_id, uint64_t cgroup_id SG_UNUSED, bool alive)
+{
+	struct sg_warden *warden = context;
+
+	if (alive || sg_agents_find(warden, agent_id))
+		return;
+	sg_redirect_detach_agent(warden->redirect, agent_id);
+}
+
+bool sg_agents_were_left(const struct sg_warden *warden)
+{
+	char directory[PATH_MAX];
+	struct dirent *entry;
+	bool found = false;
+	DIR *entries;
+
+	snprintf(directory, sizeof(directory), "%s/agents", warden->run_directory);
+	entries = opendir(directory);
+	while (entries && !found && (entry = readdir(entries)))
+		found = entry->d_name[0] != '.';
+	if (entries)
+		closedir(entries);
+	return found;
+}
+
+int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)
+{
+	char directory[PATH_MAX];
+	struct dirent *entry;
+	DIR *entries;
+	int r;
+
+	warden->next_agent_id = 1;
+	snprintf(directory, sizeof(directory), "%s/agents", warden->run_directory);
+	r = sg_fd_make_directories(directory, 0700);
+	entries = r == 0 ? opendir(directory) : NULL;
+	if (!entries)
+		return sg_error_set(error, r < 0 ? r : -errno, "%s: %s", directory, strerror(r < 0 ? -r : errno));
+	while (r == 0 && (entry = readdir(entries))) {
+		uint32_t id = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (id && strstr(entry->d_name, ".json"))
+			r = adopt_file(warden, id, error);
+	}
+	closedir(entries);
+	if (r == 0)
+		r = sg_redirect_each_agent(warden->redirect, detach_unknown, warden);
+	if (r == 0 && warden->agents)
+		sg_loop_arm(warden->loop, &warden->reap, REAP_MS, on_reap);
+	return r;
+}

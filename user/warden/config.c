@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warden/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "provider/provider.h"
+
+#define CONFIG_LIMIT (1u << 20)
+
+typedef int (*check_fn)(const json_t *value, const char *key, struct sg_error *error);
+
+static int check_string(const json_t *value, const char *key, struct sg_error *error)
+{
+	return json_is_string(value) ? 0 : sg_error_set(error, -EINVAL, "%s: must be a string", key);
+}
+
+static int check_path(const json_t *value, const char *key, struct sg_error *error)
+{
+	const char *path = json_string_value(value);
+
+	return path && *path == '/' ? 0 : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+}
+
+static int check_workers(const json_t *value, const char *key, struct sg_error *error)
+{
+	json_int_t count = json_integer_value(value);
+
+	return json_is_integer(value) && count >= 1 && count <= 64 ?
+		       0 :
+		       sg_error_set(error, -EINVAL, "%s: must be a number from 1 to 64", key);
+}
+
+static int check_choice(const json_t *value, const char *key, const char *const *choices, struct sg_error *error)
+{
+	const char *text = json_string_value(value);
+
+	for (size_t i = 0; text && choices[i]; i++)
+		if (strcmp(text, choices[i]) == 0)
+			return 0;
+	return sg_error_set(error, -EINVAL, "%s: must be %s or %s", key, choices[0], choices[1]);
+}
+
+static int check_durability(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const choices[] = { "process", "power", NULL };
+
+	return check_choice(value, key, choices, error);
+}
+
+static int check_log_level(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const levels[] = { "error", "warn", "info", "debug" };
+	const char *text = json_string_value(value);
+
+	for (size_t i = 0; text && i < SG_ARRAY_SIZE(levels); i++)
+		if (strcmp(text, levels[i]) == 0)
+			return 0;
+	return sg_error_set(error, -EINVAL, "%s: must be error, warn, info or debug", key);
+}
+
+int sg_config_check_unknown_model(const char *text, struct sg_error *error)
+{
+	if (!text || strcmp(text, "deny") == 0 || strcmp(text, "allow") == 0 ||
+		(strncmp(text, "price_as:", 9) == 0 && text[9] && strlen(text) < SG_MODEL_BYTES))
+		return 0;
+	return sg_error_set(error, -EINVAL, "unknown_model \"%s\": must be deny, allow or price_as:MODEL", text);
+}
+
+static int check_unknown_model(const json_t *value, const char *key, struct sg_error *error)
+{
+	int r = check_string(value, key, error);
+
+	return r < 0 ? r : sg_config_check_unknown_model(json_string_value(value), error);
+}
+
+static int check_origin(const json_t *origin, const char *place, size_t index, struct sg_error *error)
+{
+	static const char *const known[] = { "host", "address", "provider", "plain" };
+	const char *host = json_string_value(json_object_get(origin, "host"));
+	const char *address = json_string_value(json_object_get(origin, "address"));
+	const json_t *provider = json_object_get(origin, "provider");
+	const json_t *plain = json_object_get(origin, "plain");
+	uint8_t bytes[16];
+	uint16_t port;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(origin))
+		return sg_error_set(error, -EINVAL, "%s[%zu]: must be an object", place, index);
+	json_object_foreach((json_t *)origin, key, value)
+	{
+		bool found = false;
+
+		for (size_t i = 0; i < SG_ARRAY_SIZE(known); i++)
+			found = found || strcmp(key, known[i]) == 0;
+		if (!found)
+			return sg_error_set(error, -EINVAL, "%s[%zu]: unknown key \"%s\"", place, index, key);
+	}
+	if (!host || !*host || strlen(host) > 253 ||
+		strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(host))
+		return sg_error_set(error, -EINVAL, "%s[%zu]: host must be a name in lower case", place, index);
+	if (!address || sg_address_parse(address, bytes, &port) < 0)
+		return sg_error_set(error, -EINVAL,
+			"%s[%zu] (%s): address must be ADDRESS:PORT, as 10.0.0.5:443 or [::1]:443", place, index, host);
+	if (plain && !json_is_boolean(plain))
+		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): plain must be true or false", place, index, host);
+	if (provider && (!json_is_string(provider) || !sg_provider_by_name(json_string_value(provider))))
+		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): unknown provider: openai or anthropic is expected", place,
+			index, host);
+	if (!provider && !sg_provider_by_host(host, strlen(host)))
+		return sg_error_set(error, -EINVAL,
+			"%s[%zu]: %s is no known provider: name the one whose API it speaks with \"provider\" in the "
+			"configuration's origins",
+			place, index, host);
+	return 0;
+}
+
+int sg_config_check_origins(const json_t *origins, const char *place, struct sg_error *error)
+{
+	int r = 0;
+
+	if (!origins)
+		return 0;
+	if (!json_is_array(origins))
+		return sg_error_set(error, -EINVAL, "%s: must be a list", place);
+	for (size_t i = 0; r == 0 && i < json_array_size(origins); i++)
+		r = check_origin(json_array_get(origins, i), place, i, error);
+	return r;
+}
+
+static int check_origins(const json_t *value, const char *key, struct sg_error *error)
+{
+	return sg_config_check_origins(value, key, error);
+}
+
+static const struct {
+	const char *key;
+	check_fn check;
+} keys[] = {
+	{ "user", check_string },
+	{ "workers", check_workers },
+	{ "durability", check_durability },
+	{ "unknown_model", check_unknown_model },
+	{ "origins", check_origins },
+	{ "prices", check_path },
+	{ "log_level", check_log_level },
+};
+
+static int check_config(const json_t *config, struct sg_error *error)
+{
+	const char *key;
+	json_t *value;
+	int r = 0;
+
+	if (!json_is_object(config))
+		return sg_error_set(error, -EINVAL, "must be a JSON object");
+	json_object_foreach((json_t *)config, key, value)
+	{
+		size_t i = 0;
+
+		while (i < SG_ARRAY_SIZE(keys) && strcmp(keys[i].key, key) != 0)
+			i++;
+		if (i == SG_ARRAY_SIZE(keys))
+			return sg_error_set(error, -EINVAL, "unknown key \"%s\"", key);
+		r = keys[i].check(value, key, error);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struct sg_error *error)
+{
+	json_error_t where;
+	json_t *config;
+	char *text;
+	size_t length;
+	int r = sg_fd_read_file(path, CONFIG_LIMIT, &text, &length);
+
+	if (r == -ENOENT && !must_exist) {
+		*ret_config = json_object();
+		return *ret_config ? 0 : sg_error_set(error, -ENOMEM, "out of memory");
+	}
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
+	config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	free(text);
+	if (!config)
+		return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+	r = check_config(config, error);
+	if (r < 0) {
+		json_decref(config);
+		return sg_error_prefix(error, r, "%s: ", path);
+	}
+	*ret_config = config;
+	return 0;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// spendgated, the warden: the small privileged half. Fences agents with BPF, keeps the CA key, starts the enforcer.
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "redirect/cgroup.h"
+#include "spendgate/control.h"
+#include "spendgate/exit.h"
+#include "warden/config.h"
+#include "warden/setup.h"
+#include "warden/spawn.h"
+#include "warden/warden.h"
+
+struct options {
+	struct sg_warden *warden;
+	const char *config_path;
+	bool config_given;
+	bool purge;
+	int ready_fd;
+};
+
+enum { KEY_ON_DEMAND = 256, KEY_READY_FD, KEY_PURGE };
+
+static const struct argp_option option_table[] = {
+	{ "config", 'c', "FILE", 0, "configuration (default " SG_DEFAULT_CONFIG ", if it is there)", 0 },
+	{ "run-dir", 'r', "DIR", 0, "sockets and agents (default " SG_DEFAULT_RUN_DIRECTORY ")", 0 },
+	{ "state-dir", 's', "DIR", 0, "CA and ledger (default " SG_DEFAULT_STATE_DIRECTORY ")", 0 },
+	{ "pin-dir", 'p', "DIR", 0, "BPF pins (default " SG_DEFAULT_PIN_DIRECTORY ")", 0 },
+	{ "on-demand", KEY_ON_DEMAND, NULL, 0, "exit and remove everything when the last agent is gone", 0 },
+	{ "ready-fd", KEY_READY_FD, "FD", 0, "write a byte to this descriptor when agents can be registered", 0 },
+	{ "purge", KEY_PURGE, NULL, 0, "remove the pins and cgroups of an instance that is not running, and exit", 0 },
+	{ 0 },
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'c':
+		options->config_path = argument;
+		options->config_given = true;
+		return 0;
+	case 'r':
+		options->warden->run_directory = argument;
+		return 0;
+	case 's':
+		options->warden->state_directory = argument;
+		return 0;
+	case 'p':
+		options->warden->pin_directory = argument;
+		return 0;
+	case KEY_ON_DEMAND:
+		options->warden->on_demand = true;
+		return 0;
+	case KEY_READY_FD:
+		options->ready_fd = atoi(argument);
+		return 0;
+	case KEY_PURGE:
+		options->purge = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = { option_table, parse_option, NULL,
+	"spendgated: puts a hard spending limit on the agents that `spendgate run` registers.\v"
+	"Exit codes: 0 stopped; 64 usage; 69 kernel, cgroup v2 or BTF missing; 73 directory not writable; 77 not root; "
+	"78 configuration; 1 anything else.",
+	NULL, NULL, NULL };
+
+static const char *from_environment(const char *name, const char *otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : otherwise;
+}
+
+static void on_signal(struct sg_watch *watch, uint32_t events SG_UNUSED)
+{
+	struct sg_signal_stop *stop = (struct sg_signal_stop *)watch;
+	struct signalfd_siginfo info;
+
+	if (read(watch->fd, &info, sizeof(info)) == sizeof(info))
+		sg_loop_stop(stop->loop);
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run(struct sg_warden *warden, const struct options *options, struct sg_error *error)
+{
+	struct sg_signal_stop stop = { .watch.fd = -1 };
+	int signal_fd = block_signals(), r;
+
+	if (signal_fd < 0)
+		return sg_error_set(error, signal_fd, "signalfd: %s", strerror(-signal_fd));
+	r = sg_setup_start(warden, error);
+	if (r == 0) {
+		stop.loop = warden->loop;
+		r = sg_loop_watch(warden->loop, &stop.watch, signal_fd, EPOLLIN, on_signal);
+	}
+	if (r == 0) {
+		sg_setup_tell_ready(options->ready_fd);
+		sg_log(SG_LOG_INFO, "started", "run=%s state=%s", warden->run_directory, warden->state_directory);
+		r = sg_loop_run(warden->loop);
+	}
+	sg_setup_stop(warden);
+	close(signal_fd);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct sg_warden warden = {
+		.run_directory = from_environment(SG_ENV_RUN_DIRECTORY, SG_DEFAULT_RUN_DIRECTORY),
+		.state_directory = from_environment(SG_ENV_STATE_DIRECTORY, SG_DEFAULT_STATE_DIRECTORY),
+		.pin_directory = from_environment(SG_ENV_PIN_DIRECTORY, SG_DEFAULT_PIN_DIRECTORY),
+		.service_cgroup_fd = -1,
+		.enforcer_listen_fd = -1,
+		.control_fd = -1,
+		.enforcer_watch.fd = -1,
+		.enforcer_listen_watch.fd = -1,
+		.control_watch.fd = -1,
+		.redirect_watch.fd = -1,
+	};
+	struct options options = { &warden, SG_DEFAULT_CONFIG, false, false, -1 };
+	struct sg_error error = { "" };
+	int r;
+
+	argp_err_exit_status = SG_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	prctl(PR_SET_DUMPABLE, 0); // the CA key is in here
+	r = sg_config_load(options.config_path, options.config_given, &warden.config, &error);
+	if (r < 0) {
+		sg_log(SG_LOG_ERROR, "bad_configuration", "reason=\"%s\"", error.text);
+		return SG_EXIT_CONFIG;
+	}
+	r = sg_redirect_probe(&error);
+	if (r == 0)
+		r = options.purge ? sg_setup_purge(&warden, &error) : run(&warden, &options, &error);
+	if (r < 0)
+		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"", error.text[0] ? error.text : strerror(-r));
+	json_decref(warden.config);
+	return sg_setup_exit_code(r);
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warden/namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define BACKLOG 4096
+
+// ---- Inside a namespace ----
+
+// A job for a thread that enters the namespace and never comes back: a thread that could not return must not go on.
+struct job {
+	int netns_fd;
+	int family;
+	bool listen;
+	int fd; // result: descriptor or -errno
+	uint16_t port;
+	uint64_t cookie;
+};
+
+static int listen_on_loopback(struct job *job)
+{
+	struct sockaddr_in6 address6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in address4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *address = job->family == AF_INET6 ? (struct sockaddr *)&address6 : (struct sockaddr *)&address4;
+	socklen_t length = job->family == AF_INET6 ? sizeof(address6) : sizeof(address4);
+
+	if (bind(job->fd, address, length) < 0 || listen(job->fd, BACKLOG) < 0 ||
+		getsockname(job->fd, address, &length) < 0)
+		return -errno;
+	job->port = ntohs(job->family == AF_INET6 ? address6.sin6_port : address4.sin_port);
+	return 0;
+}
+
+static void *run_job(void *context)
+{
+	struct job *job = context;
+	socklen_t length = sizeof(job->cookie);
+	int r = 0;
+
+	job->fd = -1;
+	if (setns(job->netns_fd, CLONE_NEWNET) < 0) {
+		job->fd = -errno;
+		return NULL;
+	}
+	job->fd = socket(job->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (job->fd < 0) {
+		job->fd = -errno;
+		return NULL;
+	}
+	if (getsockopt(job->fd, SOL_SOCKET, SO_NETNS_COOKIE, &job->cookie, &length) < 0)
+		r = -errno;
+	if (r == 0 && job->listen)
+		r = listen_on_loopback(job);
+	if (r < 0) {
+		close(job->fd);
+		job->fd = r;
+	}
+	return NULL;
+}
+
+static int run_inside(struct job *job)
+{
+	pthread_t thread;
+	int r = -pthread_create(&thread, NULL, run_job, job);
+
+	if (r < 0)
+		return r;
+	pthread_join(thread, NULL);
+	return job->fd < 0 ? job->fd : 0;
+}
+
+int sg_namespace_cookie(int netns_fd, uint64_t *ret_cookie)
+{
+	struct job job = { .netns_fd = netns_fd, .family = AF_INET };
+	int r = run_inside(&job);
+
+	if (r < 0)
+		return r;
+	close(job.fd);
+	*ret_cookie = job.cookie;
+	return 0;
+}
+
+// ---- The table ----
+
+static struct sg_namespace *find(const struct sg_namespaces *namespaces, uint64_t cookie)
+{
+	struct sg_namespace *item = namespaces->first;
+
+	while (item && item->listener.netns_cookie != cookie)
+		item = item->next;
+	return item;
+}
+
+static struct sg_namespace *free_namespace(struct sg_namespace *item)
+{
+	if (item->netns_fd >= 0)
+		close(item->netns_fd);
+	for (int i = 0; i < 2; i++)
+		if (item->fds[i] >= 0)
+			close(item->fds[i]);
+	free(item);
+	return NULL;
+}
+
+static struct sg_namespace *new_namespace(struct sg_namespaces *namespaces, uint64_t cookie)
+{
+	struct sg_namespace *item = calloc(1, sizeof(*item));
+
+	if (!item)
+		return NULL;
+	item->netns_fd = item->fds[0] = item->fds[1] = -1;
+	item->listener.netns_cookie = cookie;
+	item->next = namespaces->first;
+	namespaces->first = item;
+	return item;
+}
+
+static void remove_namespace(struct sg_namespaces *namespaces, struct sg_namespace *item)
+{
+	struct sg_namespace **link = &namespaces->first;
+
+	while (*link != item)
+		link = &(*link)->next;
+	*link = item->next;
+	free_namespace(item);
+}
+
+// IPv6 may be switched off in a namespace: then only IPv4 is listened on, and IPv6 connects are refused by the hook.
+static int open_listeners(struct sg_namespace *item, int netns_fd)
+{
+	struct job job4 = { .netns_fd = netns_fd, .family = AF_INET, .listen = true };
+	struct job job6 = { .netns_fd = netns_fd, .family = AF_INET6, .listen = true };
+	int r = run_inside(&job4);
+
+	if (r < 0)
+		return r;
+	item->fds[0] = job4.fd;
+	item->listener.port4 = job4.port;
+	if (run_inside(&job6) == 0) {
+		item->fds[1] = job6.fd;
+		item->listener.port6 = job6.port;
+	}
+	return 0;
+}
+
+static int start_namespace(struct sg_namespaces *namespaces, struct sg_namespace *item, int netns_fd)
+{
+	int r = 0;
+
+	item->netns_fd = fcntl(netns_fd, F_DUPFD_CLOEXEC, 0);
+	if (item->netns_fd < 0)
+		return -errno;
+	if (item->fds[0] < 0 && item->fds[1] < 0)
+		r = open_listeners(item, netns_fd);
+	if (r == 0)
+		r = sg_redirect_set_listener(namespaces->redirect, item->listener.netns_cookie, item->listener.port4,
+			item->listener.port6);
+	return r;
+}
+
+int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd, struct sg_namespace **ret_namespace,
+	struct sg_error *error)
+{
+	struct sg_namespace *item;
+	uint64_t cookie;
+	int r = sg_namespace_cookie(netns_fd, &cookie);
+
+	if (r < 0)
+		return sg_error_set(error, r, "the agent's network namespace can't be entered: %s", strerror(-r));
+	item = find(namespaces, cookie);
+	if (!item)
+		item = new_namespace(namespaces, cookie);
+	if (!item)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	if (item->netns_fd < 0) {
+		r = start_namespace(namespaces, item, netns_fd);
+		if (r < 0) {
+			remove_namespace(namespaces, item);
+			return sg_error_set(error, r,
+				"no listener in the agent's network namespace: %s (is its loopback up? ip link set lo up)",
+				strerror(-r));
+		}
+	}
+	item->users++;
+	*ret_namespace = item;
+	return 0;
+}
+
+void sg_namespaces_release(struct sg_namespaces *namespaces, uint64_t netns_cookie, bool *ret_gone)
+{
+	struct sg_namespace *item = find(namespaces, netns_cookie);
+
+	*ret_gone = false;
+	if (!item || --item->users)
+		return;
+	sg_redirect_clear_listener(namespaces->redirect, netns_cookie);
+	remove_namespace(namespaces, item);
+	*ret_gone = true;
+}
+
+void sg_namespaces_adopt(struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2])
+{
+	struct sg_namespace *item = find(namespaces, listener->netns_cookie);
+
+	if (!item)
+		item = new_namespace(namespaces, listener->netns_cookie);
+	if (!item || item->fds[0] >= 0 || item->fds[1] >= 0)
+		return; // ours are the same sockets, or there is no memory and the caller closes these
+	item->listener = *listener;
+	item->fds[0] = sg_fd_take(&fds[0]);
+	item->fds[1] = sg_fd_take(&fds[1]);
+}
+
+int sg_namespaces_socket(struct sg_namespaces *namespaces, uint64_t netns_cookie, int family)
+{
+	const struct sg_namespace *item = find(namespaces, netns_cookie);
+	struct job job = { .family = family };
+	int r;
+
+	if (!item || item->netns_fd < 0 || (family != AF_INET && family != AF_INET6))
+		return -ENOENT;
+	job.netns_fd = item->netns_fd;
+	r = run_inside(&job);
+	return r < 0 ? r : job.fd;
+}
+
+void sg_namespaces_done(struct sg_namespaces *namespaces)
+{
+	while (namespaces->first)
+		remove_namespace(namespaces, namespaces->first);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of the warden share: one struct, one thread.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "channel/channel.h"
+#include "loop/loop.h"
+#include "redirect/redirect.h"
+#include "warden/ca.h"
+#include "warden/namespaces.h"
+
+struct sg_warden_agent {
+	struct sg_warden_agent *next;
+	uint32_t id;
+	uint64_t netns_cookie;
+	int cgroup_fd;
+	char *cgroup_path;  // as seen by the warden
+	json_t *definition; // what the enforcer gets
+	bool released;      // its command ended: removed as soon as the cgroup is empty
+};
+
+struct sg_control_client;
+
+struct sg_warden {
+	// options
+	const char *run_directory;
+	const char *state_directory;
+	const char *pin_directory;
+	bool on_demand;
+	json_t *config;
+	uid_t enforcer_uid;
+	gid_t enforcer_gid;
+
+	struct sg_loop *loop;
+	struct sg_redirect *redirect;
+	struct sg_watch redirect_watch;
+	struct sg_ca *ca;
+	struct sg_namespaces namespaces;
+	char cgroup_root[4096];
+	char cgroup_name[64];      // ours, below the root
+	char service_cgroup[4352]; // full path
+	int service_cgroup_fd;
+
+	// enforcer.c
+	int enforcer_listen_fd;
+	struct sg_watch enforcer_listen_watch;
+	struct sg_watch enforcer_watch; // fd -1: not connected
+	struct sg_timer respawn;
+	bool enforcer_ready;
+	bool stopping;
+	pid_t enforcer_pid; // 0: none known
+	unsigned failures;  // in a row: for the backoff
+	uint8_t *public_key;
+	size_t public_key_length;
+	uint32_t next_request;
+	struct sg_channel_message *answer; // what sg_enforcer_ask waits for
+	uint32_t awaited;
+
+	// agents.c
+	struct sg_warden_agent *agents;
+	uint32_t next_agent_id;
+	struct sg_timer reap;
+
+	// control.c
+	int control_fd;
+	struct sg_watch control_watch;
+	struct sg_control_client *clients;
+};
+
+// ---- enforcer.c: the other process ----
+
+// Listens on warden.sock. An enforcer that is still running connects by itself; otherwise one is started.
+int sg_enforcer_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
+void sg_enforcer_stop(struct sg_warden *warden);
+
+// Waits until the enforcer has said READY. Returns 0 or -ETIMEDOUT.
+int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms) SG_WUNRES;
+
+// Sends and waits for the answer, while other messages are served. *ret_answer's descriptors belong to the caller. Returns 0,
+// -ENOTCONN, -ETIMEDOUT or another -errno.
+int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds, unsigned fd_count,
+	struct sg_channel_message *ret_answer) SG_WUNRES;
+
+// Sends what needs no answer; quiet when the enforcer is away (it gets everything when it is back).
+void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload, size_t length,
+	const int *fds, unsigned fd_count);
+
+void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item);
+
+// ---- agents.c ----
+
+// Registers: `request` as in spendgate/control.h. Takes none of the descriptors. *ret_agent is owned by the table.
+int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
+	struct sg_warden_agent **ret_agent, struct sg_error *error) SG_WUNRES;
+struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t id);
+
+// Its command has ended: removed when nothing runs in its cgroup any more.
+void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent);
+
+// Did an earlier warden leave any?
+bool sg_agents_were_left(const struct sg_warden *warden);
+
+// After a restart: the agents of <run>/agents whose pins are there.
+int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
+
+// A descriptor with the definition for message AGENT. Returns it or -errno.
+int sg_agents_memfd(const struct sg_warden_agent *agent) SG_WUNRES;
+void sg_agents_free_all(struct sg_warden *warden);
+
+// ---- control.c ----
+
+int sg_control_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
+void sg_control_stop(struct sg_warden *warden);
+
+// Nothing left to do for a daemon that was started on demand?
+void sg_control_stop_if_idle(struct sg_warden *warden);
+
+// ---- trust.c ----
+
+// Writes <run>/trust/ca.pem and bundle.pem (the system's certificates and ours), readable by all.
+int sg_trust_write(const struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
