@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of agents. Each is also a file <run>/agents/ID.json, so that a warden that was restarted knows them again; the fence
-// itself (links, maps) is in the kernel and needs neither.
+// The table of agents. Each is also a file <run>/agents/ID.json, so that a warden that was
+// restarted knows them again; the fence itself (links, maps) is in the kernel and needs neither.
 #include "warden/warden.h"
 
 #include <dirent.h>
@@ -22,7 +22,7 @@
 #include "redirect/cgroup.h"
 #include "warden/config.h"
 
-#define REAP_MS          200
+#define REAP_MS		 200
 #define DEFINITION_LIMIT (4u << 20)
 
 static void file_path(const struct sg_warden *warden, uint32_t id, char *out, size_t size)
@@ -56,22 +56,25 @@ static int check_name(const char *name, struct sg_error *error)
 	size_t length = name ? strlen(name) : 0;
 
 	if (length >= 1 && length < SG_BUDGET_NAME_BYTES &&
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == length)
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+			length)
 		return 0;
 	return sg_error_set(error, -EINVAL,
-		"agent name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'", name ? name : "",
-		SG_BUDGET_NAME_BYTES - 1);
+		"agent name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'",
+		name ? name : "", SG_BUDGET_NAME_BYTES - 1);
 }
 
 // What the request asks for, with the configuration's origins and defaults behind it.
 static json_t *make_definition(const struct sg_warden *warden, const json_t *request, uint32_t id)
 {
-	static const char *const copied[] = { "name", "budgets", "egress", "unknown_model", "upstream_ca" };
+	static const char *const copied[] = { "name", "budgets", "egress", "unknown_model",
+		"upstream_ca" };
 	json_t *definition = json_object();
 	json_t *origins = json_array();
 	json_t *value;
 
-	if (!definition || !origins || json_object_set_new(definition, "id", json_integer(id)) < 0) {
+	if (!definition || !origins ||
+		json_object_set_new(definition, "id", json_integer(id)) < 0) {
 		json_decref(definition);
 		json_decref(origins);
 		return NULL;
@@ -100,7 +103,8 @@ static int check_request(const json_t *request, struct sg_error *error)
 	if (r == 0 && egress && strcmp(egress, "agent") != 0 && strcmp(egress, "host") != 0)
 		r = sg_error_set(error, -EINVAL, "egress \"%s\": must be agent or host", egress);
 	if (r == 0)
-		r = sg_config_check_unknown_model(json_string_value(json_object_get(request, "unknown_model")), error);
+		r = sg_config_check_unknown_model(
+			json_string_value(json_object_get(request, "unknown_model")), error);
 	if (r == 0)
 		r = sg_config_check_origins(json_object_get(request, "origins"), "origins", error);
 	if (r == 0 && budgets)
@@ -110,7 +114,8 @@ static int check_request(const json_t *request, struct sg_error *error)
 
 static int store(const struct sg_warden *warden, const struct sg_warden_agent *agent)
 {
-	json_t *file = json_pack("{s:s, s:O}", "cgroup", agent->cgroup_path, "definition", agent->definition);
+	json_t *file = json_pack(
+		"{s:s, s:O}", "cgroup", agent->cgroup_path, "definition", agent->definition);
 	char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
 	char path[PATH_MAX];
 	int r = -ENOMEM;
@@ -136,7 +141,8 @@ int sg_agents_memfd(const struct sg_warden_agent *agent)
 // ---- Endpoints ----
 
 // Endpoints are a set without counts in the kernel: one is removed when no other agent names it.
-static bool is_named_by_another(const struct sg_warden *warden, const struct sg_warden_agent *but, const char *address)
+static bool is_named_by_another(
+	const struct sg_warden *warden, const struct sg_warden_agent *but, const char *address)
 {
 	for (const struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
 		size_t index;
@@ -146,7 +152,8 @@ static bool is_named_by_another(const struct sg_warden *warden, const struct sg_
 			continue;
 		json_array_foreach(json_object_get(agent->definition, "origins"), index, origin)
 		{
-			if (strcmp(json_string_value(json_object_get(origin, "address")), address) == 0)
+			if (strcmp(json_string_value(json_object_get(origin, "address")),
+				    address) == 0)
 				return true;
 		}
 	}
@@ -196,11 +203,13 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 	if (agent->netns_cookie)
 		sg_namespaces_release(&warden->namespaces, agent->netns_cookie, &namespace_gone);
 	if (namespace_gone)
-		sg_enforcer_tell(warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
+		sg_enforcer_tell(
+			warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
 	file_path(warden, agent->id, path, sizeof(path));
 	unlink(path);
 	if (rmdir(agent->cgroup_path) < 0 && errno != ENOENT)
-		sg_log(SG_LOG_DEBUG, "cgroup", "path=%s reason=\"%s\"", agent->cgroup_path, strerror(errno));
+		sg_log(SG_LOG_DEBUG, "cgroup", "path=%s reason=\"%s\"", agent->cgroup_path,
+			strerror(errno));
 	sg_log(SG_LOG_INFO, "agent_removed", "agent=%s id=%u",
 		json_string_value(json_object_get(agent->definition, "name")), agent->id);
 	free_agent(agent);
@@ -224,7 +233,8 @@ static bool is_populated(const struct sg_warden_agent *agent)
 
 static void on_reap(struct sg_timer *timer)
 {
-	struct sg_warden *warden = (struct sg_warden *)((char *)timer - offsetof(struct sg_warden, reap));
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)timer - offsetof(struct sg_warden, reap));
 	struct sg_warden_agent *agent, *next;
 	bool waiting = false;
 
@@ -246,7 +256,9 @@ void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *a
 {
 	agent->released = true;
 	if (is_populated(agent))
-		sg_log(SG_LOG_INFO, "agent_waits", "id=%u reason=\"processes are left in its cgroup: they stay fenced\"", agent->id);
+		sg_log(SG_LOG_INFO, "agent_waits",
+			"id=%u reason=\"processes are left in its cgroup: they stay fenced\"",
+			agent->id);
 	on_reap(&warden->reap);
 }
 
@@ -277,7 +289,8 @@ static char *path_of_fd(int fd)
 	return strdup(path);
 }
 
-static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, int netns_fd, struct sg_error *error)
+static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, int netns_fd,
+	struct sg_error *error)
 {
 	struct sg_namespace *item;
 	int r = change_endpoints(warden, agent, true);
@@ -292,20 +305,25 @@ static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, 
 	return 0;
 }
 
-static int announce(struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+static int announce(
+	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
 {
 	struct sg_channel_message answer = { .fd_count = 0 };
 	SG_CLEANUP_CLOSE int fd = sg_agents_memfd(agent);
 	int r = fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
 
 	if (r == 0 && answer.header.result < 0)
-		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length, answer.payload);
+		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length,
+			answer.payload);
 	if (r < 0)
-		return sg_error_set(error, r, "the enforcer does not answer (%s): see the log of spendgated", strerror(-r));
+		return sg_error_set(error, r,
+			"the enforcer does not answer (%s): see the log of spendgated",
+			strerror(-r));
 	return 0;
 }
 
-static struct sg_warden_agent *new_agent(struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition)
+static struct sg_warden_agent *new_agent(
+	struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition)
 {
 	struct sg_warden_agent *agent = calloc(1, sizeof(*agent));
 
@@ -333,8 +351,10 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	if (r == 0)
 		r = sg_enforcer_wait(warden, 10000);
 	if (r < 0)
-		return error->text[0] ? r :
-					sg_error_set(error, r, "the enforcer has not come up: see the log of spendgated");
+		return error->text[0]
+			       ? r
+			       : sg_error_set(error, r,
+					 "the enforcer has not come up: see the log of spendgated");
 	agent = new_agent(warden, warden->next_agent_id, cgroup_fd,
 		make_definition(warden, request, warden->next_agent_id));
 	if (!agent)
@@ -348,14 +368,16 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	if (r == 0) {
 		r = store(warden, agent);
 		if (r < 0)
-			sg_error_set(error, r, "%s/agents: %s", warden->run_directory, strerror(-r));
+			sg_error_set(
+				error, r, "%s/agents: %s", warden->run_directory, strerror(-r));
 	}
 	if (r < 0) {
 		remove_agent(warden, agent);
 		return r;
 	}
 	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s",
-		json_string_value(json_object_get(agent->definition, "name")), agent->id, agent->cgroup_path);
+		json_string_value(json_object_get(agent->definition, "name")), agent->id,
+		agent->cgroup_path);
 	*ret_agent = agent;
 	return 0;
 }
@@ -411,14 +433,17 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	netns_fd = open_netns(agent);
 	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
-		r = warden->enforcer_ready ? announce(warden, agent, error) : 0; // else it is told when it is ready
+		r = warden->enforcer_ready ? announce(warden, agent, error)
+					   : 0; // else it is told when it is ready
 	if (r == 0)
 		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",
-			json_string_value(json_object_get(agent->definition, "name")), id, agent->cgroup_path);
+			json_string_value(json_object_get(agent->definition, "name")), id,
+			agent->cgroup_path);
 	return r;
 }
 
-static void detach_unknown(void *context, uint32_t agent_id, uint64_t cgroup_id SG_UNUSED, bool alive)
+static void detach_unknown(
+	void *context, uint32_t agent_id, uint64_t cgroup_id SG_UNUSED, bool alive)
 {
 	struct sg_warden *warden = context;
 
@@ -455,7 +480,8 @@ int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)
 	r = sg_fd_make_directories(directory, 0700);
 	entries = r == 0 ? opendir(directory) : NULL;
 	if (!entries)
-		return sg_error_set(error, r < 0 ? r : -errno, "%s: %s", directory, strerror(r < 0 ? -r : errno));
+		return sg_error_set(error, r < 0 ? r : -errno, "%s: %s", directory,
+			strerror(r < 0 ? -r : errno));
 	while (r == 0 && (entry = readdir(entries))) {
 		uint32_t id = (uint32_t)strtoul(entry->d_name, NULL, 10);
 

@@ -17,12 +17,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-#define CA_DAYS         730
-#define CA_RENEW_DAYS   30
-#define LEAF_DAYS       7
+#define CA_DAYS		730
+#define CA_RENEW_DAYS	30
+#define LEAF_DAYS	7
 #define CLOCK_SKEW_DAYS 2 // a container's clock may lag
-#define DAY_SECONDS     86400L
-#define KEY_LIMIT       65536
+#define DAY_SECONDS	86400L
+#define KEY_LIMIT	65536
 
 struct sg_ca {
 	X509 *certificate;
@@ -70,9 +70,10 @@ static int add_extension(X509 *certificate, X509 *issuer, int nid, const char *v
 static int set_times(X509 *certificate, long from_days, long to_days)
 {
 	return X509_gmtime_adj(X509_getm_notBefore(certificate), from_days * DAY_SECONDS) &&
-			       X509_gmtime_adj(X509_getm_notAfter(certificate), to_days * DAY_SECONDS) ?
-		       0 :
-		       -ENOMEM;
+			       X509_gmtime_adj(
+				       X509_getm_notAfter(certificate), to_days * DAY_SECONDS)
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int set_common_name(X509_NAME *name, const char *text)
@@ -80,8 +81,10 @@ static int set_common_name(X509_NAME *name, const char *text)
 	// X.520 bounds a common name to 64 characters; the SAN counts anyway.
 	if (strlen(text) > 64)
 		return 0;
-	return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)text, -1, -1, 0) == 1 ? 0 :
-														   -ENOMEM;
+	return X509_NAME_add_entry_by_txt(
+		       name, "CN", MBSTRING_ASC, (const unsigned char *)text, -1, -1, 0) == 1
+		       ? 0
+		       : -ENOMEM;
 }
 
 // ---- The root ----
@@ -90,7 +93,8 @@ static int set_common_name(X509_NAME *name, const char *text)
 static char *constraints_text(char *const *hosts)
 {
 	static const char head[] = "critical";
-	static const char tail[] = ",excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0";
+	static const char tail[] =
+		",excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0";
 	size_t length = sizeof(head) + sizeof(tail), used;
 	char *text;
 
@@ -116,7 +120,8 @@ static int build_root(struct sg_ca *ca)
 		r = set_times(root, -CLOCK_SKEW_DAYS, CA_DAYS);
 	if (r == 0)
 		r = set_common_name(X509_get_subject_name(root), "spendgate local CA");
-	if (r == 0 && (X509_set_version(root, X509_VERSION_3) != 1 || X509_set_pubkey(root, ca->key) != 1 ||
+	if (r == 0 && (X509_set_version(root, X509_VERSION_3) != 1 ||
+			      X509_set_pubkey(root, ca->key) != 1 ||
 			      X509_set_issuer_name(root, X509_get_subject_name(root)) != 1))
 		r = -ENOMEM;
 	if (r == 0)
@@ -154,12 +159,14 @@ static int write_pem(const char *path, BIO *bio, unsigned mode, struct sg_error 
 	return r < 0 ? sg_error_set(error, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
-static int store(const struct sg_ca *ca, const char *key_path, const char *certificate_path, struct sg_error *error)
+static int store(const struct sg_ca *ca, const char *key_path, const char *certificate_path,
+	struct sg_error *error)
 {
 	BIO *key = BIO_new(BIO_s_mem()), *certificate = BIO_new(BIO_s_mem());
 	int r = -ENOMEM;
 
-	if (key && certificate && PEM_write_bio_PrivateKey(key, ca->key, NULL, NULL, 0, NULL, NULL) == 1 &&
+	if (key && certificate &&
+		PEM_write_bio_PrivateKey(key, ca->key, NULL, NULL, 0, NULL, NULL) == 1 &&
 		PEM_write_bio_X509(certificate, ca->certificate) == 1) {
 		r = write_pem(key_path, key, 0600, error);
 		if (r == 0)
@@ -207,17 +214,20 @@ static bool load(struct sg_ca *ca, const char *key_path, const char *certificate
 // Is each host permitted by name, so that the root on disk can serve?
 static bool permits_all(const struct sg_ca *ca)
 {
-	NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(ca->certificate, NID_name_constraints, NULL, NULL);
+	NAME_CONSTRAINTS *constraints =
+		X509_get_ext_d2i(ca->certificate, NID_name_constraints, NULL, NULL);
 	bool all = constraints != NULL;
 
 	for (char *const *host = ca->hosts; all && *host; host++) {
 		bool found = false;
 
 		for (int i = 0; i < sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees); i++) {
-			const GENERAL_NAME *name = sk_GENERAL_SUBTREE_value(constraints->permittedSubtrees, i)->base;
+			const GENERAL_NAME *name =
+				sk_GENERAL_SUBTREE_value(constraints->permittedSubtrees, i)->base;
 
 			if (name->type == GEN_DNS &&
-				strcmp((const char *)ASN1_STRING_get0_data(name->d.dNSName), *host) == 0)
+				strcmp((const char *)ASN1_STRING_get0_data(name->d.dNSName),
+					*host) == 0)
 				found = true;
 		}
 		all = found;
@@ -230,7 +240,8 @@ static bool is_fresh(const struct sg_ca *ca)
 {
 	int days = 0, seconds = 0;
 
-	return ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(ca->certificate)) == 1 && days > CA_RENEW_DAYS;
+	return ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(ca->certificate)) == 1 &&
+	       days > CA_RENEW_DAYS;
 }
 
 static void drop_key(struct sg_ca *ca)
@@ -278,7 +289,8 @@ static int copy_hosts(struct sg_ca *ca, const char *const *hosts)
 	return 0;
 }
 
-int sg_ca_open(const char *directory, const char *const *hosts, struct sg_ca **ret_ca, struct sg_error *error)
+int sg_ca_open(const char *directory, const char *const *hosts, struct sg_ca **ret_ca,
+	struct sg_error *error)
 {
 	struct sg_ca *ca = calloc(1, sizeof(*ca));
 	int length, r;
@@ -323,7 +335,8 @@ void sg_ca_certificate(const struct sg_ca *ca, const uint8_t **ret_der, size_t *
 
 // ---- Leaves ----
 
-// The one string of an agent's that gets here: letters, digits, '-', '.', '_' only, and within the constraints.
+// The one string of an agent's that gets here: letters, digits, '-', '.', '_' only, and within the
+// constraints.
 static int check_host(const struct sg_ca *ca, const char *host)
 {
 	size_t length = strlen(host);
@@ -336,7 +349,8 @@ static int check_host(const struct sg_ca *ca, const char *host)
 
 		if (strcmp(host, *permitted) == 0)
 			return 0;
-		if (length > tail + 1 && host[length - tail - 1] == '.' && strcmp(host + length - tail, *permitted) == 0)
+		if (length > tail + 1 && host[length - tail - 1] == '.' &&
+			strcmp(host + length - tail, *permitted) == 0)
 			return 0;
 	}
 	return -EACCES;
@@ -352,19 +366,23 @@ static int build_leaf(struct sg_ca *ca, X509 *leaf, const char *host, EVP_PKEY *
 		r = set_times(leaf, -CLOCK_SKEW_DAYS, LEAF_DAYS);
 	if (r == 0)
 		r = set_common_name(X509_get_subject_name(leaf), host);
-	if (r == 0 && (X509_set_version(leaf, X509_VERSION_3) != 1 || X509_set_pubkey(leaf, key) != 1 ||
-			      X509_set_issuer_name(leaf, X509_get_subject_name(ca->certificate)) != 1))
+	if (r == 0 &&
+		(X509_set_version(leaf, X509_VERSION_3) != 1 || X509_set_pubkey(leaf, key) != 1 ||
+			X509_set_issuer_name(leaf, X509_get_subject_name(ca->certificate)) != 1))
 		r = -ENOMEM;
 	if (r == 0)
-		r = add_extension(leaf, ca->certificate, NID_basic_constraints, "critical,CA:FALSE");
+		r = add_extension(
+			leaf, ca->certificate, NID_basic_constraints, "critical,CA:FALSE");
 	if (r == 0)
-		r = add_extension(leaf, ca->certificate, NID_key_usage, "critical,digitalSignature");
+		r = add_extension(
+			leaf, ca->certificate, NID_key_usage, "critical,digitalSignature");
 	if (r == 0)
 		r = add_extension(leaf, ca->certificate, NID_ext_key_usage, "serverAuth");
 	if (r == 0)
 		r = add_extension(leaf, ca->certificate, NID_subject_key_identifier, "hash");
 	if (r == 0)
-		r = add_extension(leaf, ca->certificate, NID_authority_key_identifier, "keyid:always");
+		r = add_extension(
+			leaf, ca->certificate, NID_authority_key_identifier, "keyid:always");
 	if (r == 0)
 		r = add_extension(leaf, ca->certificate, NID_subject_alt_name, alternative);
 	if (r == 0 && X509_sign(leaf, ca->key, EVP_sha256()) == 0)
@@ -372,8 +390,8 @@ static int build_leaf(struct sg_ca *ca, X509 *leaf, const char *host, EVP_PKEY *
 	return r;
 }
 
-int sg_ca_sign(struct sg_ca *ca, const char *host, const uint8_t *public_key, size_t public_key_length,
-	uint8_t **ret_der, size_t *ret_length)
+int sg_ca_sign(struct sg_ca *ca, const char *host, const uint8_t *public_key,
+	size_t public_key_length, uint8_t **ret_der, size_t *ret_length)
 {
 	EVP_PKEY *key = d2i_PUBKEY(NULL, &public_key, (long)public_key_length);
 	X509 *leaf = X509_new();

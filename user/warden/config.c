@@ -15,26 +15,30 @@ typedef int (*check_fn)(const json_t *value, const char *key, struct sg_error *e
 
 static int check_string(const json_t *value, const char *key, struct sg_error *error)
 {
-	return json_is_string(value) ? 0 : sg_error_set(error, -EINVAL, "%s: must be a string", key);
+	return json_is_string(value) ? 0
+				     : sg_error_set(error, -EINVAL, "%s: must be a string", key);
 }
 
 static int check_path(const json_t *value, const char *key, struct sg_error *error)
 {
 	const char *path = json_string_value(value);
 
-	return path && *path == '/' ? 0 : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+	return path && *path == '/'
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
 }
 
 static int check_workers(const json_t *value, const char *key, struct sg_error *error)
 {
 	json_int_t count = json_integer_value(value);
 
-	return json_is_integer(value) && count >= 1 && count <= 64 ?
-		       0 :
-		       sg_error_set(error, -EINVAL, "%s: must be a number from 1 to 64", key);
+	return json_is_integer(value) && count >= 1 && count <= 64
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "%s: must be a number from 1 to 64", key);
 }
 
-static int check_choice(const json_t *value, const char *key, const char *const *choices, struct sg_error *error)
+static int check_choice(
+	const json_t *value, const char *key, const char *const *choices, struct sg_error *error)
 {
 	const char *text = json_string_value(value);
 
@@ -67,7 +71,8 @@ int sg_config_check_unknown_model(const char *text, struct sg_error *error)
 	if (!text || strcmp(text, "deny") == 0 || strcmp(text, "allow") == 0 ||
 		(strncmp(text, "price_as:", 9) == 0 && text[9] && strlen(text) < SG_MODEL_BYTES))
 		return 0;
-	return sg_error_set(error, -EINVAL, "unknown_model \"%s\": must be deny, allow or price_as:MODEL", text);
+	return sg_error_set(error, -EINVAL,
+		"unknown_model \"%s\": must be deny, allow or price_as:MODEL", text);
 }
 
 static int check_unknown_model(const json_t *value, const char *key, struct sg_error *error)
@@ -77,7 +82,8 @@ static int check_unknown_model(const json_t *value, const char *key, struct sg_e
 	return r < 0 ? r : sg_config_check_unknown_model(json_string_value(value), error);
 }
 
-static int check_origin(const json_t *origin, const char *place, size_t index, struct sg_error *error)
+static int check_origin(
+	const json_t *origin, const char *place, size_t index, struct sg_error *error)
 {
 	static const char *const known[] = { "host", "address", "provider", "plain" };
 	const char *host = json_string_value(json_object_get(origin, "host"));
@@ -98,22 +104,29 @@ static int check_origin(const json_t *origin, const char *place, size_t index, s
 		for (size_t i = 0; i < SG_ARRAY_SIZE(known); i++)
 			found = found || strcmp(key, known[i]) == 0;
 		if (!found)
-			return sg_error_set(error, -EINVAL, "%s[%zu]: unknown key \"%s\"", place, index, key);
+			return sg_error_set(
+				error, -EINVAL, "%s[%zu]: unknown key \"%s\"", place, index, key);
 	}
 	if (!host || !*host || strlen(host) > 253 ||
 		strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(host))
-		return sg_error_set(error, -EINVAL, "%s[%zu]: host must be a name in lower case", place, index);
+		return sg_error_set(
+			error, -EINVAL, "%s[%zu]: host must be a name in lower case", place, index);
 	if (!address || sg_address_parse(address, bytes, &port) < 0)
 		return sg_error_set(error, -EINVAL,
-			"%s[%zu] (%s): address must be ADDRESS:PORT, as 10.0.0.5:443 or [::1]:443", place, index, host);
+			"%s[%zu] (%s): address must be ADDRESS:PORT, as 10.0.0.5:443 or [::1]:443",
+			place, index, host);
 	if (plain && !json_is_boolean(plain))
-		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): plain must be true or false", place, index, host);
-	if (provider && (!json_is_string(provider) || !sg_provider_by_name(json_string_value(provider))))
-		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): unknown provider: openai or anthropic is expected", place,
+		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): plain must be true or false",
+			place, index, host);
+	if (provider &&
+		(!json_is_string(provider) || !sg_provider_by_name(json_string_value(provider))))
+		return sg_error_set(error, -EINVAL,
+			"%s[%zu] (%s): unknown provider: openai or anthropic is expected", place,
 			index, host);
 	if (!provider && !sg_provider_by_host(host, strlen(host)))
 		return sg_error_set(error, -EINVAL,
-			"%s[%zu]: %s is no known provider: name the one whose API it speaks with \"provider\" in the "
+			"%s[%zu]: %s is no known provider: name the one whose API it speaks with "
+			"\"provider\" in the "
 			"configuration's origins",
 			place, index, host);
 	return 0;
@@ -190,7 +203,8 @@ int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struc
 	config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
 	free(text);
 	if (!config)
-		return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+		return sg_error_set(
+			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
 	r = check_config(config, error);
 	if (r < 0) {
 		json_decref(config);

@@ -34,7 +34,8 @@ static void close_client(struct sg_control_client *client)
 {
 	struct sg_warden *warden = client->warden;
 	struct sg_control_client **link = &warden->clients;
-	struct sg_warden_agent *agent = client->agent_id ? sg_agents_find(warden, client->agent_id) : NULL;
+	struct sg_warden_agent *agent =
+		client->agent_id ? sg_agents_find(warden, client->agent_id) : NULL;
 	int fd = client->watch.fd;
 
 	while (*link != client)
@@ -43,7 +44,8 @@ static void close_client(struct sg_control_client *client)
 	sg_loop_unwatch(warden->loop, &client->watch);
 	close(fd);
 	sg_loop_defer(warden->loop, &client->deferred, free_deferred);
-	// The command line went without a word: what is left of the agent stays fenced until its cgroup is empty.
+	// The command line went without a word: what is left of the agent stays fenced until its
+	// cgroup is empty.
 	if (agent)
 		sg_agents_release_agent(warden, agent);
 	sg_control_stop_if_idle(warden);
@@ -57,18 +59,20 @@ static json_t *on_ping(struct sg_control_client *client)
 	char cgroup[128];
 
 	snprintf(cgroup, sizeof(cgroup), "%s/agents", warden->cgroup_name);
-	return json_pack("{s:b, s:s, s:i, s:b, s:s}", "ok", 1, "version", VERSION, "pid", (int)getpid(), "on_demand",
-		warden->on_demand, "cgroup", cgroup);
+	return json_pack("{s:b, s:s, s:i, s:b, s:s}", "ok", 1, "version", VERSION, "pid",
+		(int)getpid(), "on_demand", warden->on_demand, "cgroup", cgroup);
 }
 
-static json_t *on_register(struct sg_control_client *client, const json_t *request, const int *fds, struct sg_error *error)
+static json_t *on_register(struct sg_control_client *client, const json_t *request, const int *fds,
+	struct sg_error *error)
 {
 	struct sg_warden *warden = client->warden;
 	struct sg_warden_agent *agent;
 	char ca[PATH_MAX], bundle[PATH_MAX];
 
 	if (fds[0] < 0 || fds[1] < 0) {
-		sg_error_set(error, -EINVAL, "register: the descriptors of cgroup and network namespace are missing");
+		sg_error_set(error, -EINVAL,
+			"register: the descriptors of cgroup and network namespace are missing");
 		return NULL;
 	}
 	if (sg_agents_register(warden, request, fds[0], fds[1], &agent, error) < 0)
@@ -76,7 +80,8 @@ static json_t *on_register(struct sg_control_client *client, const json_t *reque
 	client->agent_id = agent->id;
 	snprintf(ca, sizeof(ca), "%s/trust/ca.pem", warden->run_directory);
 	snprintf(bundle, sizeof(bundle), "%s/trust/bundle.pem", warden->run_directory);
-	return json_pack("{s:b, s:I, s:s, s:s}", "ok", 1, "id", (json_int_t)agent->id, "ca", ca, "bundle", bundle);
+	return json_pack("{s:b, s:I, s:s, s:s}", "ok", 1, "id", (json_int_t)agent->id, "ca", ca,
+		"bundle", bundle);
 }
 
 // The enforcer's status, or NULL with the sentence.
@@ -98,7 +103,8 @@ static json_t *ask_status(struct sg_warden *warden, struct sg_error *error)
 		close(answer.fds[i]);
 	free(text);
 	if (!status)
-		sg_error_set(error, r < 0 ? r : -EPROTO, "the enforcer does not answer: see the log of spendgated");
+		sg_error_set(error, r < 0 ? r : -EPROTO,
+			"the enforcer does not answer: see the log of spendgated");
 	return status;
 }
 
@@ -115,7 +121,8 @@ static json_t *find_agent_status(json_t *status, uint32_t id)
 	return NULL;
 }
 
-static json_t *on_release(struct sg_control_client *client, const json_t *request, struct sg_error *error)
+static json_t *on_release(
+	struct sg_control_client *client, const json_t *request, struct sg_error *error)
 {
 	struct sg_warden *warden = client->warden;
 	uint32_t id = (uint32_t)json_integer_value(json_object_get(request, "id"));
@@ -145,7 +152,8 @@ static json_t *on_status(struct sg_control_client *client, struct sg_error *erro
 		uint64_t count = 0;
 
 		if (sg_redirect_counter(warden->redirect, (enum sg_reason)i, &count) == 0)
-			json_object_set_new(counters, sg_reason_name((enum sg_reason)i), json_integer((json_int_t)count));
+			json_object_set_new(counters, sg_reason_name((enum sg_reason)i),
+				json_integer((json_int_t)count));
 	}
 	if (status) {
 		json_object_set(status, "redirect", counters);
@@ -155,7 +163,8 @@ static json_t *on_status(struct sg_control_client *client, struct sg_error *erro
 	return status;
 }
 
-static json_t *perform(struct sg_control_client *client, const json_t *request, const int *fds, struct sg_error *error)
+static json_t *perform(struct sg_control_client *client, const json_t *request, const int *fds,
+	struct sg_error *error)
 {
 	const char *op = json_string_value(json_object_get(request, "op"));
 
@@ -176,8 +185,11 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 static void answer(struct sg_control_client *client, uint32_t id, json_t *object)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	SG_CLEANUP_CLOSE int fd = text ? sg_channel_memfd("spendgate-answer", text, strlen(text)) : -ENOMEM;
-	int r = fd < 0 ? fd : sg_channel_send(client->watch.fd, SG_CHANNEL_CONTROL_RESULT, id, 0, NULL, 0, &fd, 1);
+	SG_CLEANUP_CLOSE int fd =
+		text ? sg_channel_memfd("spendgate-answer", text, strlen(text)) : -ENOMEM;
+	int r = fd < 0 ? fd
+		       : sg_channel_send(client->watch.fd, SG_CHANNEL_CONTROL_RESULT, id, 0, NULL,
+				 0, &fd, 1);
 
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "control", "reason=\"%s\"", strerror(-r));
@@ -192,13 +204,15 @@ static void take_message(struct sg_control_client *client, struct sg_channel_mes
 	char *text = NULL;
 	size_t length;
 
-	if (message->fd_count >= 1 && sg_channel_read_memfd(message->fds[0], SG_CONTROL_MAX_BYTES, &text, &length) == 0)
+	if (message->fd_count >= 1 &&
+		sg_channel_read_memfd(message->fds[0], SG_CONTROL_MAX_BYTES, &text, &length) == 0)
 		request = json_loadb(text, length, 0, NULL);
 	free(text);
 	if (request)
 		result = perform(client, request, message->fds + 1, &error);
 	if (!result)
-		result = json_pack("{s:b, s:s}", "ok", 0, "error", error.text[0] ? error.text : "malformed request");
+		result = json_pack("{s:b, s:s}", "ok", 0, "error",
+			error.text[0] ? error.text : "malformed request");
 	json_decref(request);
 	for (unsigned i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
@@ -219,7 +233,8 @@ static void on_message(struct sg_watch *watch, uint32_t events SG_UNUSED)
 
 static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 {
-	struct sg_warden *warden = (struct sg_warden *)((char *)watch - offsetof(struct sg_warden, control_watch));
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)watch - offsetof(struct sg_warden, control_watch));
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t length = sizeof(peer);
@@ -228,7 +243,8 @@ static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	if (fd < 0)
 		return;
 	client = calloc(1, sizeof(*client));
-	if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != 0 ||
+	if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ||
+		peer.uid != 0 ||
 		sg_loop_watch(warden->loop, &client->watch, fd, EPOLLIN, on_message) < 0) {
 		free(client);
 		close(fd);
@@ -248,7 +264,8 @@ int sg_control_start(struct sg_warden *warden, struct sg_error *error)
 	warden->control_fd = sg_channel_listen(path, 0);
 	r = warden->control_fd;
 	if (r >= 0)
-		r = sg_loop_watch(warden->loop, &warden->control_watch, warden->control_fd, EPOLLIN, on_connection);
+		r = sg_loop_watch(warden->loop, &warden->control_watch, warden->control_fd, EPOLLIN,
+			on_connection);
 	return r < 0 ? sg_error_set(error, r, "%s: %s", path, strerror(-r)) : 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The enforcer as the warden sees it: supervised by its connection, not as a child, so that it outlives the warden.
+// The enforcer as the warden sees it: supervised by its connection, not as a child, so that it
+// outlives the warden.
 #include "warden/warden.h"
 
 #include <errno.h>
@@ -21,8 +22,8 @@
 #include "base/log.h"
 #include "warden/spawn.h"
 
-#define ADOPT_MS      1000 // an enforcer that survived a warden's end has this long to come back
-#define ASK_MS        10000
+#define ADOPT_MS       1000 // an enforcer that survived a warden's end has this long to come back
+#define ASK_MS	       10000
 #define MAX_BACKOFF_MS 10000
 
 static struct sg_warden *from_respawn(struct sg_timer *timer)
@@ -40,8 +41,8 @@ static void close_fds(struct sg_channel_message *message)
 
 // ---- Telling ----
 
-void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload, size_t length,
-	const int *fds, unsigned fd_count)
+void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
+	size_t length, const int *fds, unsigned fd_count)
 {
 	int r;
 
@@ -60,7 +61,8 @@ void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespa
 	for (int i = 0; i < 2; i++)
 		if (item->fds[i] >= 0)
 			fds[count++] = item->fds[i];
-	sg_enforcer_tell(warden, SG_CHANNEL_LISTENER, &item->listener, sizeof(item->listener), fds, count);
+	sg_enforcer_tell(
+		warden, SG_CHANNEL_LISTENER, &item->listener, sizeof(item->listener), fds, count);
 }
 
 static void tell_config(struct sg_warden *warden)
@@ -106,14 +108,16 @@ static void on_hello(struct sg_warden *warden, const struct sg_channel_message *
 		return;
 	memcpy(&hello, message->payload, sizeof(hello));
 	if (hello.version != SG_CHANNEL_VERSION || hello.abi_version != SG_ABI_VERSION) {
-		sg_log(SG_LOG_ERROR, "enforcer_version", "remedy=\"restart spendgated: the enforcer is of another version\"");
+		sg_log(SG_LOG_ERROR, "enforcer_version",
+			"remedy=\"restart spendgated: the enforcer is of another version\"");
 		return;
 	}
 	free(warden->public_key);
 	warden->public_key_length = message->header.length - sizeof(hello);
 	warden->public_key = malloc(warden->public_key_length);
 	if (warden->public_key)
-		memcpy(warden->public_key, message->payload + sizeof(hello), warden->public_key_length);
+		memcpy(warden->public_key, message->payload + sizeof(hello),
+			warden->public_key_length);
 }
 
 static void on_held(struct sg_warden *warden, struct sg_channel_message *message)
@@ -140,12 +144,14 @@ static void on_sign(struct sg_warden *warden, const struct sg_channel_message *m
 	uint8_t *der = NULL;
 	size_t length = 0;
 	int r = warden->public_key ? sg_ca_sign(warden->ca, message->payload, warden->public_key,
-					     warden->public_key_length, &der, &length) :
-				     -EPROTO;
+					     warden->public_key_length, &der, &length)
+				   : -EPROTO;
 
 	if (r < 0)
-		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"", message->payload, strerror(-r));
-	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_LEAF, message->header.id, r, der, length, NULL, 0);
+		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"", message->payload,
+			strerror(-r));
+	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_LEAF, message->header.id, r, der,
+		length, NULL, 0);
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 	OPENSSL_free(der);
@@ -158,10 +164,11 @@ static void on_socket(struct sg_warden *warden, const struct sg_channel_message 
 
 	if (message->header.length == sizeof(wanted)) {
 		memcpy(&wanted, message->payload, sizeof(wanted));
-		fd = sg_namespaces_socket(&warden->namespaces, wanted.netns_cookie, (int)wanted.family);
+		fd = sg_namespaces_socket(
+			&warden->namespaces, wanted.netns_cookie, (int)wanted.family);
 	}
-	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_SOCKET_MADE, message->header.id, fd < 0 ? fd : 0, NULL, 0,
-		&fd, fd >= 0);
+	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_SOCKET_MADE, message->header.id,
+		fd < 0 ? fd : 0, NULL, 0, &fd, fd >= 0);
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 	if (fd >= 0)
@@ -203,7 +210,8 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 		on_answer(warden, message);
 		break;
 	default:
-		sg_log(SG_LOG_WARN, "channel", "reason=\"unexpected message %u\"", message->header.type);
+		sg_log(SG_LOG_WARN, "channel", "reason=\"unexpected message %u\"",
+			message->header.type);
 		break;
 	}
 	close_fds(message);
@@ -223,8 +231,8 @@ static void on_respawn(struct sg_timer *timer)
 		sg_log(SG_LOG_ERROR, "enforcer_start", "reason=\"%s\"", strerror(-r));
 	// Should it end before it connects, the next one is started by this timer.
 	warden->failures++;
-	sg_loop_arm(warden->loop, &warden->respawn,
-		warden->failures < 5 ? 2000 : MAX_BACKOFF_MS, on_respawn);
+	sg_loop_arm(warden->loop, &warden->respawn, warden->failures < 5 ? 2000 : MAX_BACKOFF_MS,
+		on_respawn);
 }
 
 static void disconnect(struct sg_warden *warden)
@@ -244,7 +252,8 @@ static void disconnect(struct sg_warden *warden)
 
 static void on_message(struct sg_watch *watch, uint32_t events SG_UNUSED)
 {
-	struct sg_warden *warden = (struct sg_warden *)((char *)watch - offsetof(struct sg_warden, enforcer_watch));
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)watch - offsetof(struct sg_warden, enforcer_watch));
 	struct sg_channel_message message;
 	int r = 1;
 
@@ -256,15 +265,19 @@ static void on_message(struct sg_watch *watch, uint32_t events SG_UNUSED)
 
 static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 {
-	struct sg_warden *warden = (struct sg_warden *)((char *)watch - offsetof(struct sg_warden, enforcer_listen_watch));
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)watch -
+				     offsetof(struct sg_warden, enforcer_listen_watch));
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer = { 0 };
 	socklen_t length = sizeof(peer);
 
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != warden->enforcer_uid) {
-		sg_log(SG_LOG_WARN, "refused", "reason=\"a process of uid %u is no enforcer\"", peer.uid);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ||
+		peer.uid != warden->enforcer_uid) {
+		sg_log(SG_LOG_WARN, "refused", "reason=\"a process of uid %u is no enforcer\"",
+			peer.uid);
 		close(fd);
 		return;
 	}
@@ -293,8 +306,8 @@ int sg_enforcer_start(struct sg_warden *warden, struct sg_error *error)
 	r = sg_loop_watch(warden->loop, &warden->enforcer_listen_watch, fd, EPOLLIN, on_connection);
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
-	// Only where agents were left can an enforcer of an earlier warden be about; its listeners must be ours before new ones
-	// are made.
+	// Only where agents were left can an enforcer of an earlier warden be about; its listeners
+	// must be ours before new ones are made.
 	if (!sg_agents_were_left(warden) || sg_enforcer_wait(warden, ADOPT_MS) < 0)
 		on_respawn(&warden->respawn);
 	return 0;
@@ -329,7 +342,8 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 		if (left_ms <= 0)
 			return -ETIMEDOUT;
 		serve_once(warden, left_ms > 200 ? 200 : (int)left_ms);
-		// The loop's timers do not run here: an enforcer that ended at once is started again by hand.
+		// The loop's timers do not run here: an enforcer that ended at once is started
+		// again by hand.
 		if (warden->enforcer_watch.fd < 0 && warden->enforcer_pid > 0 &&
 			waitpid(warden->enforcer_pid, NULL, WNOHANG) == warden->enforcer_pid)
 			return -ECHILD;
@@ -337,8 +351,8 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 	return 0;
 }
 
-int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds, unsigned fd_count,
-	struct sg_channel_message *ret_answer)
+int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds,
+	unsigned fd_count, struct sg_channel_message *ret_answer)
 {
 	int64_t deadline_ms = now_ms() + ASK_MS;
 	int r = sg_enforcer_wait(warden, ASK_MS);
@@ -349,7 +363,8 @@ int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const i
 		++warden->next_request;
 	warden->awaited = warden->next_request;
 	warden->answer = ret_answer;
-	r = sg_channel_send(warden->enforcer_watch.fd, type, warden->awaited, 0, NULL, 0, fds, fd_count);
+	r = sg_channel_send(
+		warden->enforcer_watch.fd, type, warden->awaited, 0, NULL, 0, fds, fd_count);
 	while (r == 0 && warden->awaited) {
 		int64_t left_ms = deadline_ms - now_ms();
 

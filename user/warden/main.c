@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// spendgated, the warden: the small privileged half. Fences agents with BPF, keeps the CA key, starts the enforcer.
+// spendgated, the warden: the small privileged half. Fences agents with BPF, keeps the CA key,
+// starts the enforcer.
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,13 +35,18 @@ struct options {
 enum { KEY_ON_DEMAND = 256, KEY_READY_FD, KEY_PURGE };
 
 static const struct argp_option option_table[] = {
-	{ "config", 'c', "FILE", 0, "configuration (default " SG_DEFAULT_CONFIG ", if it is there)", 0 },
-	{ "run-dir", 'r', "DIR", 0, "sockets and agents (default " SG_DEFAULT_RUN_DIRECTORY ")", 0 },
+	{ "config", 'c', "FILE", 0, "configuration (default " SG_DEFAULT_CONFIG ", if it is there)",
+		0 },
+	{ "run-dir", 'r', "DIR", 0, "sockets and agents (default " SG_DEFAULT_RUN_DIRECTORY ")",
+		0 },
 	{ "state-dir", 's', "DIR", 0, "CA and ledger (default " SG_DEFAULT_STATE_DIRECTORY ")", 0 },
 	{ "pin-dir", 'p', "DIR", 0, "BPF pins (default " SG_DEFAULT_PIN_DIRECTORY ")", 0 },
-	{ "on-demand", KEY_ON_DEMAND, NULL, 0, "exit and remove everything when the last agent is gone", 0 },
-	{ "ready-fd", KEY_READY_FD, "FD", 0, "write a byte to this descriptor when agents can be registered", 0 },
-	{ "purge", KEY_PURGE, NULL, 0, "remove the pins and cgroups of an instance that is not running, and exit", 0 },
+	{ "on-demand", KEY_ON_DEMAND, NULL, 0,
+		"exit and remove everything when the last agent is gone", 0 },
+	{ "ready-fd", KEY_READY_FD, "FD", 0,
+		"write a byte to this descriptor when agents can be registered", 0 },
+	{ "purge", KEY_PURGE, NULL, 0,
+		"remove the pins and cgroups of an instance that is not running, and exit", 0 },
 	{ 0 },
 };
 
@@ -78,7 +84,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 static const struct argp argp = { option_table, parse_option, NULL,
 	"spendgated: puts a hard spending limit on the agents that `spendgate run` registers.\v"
-	"Exit codes: 0 stopped; 64 usage; 69 kernel, cgroup v2 or BTF missing; 73 directory not writable; 77 not root; "
+	"Exit codes: 0 stopped; 64 usage; 69 kernel, cgroup v2 or BTF missing; 73 directory not "
+	"writable; 77 not root; "
 	"78 configuration; 1 anything else.",
 	NULL, NULL, NULL };
 
@@ -125,7 +132,8 @@ static int run(struct sg_warden *warden, const struct options *options, struct s
 	}
 	if (r == 0) {
 		sg_setup_tell_ready(options->ready_fd);
-		sg_log(SG_LOG_INFO, "started", "run=%s state=%s", warden->run_directory, warden->state_directory);
+		sg_log(SG_LOG_INFO, "started", "run=%s state=%s", warden->run_directory,
+			warden->state_directory);
 		r = sg_loop_run(warden->loop);
 	}
 	sg_setup_stop(warden);
@@ -137,7 +145,8 @@ int main(int argc, char **argv)
 {
 	struct sg_warden warden = {
 		.run_directory = from_environment(SG_ENV_RUN_DIRECTORY, SG_DEFAULT_RUN_DIRECTORY),
-		.state_directory = from_environment(SG_ENV_STATE_DIRECTORY, SG_DEFAULT_STATE_DIRECTORY),
+		.state_directory =
+			from_environment(SG_ENV_STATE_DIRECTORY, SG_DEFAULT_STATE_DIRECTORY),
 		.pin_directory = from_environment(SG_ENV_PIN_DIRECTORY, SG_DEFAULT_PIN_DIRECTORY),
 		.service_cgroup_fd = -1,
 		.enforcer_listen_fd = -1,
@@ -161,9 +170,11 @@ int main(int argc, char **argv)
 	}
 	r = sg_redirect_probe(&error);
 	if (r == 0)
-		r = options.purge ? sg_setup_purge(&warden, &error) : run(&warden, &options, &error);
+		r = options.purge ? sg_setup_purge(&warden, &error)
+				  : run(&warden, &options, &error);
 	if (r < 0)
-		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"", error.text[0] ? error.text : strerror(-r));
+		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"",
+			error.text[0] ? error.text : strerror(-r));
 	json_decref(warden.config);
 	return sg_setup_exit_code(r);
 }

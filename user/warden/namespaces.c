@@ -17,7 +17,8 @@
 
 // ---- Inside a namespace ----
 
-// A job for a thread that enters the namespace and never comes back: a thread that could not return must not go on.
+// A job for a thread that enters the namespace and never comes back: a thread that could not return
+// must not go on.
 struct job {
 	int netns_fd;
 	int family;
@@ -29,9 +30,12 @@ struct job {
 
 static int listen_on_loopback(struct job *job)
 {
-	struct sockaddr_in6 address6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in address4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr *address = job->family == AF_INET6 ? (struct sockaddr *)&address6 : (struct sockaddr *)&address4;
+	struct sockaddr_in6 address6 = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in address4 = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *address = job->family == AF_INET6 ? (struct sockaddr *)&address6
+							   : (struct sockaddr *)&address4;
 	socklen_t length = job->family == AF_INET6 ? sizeof(address6) : sizeof(address4);
 
 	if (bind(job->fd, address, length) < 0 || listen(job->fd, BACKLOG) < 0 ||
@@ -136,7 +140,8 @@ static void remove_namespace(struct sg_namespaces *namespaces, struct sg_namespa
 	free_namespace(item);
 }
 
-// IPv6 may be switched off in a namespace: then only IPv4 is listened on, and IPv6 connects are refused by the hook.
+// IPv6 may be switched off in a namespace: then only IPv4 is listened on, and IPv6 connects are
+// refused by the hook.
 static int open_listeners(struct sg_namespace *item, int netns_fd)
 {
 	struct job job4 = { .netns_fd = netns_fd, .family = AF_INET, .listen = true };
@@ -154,7 +159,8 @@ static int open_listeners(struct sg_namespace *item, int netns_fd)
 	return 0;
 }
 
-static int start_namespace(struct sg_namespaces *namespaces, struct sg_namespace *item, int netns_fd)
+static int start_namespace(
+	struct sg_namespaces *namespaces, struct sg_namespace *item, int netns_fd)
 {
 	int r = 0;
 
@@ -164,20 +170,21 @@ static int start_namespace(struct sg_namespaces *namespaces, struct sg_namespace
 	if (item->fds[0] < 0 && item->fds[1] < 0)
 		r = open_listeners(item, netns_fd);
 	if (r == 0)
-		r = sg_redirect_set_listener(namespaces->redirect, item->listener.netns_cookie, item->listener.port4,
-			item->listener.port6);
+		r = sg_redirect_set_listener(namespaces->redirect, item->listener.netns_cookie,
+			item->listener.port4, item->listener.port6);
 	return r;
 }
 
-int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd, struct sg_namespace **ret_namespace,
-	struct sg_error *error)
+int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd,
+	struct sg_namespace **ret_namespace, struct sg_error *error)
 {
 	struct sg_namespace *item;
 	uint64_t cookie;
 	int r = sg_namespace_cookie(netns_fd, &cookie);
 
 	if (r < 0)
-		return sg_error_set(error, r, "the agent's network namespace can't be entered: %s", strerror(-r));
+		return sg_error_set(error, r, "the agent's network namespace can't be entered: %s",
+			strerror(-r));
 	item = find(namespaces, cookie);
 	if (!item)
 		item = new_namespace(namespaces, cookie);
@@ -188,7 +195,8 @@ int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd, struct sg_
 		if (r < 0) {
 			remove_namespace(namespaces, item);
 			return sg_error_set(error, r,
-				"no listener in the agent's network namespace: %s (is its loopback up? ip link set lo up)",
+				"no listener in the agent's network namespace: %s (is its loopback "
+				"up? ip link set lo up)",
 				strerror(-r));
 		}
 	}
@@ -209,14 +217,16 @@ void sg_namespaces_release(struct sg_namespaces *namespaces, uint64_t netns_cook
 	*ret_gone = true;
 }
 
-void sg_namespaces_adopt(struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2])
+void sg_namespaces_adopt(
+	struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2])
 {
 	struct sg_namespace *item = find(namespaces, listener->netns_cookie);
 
 	if (!item)
 		item = new_namespace(namespaces, listener->netns_cookie);
 	if (!item || item->fds[0] >= 0 || item->fds[1] >= 0)
-		return; // ours are the same sockets, or there is no memory and the caller closes these
+		return; // ours are the same sockets, or there is no memory and the caller closes
+			// these
 	item->listener = *listener;
 	item->fds[0] = sg_fd_take(&fds[0]);
 	item->fds[1] = sg_fd_take(&fds[1]);

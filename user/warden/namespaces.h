@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Network namespaces that agents live in: one listener pair each, shared by the agents of a namespace, and sockets made inside on
-// request. The work inside a namespace is done by a thread of its own that ends afterwards. Main thread.
+// Network namespaces that agents live in: one listener pair each, shared by the agents of a
+// namespace, and sockets made inside on request. The work inside a namespace is done by a thread of
+// its own that ends afterwards. Main thread.
 #pragma once
 
 #include <stdint.h>
@@ -26,17 +27,21 @@ struct sg_namespaces {
 // The cookie of a namespace. Returns 0 or -errno.
 int sg_namespace_cookie(int netns_fd, uint64_t *ret_cookie) SG_WUNRES;
 
-// Counts a user; the first opens the listeners (or takes what `sg_namespaces_adopt` left) and enters them into the BPF map.
-int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd, struct sg_namespace **ret_namespace,
-	struct sg_error *error) SG_WUNRES;
+// Counts a user; the first opens the listeners (or takes what `sg_namespaces_adopt` left) and
+// enters them into the BPF map.
+int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd,
+	struct sg_namespace **ret_namespace, struct sg_error *error) SG_WUNRES;
 
 // The last user closes it. *ret_gone tells the caller to tell the enforcer.
 void sg_namespaces_release(struct sg_namespaces *namespaces, uint64_t netns_cookie, bool *ret_gone);
 
-// Listeners that a running enforcer still holds (after a restart of the warden); takes the descriptors.
-void sg_namespaces_adopt(struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2]);
+// Listeners that a running enforcer still holds (after a restart of the warden); takes the
+// descriptors.
+void sg_namespaces_adopt(
+	struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2]);
 
 // A TCP socket inside the namespace. Returns a descriptor or -errno.
-int sg_namespaces_socket(struct sg_namespaces *namespaces, uint64_t netns_cookie, int family) SG_WUNRES;
+int sg_namespaces_socket(
+	struct sg_namespaces *namespaces, uint64_t netns_cookie, int family) SG_WUNRES;
 
 void sg_namespaces_done(struct sg_namespaces *namespaces);

@@ -43,7 +43,9 @@ static int take_lock(const struct sg_warden *warden, struct sg_error *error)
 		if (errno != EWOULDBLOCK || i == LOCK_ATTEMPTS) {
 			n = pread(lock_fd, text, sizeof(text) - 1, 0);
 			text[n > 0 ? n : 0] = 0;
-			return sg_error_set(error, -EBUSY, "spendgated is already running on %s (pid %s)", warden->run_directory, text);
+			return sg_error_set(error, -EBUSY,
+				"spendgated is already running on %s (pid %s)",
+				warden->run_directory, text);
 		}
 		nanosleep(&pause, NULL);
 	}
@@ -82,26 +84,30 @@ static int enter_cgroup(struct sg_warden *warden, struct sg_error *error)
 	if (r < 0)
 		return r;
 	name_cgroup(warden);
-	snprintf(warden->service_cgroup, sizeof(warden->service_cgroup), "%.4000s/%s/service", warden->cgroup_root,
-		warden->cgroup_name);
+	snprintf(warden->service_cgroup, sizeof(warden->service_cgroup), "%.4000s/%s/service",
+		warden->cgroup_root, warden->cgroup_name);
 	warden->service_cgroup_fd = sg_cgroup_make(warden->service_cgroup, error);
 	if (warden->service_cgroup_fd < 0)
 		return warden->service_cgroup_fd;
 	r = sg_cgroup_enter(warden->service_cgroup_fd, 0);
-	return r < 0 ? sg_error_set(error, r, "cgroup %s: %s", warden->service_cgroup, strerror(-r)) : 0;
+	return r < 0 ? sg_error_set(error, r, "cgroup %s: %s", warden->service_cgroup, strerror(-r))
+		     : 0;
 }
 
 // Out of the group again, so that it can be removed while this process still runs.
 static void leave_cgroup(struct sg_warden *warden)
 {
-	SG_CLEANUP_CLOSE int root_fd = open(warden->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	SG_CLEANUP_CLOSE int root_fd =
+		open(warden->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (root_fd >= 0 && sg_cgroup_enter(root_fd, 0) == 0) {
 		char path[PATH_MAX];
 
-		snprintf(path, sizeof(path), "%.3900s/%s", warden->cgroup_root, warden->cgroup_name);
+		snprintf(
+			path, sizeof(path), "%.3900s/%s", warden->cgroup_root, warden->cgroup_name);
 		if (sg_cgroup_remove(path) < 0)
-			sg_log(SG_LOG_WARN, "cgroup", "path=%s reason=\"it can't be removed\"", path);
+			sg_log(SG_LOG_WARN, "cgroup", "path=%s reason=\"it can't be removed\"",
+				path);
 	}
 }
 
@@ -139,12 +145,14 @@ static void on_refusal(void *context, const struct sg_event *event)
 
 	sg_log(SG_LOG_INFO, "refused", "agent=%s reason=%s process=%u command=%.16s port=%u",
 		agent ? json_string_value(json_object_get(agent->definition, "name")) : "-",
-		sg_reason_name((enum sg_reason)event->reason), event->process_id, event->command, event->destination_port);
+		sg_reason_name((enum sg_reason)event->reason), event->process_id, event->command,
+		event->destination_port);
 }
 
 static void on_redirect_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 {
-	struct sg_warden *warden = (struct sg_warden *)((char *)watch - offsetof(struct sg_warden, redirect_watch));
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)watch - offsetof(struct sg_warden, redirect_watch));
 
 	if (sg_redirect_read_events(warden->redirect, on_refusal, warden) < 0)
 		sg_log(SG_LOG_WARN, "redirect_events", "reason=\"the ring buffer can't be read\"");
@@ -159,11 +167,12 @@ static int start_redirect(struct sg_warden *warden, struct sg_error *error)
 	if (r < 0)
 		return r;
 	warden->namespaces.redirect = warden->redirect;
-	// Before any listener: an accepted socket belongs to the cgroup in which its listener was made.
+	// Before any listener: an accepted socket belongs to the cgroup in which its listener was
+	// made.
 	r = sg_redirect_attach_service(warden->redirect, warden->service_cgroup_fd, error);
 	if (r == 0) {
-		r = sg_loop_watch(warden->loop, &warden->redirect_watch, sg_redirect_event_fd(warden->redirect), EPOLLIN,
-			on_redirect_event);
+		r = sg_loop_watch(warden->loop, &warden->redirect_watch,
+			sg_redirect_event_fd(warden->redirect), EPOLLIN, on_redirect_event);
 		if (r < 0)
 			sg_error_set(error, r, "epoll: %s", strerror(-r));
 	}
@@ -179,7 +188,8 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 	if (r == 0)
 		r = make_directory(warden->state_directory, error);
 	if (r == 0)
-		r = sg_loop_new(&warden->loop) < 0 ? sg_error_set(error, -ENOMEM, "out of memory") : 0;
+		r = sg_loop_new(&warden->loop) < 0 ? sg_error_set(error, -ENOMEM, "out of memory")
+						   : 0;
 	if (r == 0)
 		r = sg_spawn_find_user(warden, error);
 	if (r == 0)
@@ -213,8 +223,9 @@ static void notify_service_manager(void)
 	if (*path == '@')
 		address.sun_path[0] = 0;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
-			       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+	if (fd >= 0 &&
+		sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
 		sg_log(SG_LOG_WARN, "notify", "reason=\"%s\"", strerror(errno));
 }
 
@@ -230,7 +241,8 @@ void sg_setup_tell_ready(int ready_fd)
 
 static void remove_run_files(const struct sg_warden *warden)
 {
-	static const char *const names[] = { "control.sock", "warden.sock", "trust/ca.pem", "trust/bundle.pem" };
+	static const char *const names[] = { "control.sock", "warden.sock", "trust/ca.pem",
+		"trust/bundle.pem" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
@@ -254,7 +266,8 @@ void sg_setup_stop(struct sg_warden *warden)
 	sg_agents_free_all(warden);
 	sg_loop_unwatch(warden->loop, &warden->redirect_watch);
 	if (remove && warden->redirect && sg_redirect_remove_all(warden->redirect) < 0)
-		sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"", warden->pin_directory);
+		sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
+			warden->pin_directory);
 	sg_namespaces_done(&warden->namespaces);
 	sg_redirect_close(warden->redirect);
 	sg_ca_close(warden->ca);
@@ -285,7 +298,8 @@ int sg_setup_purge(struct sg_warden *warden, struct sg_error *error)
 	r = sg_redirect_remove_all(redirect);
 	sg_redirect_close(redirect);
 	snprintf(fallback, sizeof(fallback), "%s/cgroup", warden->run_directory);
-	if (r == 0 && sg_cgroup_root(fallback, warden->cgroup_root, sizeof(warden->cgroup_root), error) == 0) {
+	if (r == 0 && sg_cgroup_root(fallback, warden->cgroup_root, sizeof(warden->cgroup_root),
+			      error) == 0) {
 		name_cgroup(warden);
 		leave_cgroup(warden);
 	}

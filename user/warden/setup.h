@@ -19,7 +19,8 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 // A byte to `ready_fd` (-1: none), and READY=1 to the service manager.
 void sg_setup_tell_ready(int ready_fd);
 
-// A stop of the service leaves pins and agents: they stay fenced. On demand with no agent left, everything is removed.
+// A stop of the service leaves pins and agents: they stay fenced. On demand with no agent left,
+// everything is removed.
 void sg_setup_stop(struct sg_warden *warden);
 
 // Removes what an instance that is not running has left. Fails while one is running.

@@ -33,15 +33,19 @@ int sg_spawn_find_user(struct sg_warden *warden, struct sg_error *error)
 	const struct passwd *user = getpwnam(configured ? configured : SG_DEFAULT_USER);
 
 	if (!user && configured)
-		return sg_error_set(error, -ENOENT, "user \"%s\" does not exist: useradd --system %s", configured, configured);
+		return sg_error_set(error, -ENOENT,
+			"user \"%s\" does not exist: useradd --system %s", configured, configured);
 	if (!user) {
 		user = getpwnam("nobody");
-		sg_log(SG_LOG_INFO, "user", "user=nobody reason=\"there is no user " SG_DEFAULT_USER "\"");
+		sg_log(SG_LOG_INFO, "user",
+			"user=nobody reason=\"there is no user " SG_DEFAULT_USER "\"");
 	}
 	if (!user)
-		return sg_error_set(error, -ENOENT, "there is neither a user " SG_DEFAULT_USER " nor nobody");
+		return sg_error_set(
+			error, -ENOENT, "there is neither a user " SG_DEFAULT_USER " nor nobody");
 	if (user->pw_uid == 0)
-		return sg_error_set(error, -EINVAL, "the enforcer must not run as root: choose another \"user\"");
+		return sg_error_set(error, -EINVAL,
+			"the enforcer must not run as root: choose another \"user\"");
 	warden->enforcer_uid = user->pw_uid;
 	warden->enforcer_gid = user->pw_gid;
 	return 0;
@@ -55,7 +59,8 @@ static void ledger_directory(const struct sg_warden *warden, char *out, size_t s
 // The user may have changed since the last start: the files go with it.
 static int own_files(const char *directory, uid_t uid, gid_t gid)
 {
-	static const char *const names[] = { "", "/holds.journal", "/ledger.db", "/ledger.db-wal", "/ledger.db-shm", "/lock" };
+	static const char *const names[] = { "", "/holds.journal", "/ledger.db", "/ledger.db-wal",
+		"/ledger.db-shm", "/lock" };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
 		char path[PATH_MAX];
@@ -90,8 +95,9 @@ static void find_program(char *out, size_t size)
 	if (length > 0) {
 		out[length] = 0;
 		slash = strrchr(out, '/');
-		if (slash && (size_t)snprintf(slash, size - (size_t)(slash - out), "/spendgate-enforcer") <
-				     size - (size_t)(slash - out) &&
+		if (slash &&
+			(size_t)snprintf(slash, size - (size_t)(slash - out),
+				"/spendgate-enforcer") < size - (size_t)(slash - out) &&
 			access(out, X_OK) == 0)
 			return;
 	}
@@ -112,10 +118,12 @@ static int drop_privileges(const struct sg_warden *warden)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static void __attribute__((noreturn)) become_enforcer(const struct sg_warden *warden, const char *program)
+static void __attribute__((noreturn))
+become_enforcer(const struct sg_warden *warden, const char *program)
 {
 	char state[PATH_MAX];
-	const char *arguments[] = { "spendgate-enforcer", "--run-dir", warden->run_directory, "--state-dir", state, NULL };
+	const char *arguments[] = { "spendgate-enforcer", "--run-dir", warden->run_directory,
+		"--state-dir", state, NULL };
 	const char *environment[] = { "PATH=/usr/bin:/bin", NULL };
 	sigset_t none;
 	int r;

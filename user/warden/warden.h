@@ -21,7 +21,7 @@ struct sg_warden_agent {
 	int cgroup_fd;
 	char *cgroup_path;  // as seen by the warden
 	json_t *definition; // what the enforcer gets
-	bool released;      // its command ended: removed as soon as the cgroup is empty
+	bool released;	    // its command ended: removed as soon as the cgroup is empty
 };
 
 struct sg_control_client;
@@ -42,7 +42,7 @@ struct sg_warden {
 	struct sg_ca *ca;
 	struct sg_namespaces namespaces;
 	char cgroup_root[4096];
-	char cgroup_name[64];      // ours, below the root
+	char cgroup_name[64];	   // ours, below the root
 	char service_cgroup[4352]; // full path
 	int service_cgroup_fd;
 
@@ -74,27 +74,29 @@ struct sg_warden {
 
 // ---- enforcer.c: the other process ----
 
-// Listens on warden.sock. An enforcer that is still running connects by itself; otherwise one is started.
+// Listens on warden.sock. An enforcer that is still running connects by itself; otherwise one is
+// started.
 int sg_enforcer_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 void sg_enforcer_stop(struct sg_warden *warden);
 
 // Waits until the enforcer has said READY. Returns 0 or -ETIMEDOUT.
 int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms) SG_WUNRES;
 
-// Sends and waits for the answer, while other messages are served. *ret_answer's descriptors belong to the caller. Returns 0,
-// -ENOTCONN, -ETIMEDOUT or another -errno.
-int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds, unsigned fd_count,
-	struct sg_channel_message *ret_answer) SG_WUNRES;
+// Sends and waits for the answer, while other messages are served. *ret_answer's descriptors belong
+// to the caller. Returns 0, -ENOTCONN, -ETIMEDOUT or another -errno.
+int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds,
+	unsigned fd_count, struct sg_channel_message *ret_answer) SG_WUNRES;
 
 // Sends what needs no answer; quiet when the enforcer is away (it gets everything when it is back).
-void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload, size_t length,
-	const int *fds, unsigned fd_count);
+void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
+	size_t length, const int *fds, unsigned fd_count);
 
 void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item);
 
 // ---- agents.c ----
 
-// Registers: `request` as in spendgate/control.h. Takes none of the descriptors. *ret_agent is owned by the table.
+// Registers: `request` as in spendgate/control.h. Takes none of the descriptors. *ret_agent is
+// owned by the table.
 int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent **ret_agent, struct sg_error *error) SG_WUNRES;
 struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t id);

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands of `spendgate`; each gets its own argv and returns an exit code of
+// spendgate/exit.h.
+#pragma once
+
+int sg_cli_run(int argc, char **argv);
+int sg_cli_status(int argc, char **argv);
+int sg_cli_meter(int argc, char **argv);
+int sg_cli_price(int argc, char **argv);

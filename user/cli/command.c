@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "redirect/cgroup.h"
+#include "spendgate/exit.h"
+
+static volatile sig_atomic_t command_pid;
+
+// The terminal sends its signals (INT, QUIT, TSTP) to the command itself, which is in our process
+// group; what is sent to us alone is for the command.
+static const int forwarded[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
+
+static void forward(int signal_number)
+{
+	int saved = errno;
+
+	if (command_pid > 0)
+		kill((pid_t)command_pid, signal_number);
+	errno = saved;
+}
+
+static void set_handlers(struct sigaction *saved_interrupt, struct sigaction *saved_quit)
+{
+	struct sigaction action = { .sa_handler = forward, .sa_flags = SA_RESTART };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(forwarded); i++)
+		sigaction(forwarded[i], &action, NULL);
+	sigaction(SIGINT, &ignore, saved_interrupt);
+	sigaction(SIGQUIT, &ignore, saved_quit);
+}
+
+static void reset_handlers(
+	const struct sigaction *saved_interrupt, const struct sigaction *saved_quit)
+{
+	for (size_t i = 0; i < SG_ARRAY_SIZE(forwarded); i++)
+		signal(forwarded[i], SIG_DFL);
+	sigaction(SIGINT, saved_interrupt, NULL);
+	sigaction(SIGQUIT, saved_quit, NULL);
+}
+
+static long number_from(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long value;
+
+	if (!text || !*text)
+		return -1;
+	value = strtol(text, &end, 10);
+	return *end ? -1 : value;
+}
+
+// sudo tells who called; without sudo the command stays root.
+static int become_invoker(void)
+{
+	long uid = number_from("SUDO_UID"), gid = number_from("SUDO_GID");
+	const struct passwd *user;
+
+	if (uid <= 0 || gid < 0)
+		return 0;
+	user = getpwuid((uid_t)uid);
+	if ((user ? initgroups(user->pw_name, (gid_t)gid) : setgroups(0, NULL)) < 0)
+		return -errno;
+	if (setgid((gid_t)gid) < 0 || setuid((uid_t)uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static void __attribute__((noreturn)) become_command(char *const *command, int cgroup_fd,
+	const struct sigaction *saved_interrupt, const struct sigaction *saved_quit)
+{
+	int r = sg_cgroup_enter(cgroup_fd, 0);
+
+	if (r == 0)
+		r = become_invoker();
+	if (r < 0) {
+		fprintf(stderr, "spendgate: the command can't be started: %s\n", strerror(-r));
+		_exit(SG_EXIT_INTERNAL);
+	}
+	reset_handlers(saved_interrupt, saved_quit);
+	execvp(command[0], command);
+	r = errno;
+	fprintf(stderr, "spendgate: %s: %s\n", command[0], strerror(r));
+	_exit(r == ENOENT ? SG_EXIT_NOT_FOUND : SG_EXIT_NOT_EXECUTABLE);
+}
+
+int sg_command_run(char *const *command, int cgroup_fd, int *ret_code, struct sg_error *error)
+{
+	struct sigaction saved_interrupt, saved_quit;
+	int status;
+	pid_t pid;
+
+	set_handlers(&saved_interrupt, &saved_quit);
+	pid = fork();
+	if (pid < 0)
+		return sg_error_set(error, -errno, "fork: %s", strerror(errno));
+	if (pid == 0)
+		become_command(command, cgroup_fd, &saved_interrupt, &saved_quit);
+	command_pid = pid;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return sg_error_set(error, -errno, "waitpid: %s", strerror(errno));
+	command_pid = 0;
+	*ret_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return 0;
+}

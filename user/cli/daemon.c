@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "channel/channel.h"
+#include "spendgate/control.h"
+#include "spendgate/exit.h"
+
+#define ANSWER_MS 30000
+#define START_MS  30000
+
+#ifndef SPENDGATE_SBIN
+#define SPENDGATE_SBIN "/usr/local/sbin"
+#endif
+
+const char *sg_daemon_run_directory(void)
+{
+	const char *directory = getenv(SG_ENV_RUN_DIRECTORY);
+
+	return directory && *directory ? directory : SG_DEFAULT_RUN_DIRECTORY;
+}
+
+static int try_connect(struct sg_daemon *daemon)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/control.sock", sg_daemon_run_directory());
+	daemon->fd = sg_channel_connect(path);
+	return daemon->fd < 0 ? daemon->fd : 0;
+}
+
+static void find_program(char *out, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", out, size - 1);
+	char *slash;
+
+	if (length > 0) {
+		out[length] = 0;
+		slash = strrchr(out, '/');
+		if (slash) {
+			snprintf(slash, size - (size_t)(slash - out), "/spendgated");
+			if (access(out, X_OK) == 0)
+				return;
+		}
+	}
+	snprintf(out, size, "%s", SPENDGATE_SBIN "/spendgated");
+}
+
+// What the daemon said when it could not start: the reason of its last log line.
+static void last_reason(const char *log, char *out, size_t size)
+{
+	char line[2048] = "", read_line[2048];
+	FILE *file = fopen(log, "re");
+	const char *reason;
+
+	while (file && fgets(read_line, sizeof(read_line), file))
+		if (strstr(read_line, " error event="))
+			memcpy(line, read_line, sizeof(line));
+	if (file)
+		fclose(file);
+	reason = strstr(line, "reason=\"");
+	snprintf(out, size, "%s", reason ? reason + 8 : "no reason was given");
+	out[strcspn(out, "\"\n")] = 0;
+}
+
+static void __attribute__((noreturn))
+become_daemon(const char *config_path, const char *log, int ready_fd)
+{
+	const char *arguments[8] = { "spendgated", "--on-demand", "--ready-fd", "3" };
+	char program[PATH_MAX];
+	int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640),
+	    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (config_path) {
+		arguments[4] = "--config";
+		arguments[5] = config_path;
+	}
+	setsid(); // the terminal's signals are for the command, not for the daemon
+	find_program(program, sizeof(program));
+	if (dup2(ready_fd, 3) < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 ||
+		dup2(log_fd >= 0 ? log_fd : null_fd, 2) < 0 || close_range(4, ~0U, 0) < 0)
+		_exit(SG_EXIT_INTERNAL);
+	execv(program, (char *const *)arguments);
+	fprintf(stderr, "error event=exec reason=\"%s: %s\"\n", program, strerror(errno));
+	_exit(SG_EXIT_NOT_FOUND);
+}
+
+static int start_daemon(const char *config_path, struct sg_error *error)
+{
+	char log[PATH_MAX], reason[1024], byte;
+	int ready[2];
+	struct pollfd waiting;
+	pid_t pid;
+	int r = sg_fd_make_directories(sg_daemon_run_directory(), 0755);
+
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", sg_daemon_run_directory(), strerror(-r));
+	snprintf(log, sizeof(log), "%s/spendgated.log", sg_daemon_run_directory());
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return sg_error_set(error, -errno, "pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid == 0)
+		become_daemon(config_path, log, ready[1]);
+	close(ready[1]);
+	waiting = (struct pollfd){ .fd = ready[0], .events = POLLIN };
+	if (pid < 0)
+		r = sg_error_set(error, -errno, "fork: %s", strerror(errno));
+	else if (poll(&waiting, 1, START_MS) <= 0)
+		r = sg_error_set(error, -ETIMEDOUT, "spendgated has not come up: see %s", log);
+	else if (read(ready[0], &byte, 1) != 1) {
+		waitpid(pid, NULL, 0);
+		last_reason(log, reason, sizeof(reason));
+		r = sg_error_set(error, -EREMOTEIO, "spendgated could not start: %.400s", reason);
+	}
+	close(ready[0]);
+	return r;
+}
+
+int sg_daemon_open(
+	struct sg_daemon *daemon, bool start, const char *config_path, struct sg_error *error)
+{
+	int r = try_connect(daemon);
+
+	if (r < 0 && start) {
+		r = start_daemon(config_path, error);
+		if (r < 0)
+			return r;
+		r = try_connect(daemon);
+	}
+	if (r == -EACCES || r == -EPERM)
+		return sg_error_set(error, -EPERM, "only root may talk to spendgated: use sudo");
+	if (r < 0)
+		return sg_error_set(error, r,
+			"no spendgated answers at %s/control.sock: start it with systemctl start "
+			"spendgated",
+			sg_daemon_run_directory());
+	return 0;
+}
+
+void sg_daemon_close(struct sg_daemon *daemon)
+{
+	if (daemon->fd >= 0)
+		close(daemon->fd);
+	daemon->fd = -1;
+}
+
+static int send_request(
+	struct sg_daemon *daemon, const json_t *request, const int *fds, unsigned fd_count)
+{
+	int all[SG_CHANNEL_MAX_FDS] = { -1 };
+	char *text = json_dumps(request, JSON_COMPACT);
+	int r = text ? sg_channel_memfd("spendgate-request", text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	if (r < 0)
+		return r;
+	all[0] = r;
+	for (unsigned i = 0; i < fd_count; i++)
+		all[i + 1] = fds[i];
+	r = sg_channel_send(daemon->fd, SG_CHANNEL_CONTROL, 1, 0, NULL, 0, all, fd_count + 1);
+	close(all[0]);
+	return r;
+}
+
+static int receive_answer(struct sg_daemon *daemon, json_t **ret_answer)
+{
+	struct pollfd waiting = { .fd = daemon->fd, .events = POLLIN };
+	struct sg_channel_message message;
+	char *text = NULL;
+	size_t length;
+	int r;
+
+	if (poll(&waiting, 1, ANSWER_MS) <= 0)
+		return -ETIMEDOUT;
+	r = sg_channel_receive(daemon->fd, &message);
+	if (r <= 0)
+		return r == 0 ? -EPIPE : r;
+	r = message.fd_count ? sg_channel_read_memfd(
+				       message.fds[0], SG_CONTROL_MAX_BYTES * 16, &text, &length)
+			     : -EPROTO;
+	for (unsigned i = 0; i < message.fd_count; i++)
+		close(message.fds[i]);
+	if (r < 0)
+		return r;
+	*ret_answer = json_loadb(text, length, 0, NULL);
+	free(text);
+	return *ret_answer ? 0 : -EPROTO;
+}
+
+int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fds,
+	unsigned fd_count, json_t **ret_answer, struct sg_error *error)
+{
+	json_t *answer = NULL;
+	const char *sentence;
+	int r = send_request(daemon, request, fds, fd_count);
+
+	if (r == 0)
+		r = receive_answer(daemon, &answer);
+	if (r < 0)
+		return sg_error_set(error, r, "spendgated does not answer: %s", strerror(-r));
+	if (json_is_true(json_object_get(answer, "ok"))) {
+		*ret_answer = answer;
+		return 0;
+	}
+	sentence = json_string_value(json_object_get(answer, "error"));
+	sg_error_set(error, 0, "%s", sentence ? sentence : "spendgated refused without a reason");
+	json_decref(answer);
+	return -EREMOTEIO;
+}

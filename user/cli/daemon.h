@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Talking to spendgated over control.sock, and bringing one along when there is none.
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+struct sg_daemon {
+	int fd;
+};
+
+// Connects. With `start`, a daemon is started on demand when none answers; `config_path` (NULL: its
+// default) is given to it. Returns 0 or -errno with the sentence.
+int sg_daemon_open(struct sg_daemon *daemon, bool start, const char *config_path,
+	struct sg_error *error) SG_WUNRES;
+void sg_daemon_close(struct sg_daemon *daemon);
+
+// Asks and waits. `fds` stay the caller's. *ret_answer is a new reference to an answer with "ok":
+// true; a refusal is -EREMOTEIO with the daemon's own sentence. -EPIPE: the daemon is gone.
+int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fds,
+	unsigned fd_count, json_t **ret_answer, struct sg_error *error) SG_WUNRES;
+
+const char *sg_daemon_run_directory(void);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/environment.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+
+#define BUNDLE_LIMIT (16u << 20)
+
+// `additive`: the client adds the file to roots of its own, so our CA alone is enough; the others
+// read nothing else.
+static const struct {
+	const char *name;
+	bool additive;
+} variables[] = {
+	{ "NODE_EXTRA_CA_CERTS", true },
+	{ "DENO_CERT", true },
+	{ "SSL_CERT_FILE", false },
+	{ "REQUESTS_CA_BUNDLE", false },
+	{ "CURL_CA_BUNDLE", false },
+	{ "GIT_SSL_CAINFO", false },
+	{ "PIP_CERT", false },
+	{ "AWS_CA_BUNDLE", false },
+	{ "CARGO_HTTP_CAINFO", false },
+	{ "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", false },
+	{ "HTTPLIB2_CA_CERTS", false },
+	{ "NIX_SSL_CERT_FILE", false },
+	{ "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", false },
+	{ "HEX_CACERTS_PATH", false },
+	{ "CODEX_CA_CERTIFICATE", false },
+};
+
+// The agent's own file, then our CA.
+static int merge(const char *theirs, const char *ca_path, const char *merged_path)
+{
+	struct sg_buf merged = { 0 };
+	const char *parts[2] = { theirs, ca_path };
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < 2; i++) {
+		char *data;
+		size_t length;
+
+		r = sg_fd_read_file(parts[i], BUNDLE_LIMIT, &data, &length);
+		if (r < 0)
+			break;
+		r = sg_buf_append(&merged, data, length);
+		if (r == 0 && length && data[length - 1] != '\n')
+			r = sg_buf_append(&merged, "\n", 1);
+		free(data);
+	}
+	if (r == 0)
+		r = sg_fd_write_file(
+			merged_path, sg_buf_head(&merged), sg_buf_length(&merged), 0644);
+	sg_buf_release(&merged);
+	return r;
+}
+
+int sg_environment_set(
+	const char *ca_path, const char *bundle_path, const char *directory, struct sg_error *error)
+{
+	for (size_t i = 0; i < SG_ARRAY_SIZE(variables); i++) {
+		const char *name = variables[i].name, *theirs = getenv(name);
+		const char *value = variables[i].additive ? ca_path : bundle_path;
+		char merged_path[PATH_MAX];
+		int r = 0;
+
+		if (theirs && *theirs) {
+			snprintf(merged_path, sizeof(merged_path), "%s/%s.pem", directory, name);
+			r = sg_fd_make_directories(directory, 0755);
+			if (r == 0)
+				r = merge(theirs, ca_path, merged_path);
+			if (r < 0)
+				return sg_error_set(error, r,
+					"%s=%s can't be merged with the spendgate CA: %s", name,
+					theirs, strerror(-r));
+			value = merged_path;
+		}
+		if (setenv(name, value, 1) < 0)
+			return sg_error_set(error, -ENOMEM, "out of memory");
+	}
+	return 0;
+}

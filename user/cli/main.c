@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "cli/cli.h"
+#include "spendgate/exit.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *description;
+} commands[] = {
+	{ "run", sg_cli_run, "run a command as an agent with a spending limit" },
+	{ "status", sg_cli_status, "agents, budgets, spent, held, calls, refused" },
+	{ "meter", sg_cli_meter, "what a recorded exchange counts and costs" },
+	{ "price", sg_cli_price, "the price of a model, or the cost of usage" },
+};
+
+static int usage(FILE *out, int code)
+{
+	fprintf(out,
+		"Usage: spendgate COMMAND [OPTION...]\n\nA hard spending limit for AI agents.\n\n");
+	for (size_t i = 0; i < SG_ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].description);
+	fprintf(out, "\n`spendgate COMMAND --help` tells the options. Exit codes: 0 done; 1 "
+		     "failed; 64 usage; 65 bad input; "
+		     "69 kernel or daemon not available; 77 not root. `run` gives its command's "
+		     "own status.\n");
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr, SG_EXIT_USAGE);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 ||
+		strcmp(argv[1], "help") == 0)
+		return usage(stdout, SG_EXIT_OK);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "spendgate: unknown command \"%s\"\n", argv[1]);
+	return usage(stderr, SG_EXIT_USAGE);
+}

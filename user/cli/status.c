@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// `spendgate status`
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "cli/daemon.h"
+#include "spendgate/exit.h"
+
+static const struct argp_option option_table[] = {
+	{ "json", 'j', NULL, 0, "as JSON, with everything", 0 },
+	{ 0 },
+};
+
+static error_t parse_option(int key, char *argument SG_UNUSED, struct argp_state *state)
+{
+	if (key != 'j')
+		return ARGP_ERR_UNKNOWN;
+	*(bool *)state->input = true;
+	return 0;
+}
+
+static const struct argp argp = { option_table, parse_option, NULL,
+	"Shows the agents of the running spendgated: budgets, spent, held, calls, refused.", NULL,
+	NULL, NULL };
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "-";
+}
+
+static void print_agent(const json_t *agent)
+{
+	const json_t *budgets = json_object_get(agent, "budgets");
+	size_t count = json_array_size(budgets);
+
+	for (size_t i = 0; i < (count ? count : 1); i++) {
+		const json_t *budget = count ? json_array_get(budgets, i) : agent;
+
+		printf("%-20s %-12s %-10s %12s %12s %12s %8lld %8lld\n",
+			i ? "" : text_of(agent, "name"), count ? text_of(budget, "name") : "(none)",
+			text_of(budget, "window"), text_of(budget, "limit_usd"),
+			text_of(budget, "spent_usd"), text_of(budget, "held_usd"),
+			(long long)json_integer_value(json_object_get(agent, "calls")),
+			(long long)json_integer_value(json_object_get(agent, "refused")));
+	}
+}
+
+static void print_table(const json_t *status)
+{
+	size_t index;
+	json_t *agent;
+
+	printf("%-20s %-12s %-10s %12s %12s %12s %8s %8s\n", "AGENT", "BUDGET", "WINDOW",
+		"LIMIT USD", "SPENT USD", "HELD USD", "CALLS", "REFUSED");
+	json_array_foreach(json_object_get(status, "agents"), index, agent)
+	{
+		print_agent(agent);
+	}
+}
+
+int sg_cli_status(int argc, char **argv)
+{
+	struct sg_daemon daemon = { -1 };
+	struct sg_error error = { "" };
+	json_t *request = json_pack("{s:s}", "op", "status"), *status = NULL;
+	bool as_json = false;
+	int r;
+
+	argp_err_exit_status = SG_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &as_json);
+	r = sg_daemon_open(&daemon, false, NULL, &error);
+	if (r == 0)
+		r = sg_daemon_ask(&daemon, request, NULL, 0, &status, &error);
+	json_decref(request);
+	sg_daemon_close(&daemon);
+	if (r < 0) {
+		fprintf(stderr, "spendgate: %s\n", error.text);
+		return r == -EPERM ? SG_EXIT_NOPERM : SG_EXIT_UNAVAILABLE;
+	}
+	if (as_json) {
+		json_object_del(status, "ok");
+		json_dumpf(status, stdout, JSON_INDENT(1));
+		putchar('\n');
+	} else {
+		print_table(status);
+	}
+	json_decref(status);
+	return SG_EXIT_OK;
+}
