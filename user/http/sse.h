@@ -19,7 +19,8 @@ struct sg_sse_event {
 	const char *data;  // data lines joined by LF; not NUL-terminated
 	size_t data_length;
 	bool truncated;
-	size_t raw_end;    // bytes of the current feed up to and including the blank line that ended the event
+	size_t raw_end;    // bytes of the current feed up to the end of the blank line that ended the event; the LF of a
+			   // CRLF that comes only with the next feed belongs to what follows
 };
 
 // Views are valid during the call. A non-zero return stops the feed, which returns it.
@@ -34,7 +35,6 @@ struct sg_sse {
 	bool last_was_cr;
 	bool has_data;
 	bool truncated;
-	unsigned bom_matched;
 };
 
 void sg_sse_init(struct sg_sse *sse);
