@@ -64,10 +64,8 @@ static int give_event(struct sg_sse *sse, size_t raw_end, sg_sse_event_fn on_eve
 		.data_length = sg_buf_length(&sse->data),
 		.truncated = sse->truncated,
 		.raw_end = raw_end };
-	int r = 0;
+	int r = on_event(context, &event);
 
-	if (sse->has_data || sse->truncated)
-		r = on_event(context, &event);
 	sg_buf_consume(&sse->data, sg_buf_length(&sse->data));
 	if (sse->data.capacity > 65536)
 		sg_buf_release(&sse->data);
@@ -163,7 +161,7 @@ int sg_sse_finish(struct sg_sse *sse, sg_sse_event_fn on_event, void *context)
 
 	if (sg_buf_length(&sse->line))
 		r = end_line(sse, "", 0, 0, on_event, context);
-	if (r == 0)
+	if (r == 0 && (sse->has_data || sse->truncated))
 		r = give_event(sse, 0, on_event, context);
 	return r;
 }

@@ -23,6 +23,7 @@ struct sg_sse_event {
 			   // CRLF that comes only with the next feed belongs to what follows
 };
 
+// Called at every blank line, also where no data line came before it (comments): data_length is 0 then.
 // Views are valid during the call. A non-zero return stops the feed, which returns it.
 typedef int (*sg_sse_event_fn)(void *context, const struct sg_sse_event *event);
 

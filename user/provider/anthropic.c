@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: Apache-2.0
+// Anthropic messages. Fields: the provider's API reference, POST /v1/messages.
+#include <stdio.h>
+#include <string.h>
+
+#include "provider/api.h"
+
+// The provider ends a server tool's loop after this many turns when no max_uses is given, and says pause_turn.
+#define SERVER_TOOL_TURNS 10
+
+// ---- Request ----
+
+enum request_node {
+	MODEL = 1,
+	MAX_TOKENS,
+	STREAM,
+	SERVICE_TIER,
+	MESSAGES,
+	MESSAGE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	NESTED_CONTENT,
+	NESTED_PART,
+	NESTED_PART_TYPE,
+	TOOLS,
+	TOOL,
+	TOOL_TYPE,
+	TOOL_MAX_USES,
+	MCP_SERVERS,
+	MCP_SERVER,
+	CONTAINER,
+	CONTEXT_MANAGEMENT,
+	FALLBACKS,
+	FALLBACK,
+};
+
+static const struct sg_json_path request_paths[] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model" },
+	[MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens" },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream" },
+	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier" },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages" },
+	[MESSAGE - 1] = { MESSAGES, NULL },
+	[CONTENT - 1] = { MESSAGE, "content" },
+	[PART - 1] = { CONTENT, NULL },
+	[PART_TYPE - 1] = { PART, "type" },
+	[NESTED_CONTENT - 1] = { PART, "content" },
+	[NESTED_PART - 1] = { NESTED_CONTENT, NULL },
+	[NESTED_PART_TYPE - 1] = { NESTED_PART, "type" },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools" },
+	[TOOL - 1] = { TOOLS, NULL },
+	[TOOL_TYPE - 1] = { TOOL, "type" },
+	[TOOL_MAX_USES - 1] = { TOOL, "max_uses" },
+	[MCP_SERVERS - 1] = { SG_JSON_ROOT, "mcp_servers" },
+	[MCP_SERVER - 1] = { MCP_SERVERS, NULL },
+	[CONTAINER - 1] = { SG_JSON_ROOT, "container" },
+	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management" },
+	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks" },
+	[FALLBACK - 1] = { FALLBACKS, NULL },
+};
+
+static void take_window(struct sg_request_facts *facts, const char *reason)
+{
+	facts->context_window = true;
+	sg_request_add_reason(facts, reason);
+}
+
+static bool starts_with(const char *text, const char *head)
+{
+	return strncmp(text, head, strlen(head)) == 0;
+}
+
+static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	if (value->type != SG_JSON_STRING)
+		return;
+	if (strcmp(value->text, "image") == 0) {
+		facts->images++;
+		take_window(facts, "image_url");
+	} else if (strcmp(value->text, "document") == 0) {
+		take_window(facts, "file");
+	} else if (strcmp(value->text, "container_upload") == 0) {
+		take_window(facts, "container");
+	}
+}
+
+// Tools with a schema of the agent's, and the provider's tools that the agent itself runs.
+static bool runs_at_agent(const char *type)
+{
+	static const char *const heads[] = { "custom", "bash_", "text_editor_", "computer_", "memory_" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(heads); i++)
+		if (starts_with(type, heads[i]))
+			return true;
+	return false;
+}
+
+static void on_tool(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	reader->facts.tools = true;
+	if (!value->end) {
+		reader->tool_is_hosted = false;
+		reader->tool_max_uses = -1;
+	} else if (reader->tool_is_hosted) {
+		reader->facts.tool_turns += reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS;
+	}
+}
+
+static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (value->type != SG_JSON_STRING || runs_at_agent(value->text))
+		return;
+	reader->tool_is_hosted = true;
+	if (starts_with(value->text, "advisor")) {
+		// A second model with a price and limits of its own.
+		facts->unbounded = true;
+		take_window(facts, "advisor");
+	} else {
+		take_window(facts, "server_tools");
+	}
+}
+
+static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	bool given = value->type != SG_JSON_NULL && !value->end;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->model, sizeof(facts->model));
+		break;
+	case MAX_TOKENS:
+		reader->max_primary = -1;
+		if (given && sg_json_count(value, &reader->max_primary) < 0)
+			reader->max_primary = -1;
+		break;
+	case STREAM:
+		facts->stream = value->type == SG_JSON_TRUE;
+		break;
+	case SERVICE_TIER:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case PART_TYPE:
+	case NESTED_PART_TYPE:
+		on_part_type(facts, value);
+		break;
+	case TOOL:
+		on_tool(reader, value);
+		break;
+	case TOOL_TYPE:
+		on_tool_type(reader, value);
+		break;
+	case TOOL_MAX_USES:
+		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
+			reader->tool_max_uses = -1;
+		break;
+	case MCP_SERVER:
+		if (given) {
+			facts->tool_turns += SERVER_TOOL_TURNS;
+			take_window(facts, "mcp");
+		}
+		break;
+	case CONTAINER:
+		if (given)
+			take_window(facts, "container");
+		break;
+	case CONTEXT_MANAGEMENT:
+		if (given)
+			take_window(facts, "context_management");
+		break;
+	case FALLBACK:
+		if (given) {
+			facts->unbounded = true;
+			take_window(facts, "fallbacks");
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void finish_request(struct sg_request_reader *reader SG_UNUSED)
+{
+}
+
+// ---- Response: a message, or events with a message or usage in them ----
+
+enum response_node {
+	R_MODEL = 1,
+	R_CONTENT,
+	R_PART,
+	R_TEXT,
+	R_THINKING,
+	R_USAGE,
+	U_INPUT,
+	U_OUTPUT,
+	U_CACHE_READ,
+	U_CACHE_CREATION,
+	U_CREATION,
+	U_CREATION_5M,
+	U_CREATION_1H,
+	U_OUTPUT_DETAILS,
+	U_THINKING,
+	U_SERVER_TOOLS,
+	U_WEB_SEARCH,
+	U_SERVICE_TIER,
+	U_SPEED,
+	U_GEO,
+	U_ITERATIONS,
+	I_ITEM,
+	I_TYPE,
+	I_MODEL,
+	I_INPUT,
+	I_OUTPUT,
+	I_CACHE_READ,
+	I_CACHE_CREATION,
+	I_CREATION,
+	I_CREATION_5M,
+	I_CREATION_1H,
+	SHARED_NODES,
+	// body only
+	B_ERROR = SHARED_NODES,
+	// events only
+	E_TYPE = SHARED_NODES,
+	E_MESSAGE,
+	E_MESSAGE_USAGE,
+	E_DELTA,
+	E_DELTA_TEXT,
+	E_DELTA_THINKING,
+	E_DELTA_JSON,
+	E_STOP_REASON,
+	// usage inside message_start: the same members again, under another parent
+	M_INPUT,
+	M_OUTPUT,
+	M_CACHE_READ,
+	M_CACHE_CREATION,
+	M_CREATION,
+	M_CREATION_5M,
+	M_CREATION_1H,
+	M_SERVICE_TIER,
+	M_SPEED,
+	M_GEO,
+};
+
+// The rows below a message at `base` whose usage is at `usage_base`.
+#define SHARED_PATHS(base, usage_base)                                                                                         \
+	[R_MODEL - 1] = { base, "model" }, [R_CONTENT - 1] = { base, "content" }, [R_PART - 1] = { R_CONTENT, NULL },          \
+	[R_TEXT - 1] = { R_PART, "text" }, [R_THINKING - 1] = { R_PART, "thinking" },                                          \
+	[R_USAGE - 1] = { usage_base, "usage" }, [U_INPUT - 1] = { R_USAGE, "input_tokens" },                                  \
+	[U_OUTPUT - 1] = { R_USAGE, "output_tokens" }, [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens" },            \
+	[U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens" },                                                   \
+	[U_CREATION - 1] = { R_USAGE, "cache_creation" }, [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens" },   \
+	[U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens" },                                                     \
+	[U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                                                         \
+	[U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens" }, [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use" },     \
+	[U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests" }, [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier" },    \
+	[U_SPEED - 1] = { R_USAGE, "speed" }, [U_GEO - 1] = { R_USAGE, "inference_geo" },                                      \
+	[U_ITERATIONS - 1] = { R_USAGE, "iterations" }, [I_ITEM - 1] = { U_ITERATIONS, NULL },                                 \
+	[I_TYPE - 1] = { I_ITEM, "type" }, [I_MODEL - 1] = { I_ITEM, "model" }, [I_INPUT - 1] = { I_ITEM, "input_tokens" },    \
+	[I_OUTPUT - 1] = { I_ITEM, "output_tokens" }, [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens" },              \
+	[I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens" }, [I_CREATION - 1] = { I_ITEM, "cache_creation" },   \
+	[I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens" },                                                     \
+	[I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens" }
+
+static const struct sg_json_path body_paths[] = {
+	SHARED_PATHS(SG_JSON_ROOT, SG_JSON_ROOT),
+	[B_ERROR - 1] = { SG_JSON_ROOT, "error" },
+};
+
+static const struct sg_json_path event_paths[] = {
+	SHARED_PATHS(E_MESSAGE, SG_JSON_ROOT),
+	[E_TYPE - 1] = { SG_JSON_ROOT, "type" },
+	[E_MESSAGE - 1] = { SG_JSON_ROOT, "message" },
+	[E_MESSAGE_USAGE - 1] = { E_MESSAGE, "usage" },
+	[E_DELTA - 1] = { SG_JSON_ROOT, "delta" },
+	[E_DELTA_TEXT - 1] = { E_DELTA, "text" },
+	[E_DELTA_THINKING - 1] = { E_DELTA, "thinking" },
+	[E_DELTA_JSON - 1] = { E_DELTA, "partial_json" },
+	[E_STOP_REASON - 1] = { E_DELTA, "stop_reason" },
+	[M_INPUT - 1] = { E_MESSAGE_USAGE, "input_tokens" },
+	[M_OUTPUT - 1] = { E_MESSAGE_USAGE, "output_tokens" },
+	[M_CACHE_READ - 1] = { E_MESSAGE_USAGE, "cache_read_input_tokens" },
+	[M_CACHE_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation_input_tokens" },
+	[M_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation" },
+	[M_CREATION_5M - 1] = { M_CREATION, "ephemeral_5m_input_tokens" },
+	[M_CREATION_1H - 1] = { M_CREATION, "ephemeral_1h_input_tokens" },
+	[M_SERVICE_TIER - 1] = { E_MESSAGE_USAGE, "service_tier" },
+	[M_SPEED - 1] = { E_MESSAGE_USAGE, "speed" },
+	[M_GEO - 1] = { E_MESSAGE_USAGE, "inference_geo" },
+};
+
+// Where message_start's usage members are the same as those of a body or a message_delta.
+static int same_member(int node)
+{
+	static const int members[] = { U_INPUT, U_OUTPUT, U_CACHE_READ, U_CACHE_CREATION, U_CREATION, U_CREATION_5M,
+		U_CREATION_1H, U_SERVICE_TIER, U_SPEED, U_GEO };
+
+	return node >= M_INPUT ? members[node - M_INPUT] : node;
+}
+
+static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+
+	if (!value->end) {
+		sg_usage_reset(&reader->line);
+		reader->line.model[0] = 0;
+		return;
+	}
+	if (outcome->line_count < SG_USAGE_MAX_LINES)
+		outcome->lines[outcome->line_count++] = reader->line;
+	else
+		outcome->bad_evidence = true; // more than can be priced: the hold is charged
+}
+
+static void on_iteration_type(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const apart[] = { "advisor_message", "compaction", "fallback_message" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(apart); i++)
+		if (strcmp(value->text, apart[i]) == 0)
+			reader->line_by_iterations = true;
+}
+
+static void copy_text(const struct sg_json_value *value, char *out, size_t size)
+{
+	if (value->type == SG_JSON_STRING)
+		sg_value_copy(value, out, size);
+}
+
+// Members of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
+static bool on_usage_member(struct sg_response_reader *reader, int node, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage, *line = &reader->line;
+
+	switch (node) {
+	case U_INPUT:
+		sg_response_count(reader, value, &usage->input_tokens);
+		return true;
+	case U_OUTPUT:
+		sg_response_count(reader, value, &usage->output_tokens);
+		return true;
+	case U_CACHE_READ:
+		sg_response_count(reader, value, &usage->cache_read_tokens);
+		return true;
+	case U_CACHE_CREATION:
+		sg_response_count(reader, value, &reader->cache_creation);
+		return true;
+	case U_CREATION_5M:
+		reader->creation_is_split = true;
+		sg_response_count(reader, value, &usage->cache_write_tokens);
+		return true;
+	case U_CREATION_1H:
+		reader->creation_is_split = true;
+		sg_response_count(reader, value, &usage->cache_write_1h_tokens);
+		return true;
+	case U_THINKING:
+		sg_response_count(reader, value, &usage->reasoning_tokens);
+		return true;
+	case U_WEB_SEARCH:
+		sg_response_count(reader, value, &usage->web_search_requests);
+		return true;
+	case U_SERVICE_TIER:
+		copy_text(value, usage->service_tier, sizeof(usage->service_tier));
+		return true;
+	case U_SPEED:
+		copy_text(value, usage->speed, sizeof(usage->speed));
+		return true;
+	case U_GEO:
+		copy_text(value, usage->inference_geo, sizeof(usage->inference_geo));
+		return true;
+	case U_ITERATIONS:
+		if (!value->end)
+			reader->outcome.line_count = 0;
+		return true;
+	case I_ITEM:
+		on_iteration(reader, value);
+		return true;
+	case I_TYPE:
+		on_iteration_type(reader, value);
+		return true;
+	case I_MODEL:
+		copy_text(value, line->model, sizeof(line->model));
+		return true;
+	case I_INPUT:
+		sg_response_count(reader, value, &line->input_tokens);
+		return true;
+	case I_OUTPUT:
+		sg_response_count(reader, value, &line->output_tokens);
+		return true;
+	case I_CACHE_READ:
+		sg_response_count(reader, value, &line->cache_read_tokens);
+		return true;
+	case I_CACHE_CREATION:
+		if (!line->cache_write_tokens && !line->cache_write_1h_tokens)
+			sg_response_count(reader, value, &line->cache_write_tokens);
+		return true;
+	case I_CREATION:
+		if (value->type == SG_JSON_OBJECT && !value->end)
+			line->cache_write_tokens = line->cache_write_1h_tokens = 0;
+		return true;
+	case I_CREATION_5M:
+		sg_response_count(reader, value, &line->cache_write_tokens);
+		return true;
+	case I_CREATION_1H:
+		sg_response_count(reader, value, &line->cache_write_1h_tokens);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void on_body(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+
+	if (on_usage_member(reader, value->node, value))
+		return;
+	switch (value->node) {
+	case R_MODEL:
+		copy_text(value, outcome->usage.model, sizeof(outcome->usage.model));
+		break;
+	case R_USAGE:
+		reader->usage_seen = value->type == SG_JSON_OBJECT;
+		break;
+	case R_TEXT:
+	case R_THINKING:
+		if (value->type == SG_JSON_STRING)
+			outcome->visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	case B_ERROR:
+		reader->failed_early = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_event(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+
+	if (on_usage_member(reader, same_member(value->node), value))
+		return;
+	switch (value->node) {
+	case R_MODEL:
+		copy_text(value, outcome->usage.model, sizeof(outcome->usage.model));
+		break;
+	case R_USAGE:
+	case E_MESSAGE_USAGE:
+		if (value->type == SG_JSON_OBJECT)
+			reader->usage_seen = reader->event_usage = true;
+		break;
+	case E_TYPE:
+		copy_text(value, reader->event_type, sizeof(reader->event_type));
+		break;
+	case E_DELTA_TEXT:
+	case E_DELTA_THINKING:
+	case E_DELTA_JSON:
+		if (value->type == SG_JSON_STRING)
+			outcome->visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	default:
+		break;
+	}
+}
+
+static void end_event(struct sg_response_reader *reader)
+{
+	const char *type = reader->event_type;
+
+	if (strcmp(type, "message_start") == 0)
+		reader->produced = true;
+	else if (strcmp(type, "message_delta") == 0)
+		reader->final = reader->event_usage;
+	else if (strcmp(type, "message_stop") == 0)
+		reader->stream_ended = true;
+	else if (strcmp(type, "error") == 0)
+		reader->failed_early = true;
+}
+
+static void sum_lines(struct sg_outcome *outcome)
+{
+	struct sg_usage *usage = &outcome->usage;
+
+	usage->input_tokens = usage->output_tokens = usage->cache_read_tokens = usage->cache_write_tokens =
+		usage->cache_write_1h_tokens = 0;
+	for (unsigned i = 0; i < outcome->line_count; i++) {
+		struct sg_usage *line = &outcome->lines[i];
+
+		if (!line->model[0])
+			snprintf(line->model, sizeof(line->model), "%s", usage->model);
+		snprintf(line->service_tier, sizeof(line->service_tier), "%s", usage->service_tier);
+		snprintf(line->speed, sizeof(line->speed), "%s", usage->speed);
+		snprintf(line->inference_geo, sizeof(line->inference_geo), "%s", usage->inference_geo);
+		if (line->input_tokens < 0 || line->output_tokens < 0) {
+			outcome->bad_evidence = true;
+			return;
+		}
+		usage->input_tokens += line->input_tokens;
+		usage->output_tokens += line->output_tokens;
+		usage->cache_read_tokens += line->cache_read_tokens;
+		usage->cache_write_tokens += line->cache_write_tokens;
+		usage->cache_write_1h_tokens += line->cache_write_1h_tokens;
+	}
+	outcome->lines[0].web_search_requests = usage->web_search_requests;
+}
+
+// Advisors, compactions and fallbacks are not in the top level: then the iterations alone are priced (rule 5).
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+
+	if (!reader->creation_is_split)
+		outcome->usage.cache_write_tokens = reader->cache_creation;
+	else if (reader->cache_creation >
+		 outcome->usage.cache_write_tokens + outcome->usage.cache_write_1h_tokens)
+		// What the split does not name is of the dearer kind.
+		outcome->usage.cache_write_1h_tokens = reader->cache_creation - outcome->usage.cache_write_tokens;
+	if (reader->line_by_iterations && outcome->line_count)
+		sum_lines(outcome);
+	else
+		outcome->line_count = 0;
+	if (outcome->usage.output_tokens >= 0 && outcome->usage.reasoning_tokens > outcome->usage.output_tokens)
+		outcome->bad_evidence = true;
+}
+
+const struct sg_api sg_api_anthropic_messages = {
+	.name = "messages",
+	.request_paths = request_paths,
+	.request_path_count = SG_ARRAY_SIZE(request_paths),
+	.on_request = on_request,
+	.finish_request = finish_request,
+	.body_paths = body_paths,
+	.body_path_count = SG_ARRAY_SIZE(body_paths),
+	.on_body = on_body,
+	.event_paths = event_paths,
+	.event_path_count = SG_ARRAY_SIZE(event_paths),
+	.on_event = on_event,
+	.end_event = end_event,
+	.finish_response = finish_response,
+};

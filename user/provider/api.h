@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a wire format's file gives to the readers: tables of wanted paths and small functions. Not for other modules.
+#pragma once
+
+#include "base/buf.h"
+#include "http/inflate.h"
+#include "http/sse.h"
+#include "provider/json_scan.h"
+#include "provider/provider.h"
+
+struct sg_request_reader {
+	const struct sg_api *api;
+	struct sg_json_scan scan;
+	struct sg_request_facts facts;
+	// first non-null of several fields: the later ones count only when the earlier are absent
+	int64_t max_primary, max_fallback;
+	// the tool that is being read
+	bool tool_is_hosted;
+	int64_t tool_max_uses; // -1: not told
+	bool hosted_tools;     // any
+	int64_t max_tool_calls; // of the whole request; -1: not told
+	// stream_options, as it stands in the body
+	uint64_t options_offset, options_end;
+	uint64_t include_offset, include_end; // value of include_usage in it
+	bool options_are_object, options_seen, options_empty, include_seen, include_true;
+	uint64_t object_offset; // of the body's opening brace
+};
+
+struct sg_response_reader {
+	const struct sg_api *api;
+	const struct sg_request_facts *facts;
+	unsigned status;
+	bool is_stream;
+	bool filters;
+	bool unreadable;               // content coding unknown or corrupt
+	struct sg_inflate *inflate;
+	struct sg_sse sse;
+	struct sg_json_scan scan;      // of the body, or of one event
+	struct sg_outcome outcome;
+	bool usage_seen;
+	bool final;                    // the counters are the final ones
+	bool stream_ended;             // the stream's own end was seen
+	bool failed_early;             // an error before anything was produced
+	bool produced;                 // something billable has begun
+	// of the event that is being read
+	int64_t event_choices;
+	bool event_usage;
+	char event_type[64];
+	int64_t event_delta_bytes;
+	// filter
+	struct sg_buf held;            // raw bytes of the unfinished event
+	bool held_passed;              // it was too long to be held
+	struct sg_buf *out;            // during a feed
+	size_t event_start;            // in the bytes of this feed
+	const char *feed_bytes;
+	// Anthropic
+	struct sg_usage line;
+	bool line_by_iterations;
+	int64_t cache_creation;        // cache_creation_input_tokens: the sum of both kinds
+	bool creation_is_split;
+};
+
+struct sg_api {
+	const char *name;
+	const struct sg_json_path *request_paths;
+	size_t request_path_count;
+	void (*on_request)(struct sg_request_reader *reader, const struct sg_json_value *value);
+	void (*finish_request)(struct sg_request_reader *reader);
+	const struct sg_json_path *body_paths; // of an answer in one body
+	size_t body_path_count;
+	void (*on_body)(struct sg_response_reader *reader, const struct sg_json_value *value);
+	const struct sg_json_path *event_paths; // of an event's data
+	size_t event_path_count;
+	void (*on_event)(struct sg_response_reader *reader, const struct sg_json_value *value);
+	void (*end_event)(struct sg_response_reader *reader);
+	void (*finish_response)(struct sg_response_reader *reader); // before the state is decided
+	bool needs_include_usage; // streams tell usage only when asked
+	const char *end_mark;     // an event whose data starts with it ends the stream, or NULL
+};
+
+extern const struct sg_api sg_api_openai_chat;
+extern const struct sg_api sg_api_openai_responses;
+extern const struct sg_api sg_api_anthropic_messages;
+
+// Puts a word into facts->reasons once.
+void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
+
+// Copies a JSON string, cut to fit.
+void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);
+
+// A counter of usage: null is ignored, what is no count marks the evidence as bad.
+void sg_response_count(struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
+
+void sg_usage_reset(struct sg_usage *usage);

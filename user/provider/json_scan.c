@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provider/json_scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+static const unsigned char bom[3] = { 0xef, 0xbb, 0xbf };
+
+void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths, size_t path_count, sg_json_fn on_value,
+	void *context)
+{
+	memset(scan, 0, offsetof(struct sg_json_scan, text));
+	scan->paths = paths;
+	scan->path_count = path_count;
+	scan->on_value = on_value;
+	scan->context = context;
+	scan->state = SG_JSON_VALUE;
+}
+
+// ---- Nodes ----
+
+// Node of the member whose key was just read.
+static int find_member(const struct sg_json_scan *scan, int parent)
+{
+	bool whole = scan->decoded_length == scan->text_length;
+	int any = SG_JSON_UNWANTED;
+
+	if (parent == SG_JSON_UNWANTED)
+		return SG_JSON_UNWANTED;
+	for (size_t i = 0; i < scan->path_count; i++) {
+		const struct sg_json_path *path = &scan->paths[i];
+
+		if (path->parent != parent || !path->key)
+			continue;
+		if (whole && strlen(path->key) == scan->text_length && memcmp(path->key, scan->text, scan->text_length) == 0)
+			return (int)i + 1;
+		if (path->key[0] == '*')
+			any = (int)i + 1;
+	}
+	return any;
+}
+
+static int find_element(const struct sg_json_scan *scan, int parent)
+{
+	if (parent == SG_JSON_UNWANTED)
+		return SG_JSON_UNWANTED;
+	for (size_t i = 0; i < scan->path_count; i++)
+		if (scan->paths[i].parent == parent && !scan->paths[i].key)
+			return (int)i + 1;
+	return SG_JSON_UNWANTED;
+}
+
+static void tell(struct sg_json_scan *scan, enum sg_json_type type, bool end, int node)
+{
+	struct sg_json_value value = { .node = node,
+		.type = type,
+		.end = end,
+		.text = scan->text,
+		.length = scan->text_length,
+		.decoded_length = scan->decoded_length,
+		.offset = scan->value_offset,
+		.end_offset = scan->offset };
+
+	if (node == SG_JSON_UNWANTED)
+		return;
+	scan->text[scan->text_length] = 0;
+	scan->on_value(scan->context, &value);
+}
+
+// ---- Containers ----
+
+static enum sg_json_state open_container(struct sg_json_scan *scan, bool is_array)
+{
+	if (scan->depth == SG_JSON_MAX_DEPTH)
+		return SG_JSON_FAILED;
+	scan->text_length = 0;
+	scan->decoded_length = 0;
+	tell(scan, is_array ? SG_JSON_ARRAY : SG_JSON_OBJECT, false, scan->node);
+	scan->stack[scan->depth].node = (int16_t)scan->node;
+	scan->stack[scan->depth].is_array = is_array;
+	scan->depth++;
+	if (is_array)
+		scan->node = find_element(scan, scan->node);
+	return is_array ? SG_JSON_FIRST_ITEM : SG_JSON_FIRST_KEY;
+}
+
+static enum sg_json_state after_value(const struct sg_json_scan *scan)
+{
+	return scan->depth ? SG_JSON_AFTER : SG_JSON_DONE;
+}
+
+static enum sg_json_state close_container(struct sg_json_scan *scan, bool is_array)
+{
+	if (!scan->depth || scan->stack[scan->depth - 1].is_array != is_array)
+		return SG_JSON_FAILED;
+	scan->depth--;
+	scan->node = scan->stack[scan->depth].node;
+	scan->text_length = 0;
+	scan->decoded_length = 0;
+	tell(scan, is_array ? SG_JSON_ARRAY : SG_JSON_OBJECT, true, scan->node);
+	return after_value(scan);
+}
+
+static enum sg_json_state next_item(struct sg_json_scan *scan)
+{
+	if (!scan->stack[scan->depth - 1].is_array)
+		return SG_JSON_KEY;
+	scan->node = find_element(scan, scan->stack[scan->depth - 1].node);
+	return SG_JSON_VALUE;
+}
+
+// ---- Strings ----
+
+static void start_string(struct sg_json_scan *scan, bool in_key)
+{
+	scan->in_key = in_key;
+	scan->text_length = 0;
+	scan->decoded_length = 0;
+	scan->high_surrogate = 0;
+}
+
+static bool keeps_text(const struct sg_json_scan *scan)
+{
+	return scan->in_key || scan->node != SG_JSON_UNWANTED;
+}
+
+static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	size_t room = SG_JSON_TEXT_BYTES - scan->text_length;
+
+	scan->decoded_length += length;
+	if (!keeps_text(scan))
+		return;
+	if (length > room)
+		length = room;
+	memcpy(scan->text + scan->text_length, bytes, length);
+	scan->text_length += length;
+}
+
+static void add_code_point(struct sg_json_scan *scan, uint32_t point)
+{
+	char out[4];
+	size_t length;
+
+	if (point < 0x80) {
+		out[0] = (char)point;
+		length = 1;
+	} else if (point < 0x800) {
+		out[0] = (char)(0xc0 | point >> 6);
+		out[1] = (char)(0x80 | (point & 0x3f));
+		length = 2;
+	} else if (point < 0x10000) {
+		out[0] = (char)(0xe0 | point >> 12);
+		out[1] = (char)(0x80 | (point >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (point & 0x3f));
+		length = 3;
+	} else {
+		out[0] = (char)(0xf0 | point >> 18);
+		out[1] = (char)(0x80 | (point >> 12 & 0x3f));
+		out[2] = (char)(0x80 | (point >> 6 & 0x3f));
+		out[3] = (char)(0x80 | (point & 0x3f));
+		length = 4;
+	}
+	add_text(scan, out, length);
+}
+
+// A surrogate without its partner counts as the replacement character, which is what decoders make of it.
+static void flush_surrogate(struct sg_json_scan *scan)
+{
+	if (scan->high_surrogate)
+		add_code_point(scan, 0xfffd);
+	scan->high_surrogate = 0;
+}
+
+static void end_unicode(struct sg_json_scan *scan)
+{
+	uint32_t unit = scan->unicode;
+
+	if (scan->high_surrogate && unit >= 0xdc00 && unit <= 0xdfff) {
+		add_code_point(scan, 0x10000 + ((uint32_t)(scan->high_surrogate - 0xd800) << 10) + (unit - 0xdc00));
+		scan->high_surrogate = 0;
+		return;
+	}
+	flush_surrogate(scan);
+	if (unit >= 0xd800 && unit <= 0xdbff)
+		scan->high_surrogate = (uint16_t)unit;
+	else
+		add_code_point(scan, unit >= 0xdc00 && unit <= 0xdfff ? 0xfffd : unit);
+}
+
+static enum sg_json_state end_string(struct sg_json_scan *scan)
+{
+	flush_surrogate(scan);
+	if (scan->in_key) {
+		scan->text[scan->text_length] = 0;
+		scan->node = find_member(scan, scan->stack[scan->depth - 1].node);
+		return SG_JSON_COLON;
+	}
+	tell(scan, SG_JSON_STRING, false, scan->node);
+	return after_value(scan);
+}
+
+// Bytes up to the next quote, backslash or control character.
+static size_t plain_run(const char *bytes, size_t length)
+{
+	size_t i = 0;
+
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
+
+	for (; i + 16 <= length; i += 16) {
+		__m128i block = _mm_loadu_si128((const __m128i *)(const void *)(bytes + i));
+		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+			_mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
+		int mask = _mm_movemask_epi8(hit);
+
+		if (mask)
+			return i + (size_t)__builtin_ctz((unsigned)mask);
+	}
+#endif
+	while (i < length && bytes[i] != '"' && bytes[i] != '\\' && (unsigned char)bytes[i] >= 0x20)
+		i++;
+	return i;
+}
+
+static enum sg_json_state take_escape(struct sg_json_scan *scan, char c)
+{
+	static const char names[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
+	const char *at = c ? strchr(names, c) : NULL;
+
+	if (c == 'u') {
+		scan->unicode = 0;
+		scan->unicode_digits = 0;
+		return SG_JSON_UNICODE;
+	}
+	if (!at)
+		return SG_JSON_FAILED;
+	flush_surrogate(scan);
+	add_text(scan, &meanings[at - names], 1);
+	return SG_JSON_IN_STRING;
+}
+
+static enum sg_json_state take_hex(struct sg_json_scan *scan, char c)
+{
+	unsigned digit;
+
+	if (c >= '0' && c <= '9')
+		digit = (unsigned)(c - '0');
+	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		digit = (unsigned)((c | 0x20) - 'a') + 10;
+	else
+		return SG_JSON_FAILED;
+	scan->unicode = (uint16_t)(scan->unicode << 4 | digit);
+	if (++scan->unicode_digits < 4)
+		return SG_JSON_UNICODE;
+	end_unicode(scan);
+	return SG_JSON_IN_STRING;
+}
+
+// ---- Numbers ----
+
+// Returns the next part of the number, or -1 when `c` is no part of it.
+static int next_number_part(enum sg_json_number part, char c)
+{
+	bool digit = c >= '0' && c <= '9', exponent = c == 'e' || c == 'E';
+
+	switch (part) {
+	case SG_JSON_SIGN:
+		return c == '0' ? SG_JSON_ZERO : digit ? SG_JSON_DIGITS : -1;
+	case SG_JSON_ZERO:
+		return c == '.' ? SG_JSON_POINT : exponent ? SG_JSON_EXPONENT : -1;
+	case SG_JSON_DIGITS:
+		return digit ? SG_JSON_DIGITS : c == '.' ? SG_JSON_POINT : exponent ? SG_JSON_EXPONENT : -1;
+	case SG_JSON_POINT:
+		return digit ? SG_JSON_FRACTION : -1;
+	case SG_JSON_FRACTION:
+		return digit ? SG_JSON_FRACTION : exponent ? SG_JSON_EXPONENT : -1;
+	case SG_JSON_EXPONENT:
+		return digit ? SG_JSON_EXPONENT_DIGITS : c == '+' || c == '-' ? SG_JSON_EXPONENT_SIGN : -1;
+	case SG_JSON_EXPONENT_SIGN:
+	case SG_JSON_EXPONENT_DIGITS:
+		return digit ? SG_JSON_EXPONENT_DIGITS : -1;
+	}
+	return -1;
+}
+
+static bool number_is_whole(enum sg_json_number part)
+{
+	return part == SG_JSON_ZERO || part == SG_JSON_DIGITS || part == SG_JSON_FRACTION || part == SG_JSON_EXPONENT_DIGITS;
+}
+
+static enum sg_json_state end_number(struct sg_json_scan *scan)
+{
+	if (!number_is_whole(scan->number))
+		return SG_JSON_FAILED;
+	tell(scan, SG_JSON_NUMBER, false, scan->node);
+	return after_value(scan);
+}
+
+// ---- Bytes ----
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static enum sg_json_state start_literal(struct sg_json_scan *scan, const char *rest, enum sg_json_type type)
+{
+	scan->literal = rest;
+	scan->literal_type = type;
+	return SG_JSON_IN_LITERAL;
+}
+
+static enum sg_json_state start_value(struct sg_json_scan *scan, char c)
+{
+	scan->value_offset = scan->offset;
+	switch (c) {
+	case '{':
+		return open_container(scan, false);
+	case '[':
+		return open_container(scan, true);
+	case '"':
+		start_string(scan, false);
+		return SG_JSON_IN_STRING;
+	case 't':
+		return start_literal(scan, "rue", SG_JSON_TRUE);
+	case 'f':
+		return start_literal(scan, "alse", SG_JSON_FALSE);
+	case 'n':
+		return start_literal(scan, "ull", SG_JSON_NULL);
+	default:
+		break;
+	}
+	scan->number = SG_JSON_SIGN;
+	start_string(scan, false);
+	if (c != '-') {
+		int part = next_number_part(SG_JSON_SIGN, c);
+
+		if (part < 0)
+			return SG_JSON_FAILED;
+		scan->number = (enum sg_json_number)part;
+	}
+	add_text(scan, &c, 1);
+	return SG_JSON_IN_NUMBER;
+}
+
+static enum sg_json_state take_literal(struct sg_json_scan *scan, char c)
+{
+	if (c != *scan->literal)
+		return SG_JSON_FAILED;
+	if (*++scan->literal)
+		return SG_JSON_IN_LITERAL;
+	scan->text_length = 0;
+	scan->decoded_length = 0;
+	scan->offset++; // the value ends behind this byte
+	tell(scan, scan->literal_type, false, scan->node);
+	scan->offset--;
+	return after_value(scan);
+}
+
+// The one transition function: the state after a byte that is no part of a string's plain run.
+static enum sg_json_state next_state(struct sg_json_scan *scan, char c)
+{
+	switch (scan->state) {
+	case SG_JSON_FIRST_ITEM:
+	case SG_JSON_VALUE:
+		if (is_blank(c))
+			return scan->state;
+		if (c == ']' && scan->state == SG_JSON_FIRST_ITEM)
+			break;
+		return start_value(scan, c);
+	case SG_JSON_FIRST_KEY:
+	case SG_JSON_KEY:
+		if (is_blank(c))
+			return scan->state;
+		if (c == '}' && scan->state == SG_JSON_FIRST_KEY)
+			break;
+		start_string(scan, true);
+		return c == '"' ? SG_JSON_IN_STRING : SG_JSON_FAILED;
+	case SG_JSON_COLON:
+		return is_blank(c) ? SG_JSON_COLON : c == ':' ? SG_JSON_VALUE : SG_JSON_FAILED;
+	case SG_JSON_AFTER:
+		if (is_blank(c))
+			return SG_JSON_AFTER;
+		if (c == ',')
+			return next_item(scan);
+		break;
+	case SG_JSON_ESCAPE:
+		return take_escape(scan, c);
+	case SG_JSON_UNICODE:
+		return take_hex(scan, c);
+	case SG_JSON_IN_LITERAL:
+		return take_literal(scan, c);
+	case SG_JSON_DONE:
+		return is_blank(c) ? SG_JSON_DONE : SG_JSON_FAILED;
+	case SG_JSON_IN_STRING:
+	case SG_JSON_IN_NUMBER:
+	case SG_JSON_FAILED:
+		return SG_JSON_FAILED;
+	}
+	// The end of a container.
+	if (c != ']' && c != '}')
+		return SG_JSON_FAILED;
+	scan->offset++;
+	scan->state = close_container(scan, c == ']');
+	scan->offset--;
+	return scan->state;
+}
+
+static size_t take_string(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	size_t run = plain_run(bytes, length);
+
+	if (run) {
+		flush_surrogate(scan);
+		add_text(scan, bytes, run);
+		scan->offset += run;
+	}
+	if (run == length)
+		return run;
+	scan->offset++;
+	if (bytes[run] == '"')
+		scan->state = end_string(scan);
+	else
+		scan->state = bytes[run] == '\\' ? SG_JSON_ESCAPE : SG_JSON_FAILED;
+	return run + 1;
+}
+
+static size_t take_number(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	size_t i = 0;
+
+	while (i < length) {
+		int part = next_number_part(scan->number, bytes[i]);
+
+		if (part < 0) {
+			scan->state = end_number(scan);
+			return i;
+		}
+		scan->number = (enum sg_json_number)part;
+		add_text(scan, bytes + i, 1);
+		i++;
+		scan->offset++;
+	}
+	return i;
+}
+
+// Before the text: a byte order mark is passed over.
+static bool take_bom(struct sg_json_scan *scan, char c)
+{
+	if (scan->offset != scan->bom_matched || scan->bom_matched == sizeof(bom) ||
+		(unsigned char)c != bom[scan->bom_matched])
+		return false;
+	scan->bom_matched++;
+	scan->offset++;
+	return true;
+}
+
+int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	size_t i = 0;
+
+	while (i < length && scan->state != SG_JSON_FAILED) {
+		if (scan->state == SG_JSON_IN_STRING) {
+			i += take_string(scan, bytes + i, length - i);
+		} else if (scan->state == SG_JSON_IN_NUMBER) {
+			i += take_number(scan, bytes + i, length - i);
+		} else if (scan->offset < sizeof(bom) && take_bom(scan, bytes[i])) {
+			i++;
+		} else if (scan->bom_matched % sizeof(bom)) {
+			scan->state = SG_JSON_FAILED; // a part of the mark only
+		} else {
+			scan->state = next_state(scan, bytes[i++]);
+			scan->offset++;
+		}
+	}
+	return scan->state == SG_JSON_FAILED ? -EBADMSG : 0;
+}
+
+int sg_json_scan_finish(struct sg_json_scan *scan)
+{
+	if (scan->state == SG_JSON_IN_NUMBER && !scan->depth)
+		scan->state = end_number(scan);
+	return scan->state == SG_JSON_DONE ? 0 : -EBADMSG;
+}
+
+int sg_json_count(const struct sg_json_value *value, int64_t *ret_count)
+{
+	int64_t count = 0;
+	size_t i = 0;
+
+	if ((value->type != SG_JSON_NUMBER && value->type != SG_JSON_STRING) || !value->length ||
+		value->length != value->decoded_length)
+		return -ERANGE;
+	for (; i < value->length && value->text[i] >= '0' && value->text[i] <= '9'; i++) {
+		count = count * 10 + (value->text[i] - '0');
+		if (count > INT64_C(1) << 53)
+			return -ERANGE;
+	}
+	// "12.0" is 12; other fractions and exponents are no counts that a provider writes.
+	if (i && i + 1 < value->length && value->text[i] == '.')
+		i += 1 + strspn(value->text + i + 1, "0");
+	if (i != value->length)
+		return -ERANGE;
+	*ret_count = count;
+	return 0;
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "provider/api.h"
+
+// An event that is longer can't be the usage chunk that a filter looks for.
+#define FILTER_MAX_EVENT 65536
+
+// ---- Values ----
+
+void sg_usage_reset(struct sg_usage *usage)
+{
+	usage->input_tokens = usage->output_tokens = -1;
+	usage->cache_read_tokens = usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
+	usage->reasoning_tokens = usage->audio_input_tokens = usage->audio_output_tokens = 0;
+	usage->web_search_requests = 0;
+}
+
+void sg_response_count(struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count)
+{
+	if (value->type == SG_JSON_NULL)
+		return;
+	if (sg_json_count(value, ret_count) < 0)
+		reader->outcome.bad_evidence = true;
+}
+
+static void on_body_value(void *context, const struct sg_json_value *value)
+{
+	struct sg_response_reader *reader = context;
+
+	if (value->node != SG_JSON_ROOT)
+		reader->api->on_body(reader, value);
+}
+
+static void on_event_value(void *context, const struct sg_json_value *value)
+{
+	struct sg_response_reader *reader = context;
+
+	if (value->node != SG_JSON_ROOT)
+		reader->api->on_event(reader, value);
+}
+
+// ---- Events ----
+
+// Hands the raw bytes up to `end` of this feed to the agent, or drops them.
+static int pass_event(struct sg_response_reader *reader, size_t end, bool drop)
+{
+	size_t start = reader->event_start;
+	int r = 0;
+
+	if (!reader->filters)
+		return 0;
+	if (!drop || reader->held_passed) {
+		r = sg_buf_append(reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
+		if (r == 0)
+			r = sg_buf_append(reader->out, reader->feed_bytes + start, end - start);
+	}
+	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));
+	reader->held_passed = false;
+	reader->event_start = end;
+	return r;
+}
+
+static void read_event(struct sg_response_reader *reader, const struct sg_sse_event *event)
+{
+	const char *mark = reader->api->end_mark;
+
+	reader->event_choices = -1;
+	reader->event_usage = false;
+	reader->event_type[0] = 0;
+	reader->event_delta_bytes = 0;
+	if (!event->data_length || event->truncated)
+		return;
+	if (mark && event->data_length >= strlen(mark) && memcmp(event->data, mark, strlen(mark)) == 0) {
+		reader->stream_ended = true;
+		return;
+	}
+	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count, on_event_value, reader);
+	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
+	if (sg_json_scan_finish(&reader->scan) == 0)
+		reader->api->end_event(reader);
+}
+
+static int on_sse_event(void *context, const struct sg_sse_event *event)
+{
+	struct sg_response_reader *reader = context;
+
+	read_event(reader, event);
+	// The chunk that came because usage was asked for in the agent's place.
+	return pass_event(reader, event->raw_end, reader->event_choices == 0 && reader->event_usage);
+}
+
+// ---- Bytes ----
+
+static int read_plain(void *context, const char *bytes, size_t length)
+{
+	struct sg_response_reader *reader = context;
+
+	if (reader->is_stream)
+		return sg_sse_feed(&reader->sse, bytes, length, on_sse_event, reader);
+	sg_json_scan_feed(&reader->scan, bytes, length);
+	return 0;
+}
+
+static bool has_type(struct sg_str value, const char *type)
+{
+	return value.length >= strlen(type) && strncasecmp(value.data, type, strlen(type)) == 0;
+}
+
+int sg_response_reader_new(const struct sg_response_options *options, struct sg_response_reader **ret_reader)
+{
+	struct sg_response_reader *reader = calloc(1, sizeof(*reader));
+	int r;
+
+	if (!reader)
+		return -ENOMEM;
+	reader->api = options->api;
+	reader->facts = options->facts;
+	reader->status = options->status;
+	reader->is_stream = has_type(options->content_type, "text/event-stream");
+	r = sg_inflate_new(options->content_encoding, &reader->inflate);
+	if (r == -ENOTSUP)
+		reader->unreadable = true;
+	else if (r < 0)
+		return sg_response_reader_free(reader) ? 0 : r;
+	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is, with the chunk that was asked for.
+	reader->filters = options->remove_usage_chunk && reader->is_stream && !reader->inflate && !reader->unreadable;
+	sg_sse_init(&reader->sse);
+	sg_usage_reset(&reader->outcome.usage);
+	sg_json_scan_init(&reader->scan, reader->api->body_paths, reader->api->body_path_count, on_body_value, reader);
+	*ret_reader = reader;
+	return 0;
+}
+
+struct sg_response_reader *sg_response_reader_free(struct sg_response_reader *reader)
+{
+	if (!reader)
+		return NULL;
+	sg_inflate_free(reader->inflate);
+	sg_sse_done(&reader->sse);
+	sg_buf_release(&reader->held);
+	free(reader);
+	return NULL;
+}
+
+bool sg_response_reader_is_filter(const struct sg_response_reader *reader)
+{
+	return reader->filters;
+}
+
+bool sg_response_reader_is_complete(const struct sg_response_reader *reader)
+{
+	return reader->stream_ended;
+}
+
+// What is left of an event that goes on in the next feed.
+static int hold_rest(struct sg_response_reader *reader, size_t length)
+{
+	const char *rest = reader->feed_bytes + reader->event_start;
+	size_t left = length - reader->event_start;
+	int r;
+
+	if (!reader->held_passed && sg_buf_length(&reader->held) + left <= FILTER_MAX_EVENT)
+		return sg_buf_append(&reader->held, rest, left);
+	r = sg_buf_append(reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
+	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));
+	reader->held_passed = true;
+	return r < 0 ? r : sg_buf_append(reader->out, rest, left);
+}
+
+int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes, size_t length, struct sg_buf *out)
+{
+	int r = 0;
+
+	if (reader->unreadable)
+		return 0;
+	reader->out = out;
+	reader->feed_bytes = bytes;
+	reader->event_start = 0;
+	if (reader->inflate) {
+		r = sg_inflate_feed(reader->inflate, bytes, length, read_plain, reader);
+		if (r == -EBADMSG || r == -EFBIG) {
+			reader->unreadable = true;
+			r = 0;
+		}
+		return r;
+	}
+	r = read_plain(reader, bytes, length);
+	return r == 0 && reader->filters ? hold_rest(reader, length) : r;
+}
+
+// ---- The end ----
+
+static void decide_state(struct sg_response_reader *reader, bool complete)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 && outcome->usage.input_tokens >= 0;
+
+	outcome->usage.source = !reader->usage_seen ? SG_SOURCE_NONE : reader->is_stream ? SG_SOURCE_SSE : SG_SOURCE_BODY;
+	if (outcome->state == SG_EXCHANGE_PENDING)
+		return;
+	if (outcome->bad_evidence)
+		outcome->state = SG_EXCHANGE_ESTIMATED;
+	else if (counted && (reader->final || (!reader->is_stream && complete)))
+		outcome->state = SG_EXCHANGE_SETTLED;
+	else if (reader->status >= 400 || (reader->failed_early && !reader->produced))
+		outcome->state = SG_EXCHANGE_ERROR_FREE;
+	else
+		outcome->state = SG_EXCHANGE_ESTIMATED;
+}
+
+int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, struct sg_buf *out,
+	struct sg_outcome *ret_outcome)
+{
+	int r = 0;
+
+	reader->out = out;
+	reader->feed_bytes = "";
+	reader->event_start = 0;
+	if (reader->is_stream && !reader->stream_ended)
+		r = sg_sse_finish(&reader->sse, on_sse_event, reader);
+	else if (!reader->is_stream && !reader->unreadable && sg_json_scan_finish(&reader->scan) < 0)
+		reader->usage_seen = false; // a torn body: what it said so far is no evidence
+	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
+		r = pass_event(reader, 0, false);
+	reader->api->finish_response(reader);
+	decide_state(reader, complete);
+	*ret_outcome = reader->outcome;
+	return r;
+}
