@@ -33,6 +33,7 @@ enum request_node {
 	CONTEXT_MANAGEMENT,
 	FALLBACKS,
 	FALLBACK,
+	SPEED,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -58,6 +59,7 @@ static const struct sg_json_path request_paths[] = {
 	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management" },
 	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks" },
 	[FALLBACK - 1] = { FALLBACKS, NULL },
+	[SPEED - 1] = { SG_JSON_ROOT, "speed" },
 };
 
 static void take_window(struct sg_request_facts *facts, const char *reason)
@@ -161,6 +163,9 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case TOOL_MAX_USES:
 		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
 			reader->tool_max_uses = -1;
+		break;
+	case SPEED:
+		facts->fast = value->type == SG_JSON_STRING && strcmp(value->text, "fast") == 0;
 		break;
 	case MCP_SERVER:
 		if (given) {

@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "provider/provider.h"
 
+#define SG_PRICE_ONE 1000000
+
 struct sg_price_table;
 
 // One model's prices in force from a date. Classes without a price of their own carry the price that is charged for them.
@@ -27,7 +29,7 @@ struct sg_price {
 	int64_t web_search;          // nano-dollars a search; 0: none
 	int64_t context_window;      // tokens
 	int64_t max_output;          // tokens
-	// multipliers in 1/1000 by service tier and kin; 1000 where the provider has no such thing
+	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has no such thing
 	int64_t flex, priority, batch, geo_us, fast;
 };
 
@@ -43,7 +45,7 @@ struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);
 
-// Upper bound of a call: worst admissible input class, tier and modifiers. *ret_exact_output tells the output token bound.
+// Upper bound of a call: worst admissible input class, tier and modifiers.
 // Returns 0, -ENOENT (no price) or -ERANGE (can't be bounded: facts->reasons tells).
 int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge) SG_WUNRES;

@@ -55,6 +55,7 @@ struct sg_request_facts {
 	int64_t choices;              // n; 1 when absent
 	bool stream;
 	bool background;
+	bool fast;                    // Anthropic: speed fast
 	enum sg_include_usage include_usage;
 	int64_t body_bytes;           // decoded
 	int64_t messages;             // elements of messages / input

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// From usage to money, and from a request to the most that it may cost (docs/providers.md).
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/money.h"
+#include "provider/price_table.h"
+
+#define PICO_PER_NANO 1000
+
+// providers.md 5b: chat framing and hidden text of the provider's templates, in tokens.
+#define TOKENS_PER_MESSAGE 64
+#define TOKENS_OVERHEAD    256
+#define TOKENS_FOR_TOOLS   1500
+
+typedef unsigned __int128 wide;
+
+struct class_prices {
+	int64_t input, output, cache_read, cache_write, cache_write_1h;
+};
+
+static struct class_prices prices_for(const struct sg_price *price, int64_t total_input)
+{
+	// The whole request is at the higher rate, not the part above the threshold.
+	if (price->long_context_above && total_input > price->long_context_above)
+		return (struct class_prices){ price->long_input, price->long_output, price->long_cache_read,
+			price->long_cache_write, price->long_cache_write_1h };
+	return (struct class_prices){ price->input, price->output, price->cache_read, price->cache_write,
+		price->cache_write_1h };
+}
+
+static int64_t at_least_zero(int64_t count)
+{
+	return count > 0 ? count : 0;
+}
+
+static int64_t max_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t min_of(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+// Sum in millionths of a pico-dollar, rounded up once.
+static int64_t to_nanousd(wide scaled)
+{
+	wide unit = (wide)PICO_PER_NANO * SG_PRICE_ONE;
+	wide nano = (scaled + unit - 1) / unit;
+
+	return nano > (wide)SG_MONEY_MAX ? SG_MONEY_MAX : (int64_t)nano;
+}
+
+// ---- What was used ----
+
+static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usage *usage)
+{
+	int64_t multiplier = SG_PRICE_ONE;
+
+	if (strcmp(usage->service_tier, "flex") == 0)
+		multiplier = price->flex;
+	else if (strcmp(usage->service_tier, "priority") == 0)
+		multiplier = price->priority;
+	else if (strcmp(usage->service_tier, "batch") == 0)
+		multiplier = price->batch;
+	if (strcmp(usage->speed, "fast") == 0)
+		multiplier = (int64_t)((wide)multiplier * (wide)price->fast / SG_PRICE_ONE);
+	if (strcmp(usage->inference_geo, "us") == 0)
+		multiplier = (int64_t)(((wide)multiplier * (wide)price->geo_us + SG_PRICE_ONE - 1) / SG_PRICE_ONE);
+	return multiplier;
+}
+
+// Millionths of a pico-dollar.
+static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
+{
+	int64_t input = at_least_zero(usage->input_tokens), output = at_least_zero(usage->output_tokens);
+	int64_t audio_input = min_of(at_least_zero(usage->audio_input_tokens), input);
+	int64_t audio_output = min_of(at_least_zero(usage->audio_output_tokens), output);
+	int64_t total = input + usage->cache_read_tokens + usage->cache_write_tokens + usage->cache_write_1h_tokens;
+	struct class_prices prices = prices_for(price, total);
+	wide sum = 0;
+
+	sum += (wide)(input - audio_input) * (wide)prices.input;
+	sum += (wide)audio_input * (wide)price->audio_input;
+	sum += (wide)usage->cache_read_tokens * (wide)prices.cache_read;
+	sum += (wide)usage->cache_write_tokens * (wide)prices.cache_write;
+	sum += (wide)usage->cache_write_1h_tokens * (wide)prices.cache_write_1h;
+	sum += (wide)(output - audio_output) * (wide)prices.output;
+	sum += (wide)audio_output * (wide)price->audio_output;
+	sum *= (wide)tier_multiplier(price, usage);
+	// Fees are per use, whatever the tier.
+	sum += (wide)usage->web_search_requests * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
+	return sum;
+}
+
+static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider, const char *model,
+	const char *requested_model, int64_t wall_ns)
+{
+	const struct sg_price *price = sg_price_find(table, provider, model, wall_ns);
+
+	return price ? price : sg_price_find(table, provider, requested_model, wall_ns);
+}
+
+int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider, const char *requested_model,
+	const struct sg_outcome *outcome, int64_t wall_ns, struct sg_charge *ret_charge)
+{
+	const char *name = sg_provider_name(provider);
+	const struct sg_usage *usage = &outcome->usage;
+	const struct sg_usage *lines = outcome->line_count ? outcome->lines : usage;
+	unsigned count = outcome->line_count ? outcome->line_count : 1;
+	wide sum = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct sg_price *price = find_used(table, name, lines[i].model, requested_model, wall_ns);
+
+		if (!price)
+			return -ENOENT;
+		sum += cost_of(price, &lines[i]);
+	}
+	*ret_charge = (struct sg_charge){ .nanousd = to_nanousd(sum),
+		.input_tokens = at_least_zero(usage->input_tokens) + usage->cache_read_tokens + usage->cache_write_tokens +
+				usage->cache_write_1h_tokens,
+		.output_tokens = at_least_zero(usage->output_tokens),
+		.requests = 1 };
+	return 0;
+}
+
+// ---- The most that may be used ----
+
+static int64_t input_bound(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	int64_t overhead = TOKENS_OVERHEAD + (facts->tools ? TOKENS_FOR_TOOLS : 0);
+
+	if (facts->context_window)
+		return price->context_window;
+	return min_of(price->context_window, facts->body_bytes + TOKENS_PER_MESSAGE * facts->messages + overhead);
+}
+
+static int64_t output_bound(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	int64_t one = facts->max_output >= 0 ? min_of(facts->max_output, price->max_output) : price->max_output;
+	int64_t choices = min_of(max_of(facts->choices, 1), 1024);
+
+	return one * choices + facts->prediction_bytes;
+}
+
+// The dearest modifier that the answer may come back with.
+static int64_t worst_multiplier(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	bool may_be_priority = strcmp(facts->service_tier, "priority") == 0 || strcmp(facts->service_tier, "auto") == 0;
+	int64_t multiplier = may_be_priority ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
+
+	multiplier = (int64_t)((wide)multiplier * (wide)max_of(price->geo_us, SG_PRICE_ONE) / SG_PRICE_ONE) + 1;
+	return facts->fast ? (int64_t)((wide)multiplier * (wide)price->fast / SG_PRICE_ONE) + 1 : multiplier;
+}
+
+static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices)
+{
+	int64_t write = max_of(prices->cache_write, prices->cache_write_1h);
+
+	return max_of(max_of(prices->input, price->audio_input), max_of(write, prices->cache_read));
+}
+
+static int64_t bound_money(const struct sg_price *price, const struct sg_request_facts *facts, int64_t input, int64_t output)
+{
+	int64_t turns = 1 + facts->tool_turns;
+	struct class_prices prices = prices_for(price, input);
+	bool search_model = strstr(facts->reasons, "web_search") != NULL;
+	wide sum = (wide)input * (wide)dearest_input(price, &prices);
+
+	sum += (wide)output * (wide)max_of(prices.output, price->audio_output);
+	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
+	sum += (wide)(facts->tool_turns + search_model) * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
+	return to_nanousd(sum);
+}
+
+int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
+	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge)
+{
+	const struct sg_price *price = sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
+	int64_t input, output;
+
+	if (!price)
+		return -ENOENT;
+	if (facts->unbounded || facts->tool_turns > 1000)
+		return -ERANGE;
+	input = input_bound(price, facts);
+	output = output_bound(price, facts);
+	*ret_charge = (struct sg_charge){ .nanousd = bound_money(price, facts, input, output),
+		.input_tokens = input * (1 + facts->tool_turns),
+		.output_tokens = output * (1 + facts->tool_turns),
+		.requests = 1 };
+	return 0;
+}
+
+void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,
+	const struct sg_request_facts *facts, const struct sg_outcome *outcome, const struct sg_charge *bound,
+	int64_t wall_ns, struct sg_charge *ret_charge)
+{
+	struct sg_outcome worst = *outcome;
+	const struct sg_price *price = sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
+	struct sg_charge charge;
+
+	*ret_charge = *bound;
+	// Where the provider told the input before the cut, only the output is uncertain; hosted tools may have looped further.
+	if (!price || outcome->bad_evidence || outcome->usage.input_tokens < 0 || facts->tool_turns)
+		return;
+	worst.line_count = 0;
+	worst.usage.output_tokens = max_of(bound->output_tokens, outcome->usage.output_tokens);
+	worst.usage.web_search_requests = at_least_zero(outcome->usage.web_search_requests);
+	if (sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 && charge.nanousd < bound->nanousd)
+		*ret_charge = charge;
+}
