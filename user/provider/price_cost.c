@@ -45,6 +45,12 @@ static int64_t min_of(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+// Product of two multipliers, rounded up.
+static int64_t times_up(int64_t a, int64_t b)
+{
+	return (int64_t)(((wide)a * (wide)b + SG_PRICE_ONE - 1) / SG_PRICE_ONE);
+}
+
 // Sum in millionths of a pico-dollar, rounded up once.
 static int64_t to_nanousd(wide scaled)
 {
@@ -67,9 +73,9 @@ static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usa
 	else if (strcmp(usage->service_tier, "batch") == 0)
 		multiplier = price->batch;
 	if (strcmp(usage->speed, "fast") == 0)
-		multiplier = (int64_t)((wide)multiplier * (wide)price->fast / SG_PRICE_ONE);
+		multiplier = times_up(multiplier, price->fast);
 	if (strcmp(usage->inference_geo, "us") == 0)
-		multiplier = (int64_t)(((wide)multiplier * (wide)price->geo_us + SG_PRICE_ONE - 1) / SG_PRICE_ONE);
+		multiplier = times_up(multiplier, price->geo_us);
 	return multiplier;
 }
 
@@ -153,8 +159,8 @@ static int64_t worst_multiplier(const struct sg_price *price, const struct sg_re
 	bool may_be_priority = strcmp(facts->service_tier, "priority") == 0 || strcmp(facts->service_tier, "auto") == 0;
 	int64_t multiplier = may_be_priority ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
 
-	multiplier = (int64_t)((wide)multiplier * (wide)max_of(price->geo_us, SG_PRICE_ONE) / SG_PRICE_ONE) + 1;
-	return facts->fast ? (int64_t)((wide)multiplier * (wide)price->fast / SG_PRICE_ONE) + 1 : multiplier;
+	multiplier = times_up(multiplier, max_of(price->geo_us, SG_PRICE_ONE));
+	return facts->fast ? times_up(multiplier, price->fast) : multiplier;
 }
 
 static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices)

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "budget/account.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/money.h"
+
+int sg_account_new(const char *name, struct sg_account **ret_account)
+{
+	struct sg_account *account = calloc(1, sizeof(*account));
+	int r;
+
+	if (!account)
+		return -ENOMEM;
+	if (strlen(name) >= sizeof(account->name)) {
+		free(account);
+		return -ENAMETOOLONG;
+	}
+	strcpy(account->name, name);
+	r = -pthread_mutex_init(&account->lock, NULL);
+	if (r < 0) {
+		free(account);
+		return r;
+	}
+	*ret_account = account;
+	return 0;
+}
+
+struct sg_account *sg_account_free(struct sg_account *account)
+{
+	pthread_mutex_destroy(&account->lock);
+	free(account->windows);
+	free(account);
+	return NULL;
+}
+
+// ---- Limits ----
+
+// One cap: what was spent, is held, and would be held, against its limit. 0: not capped.
+struct cap {
+	int64_t limit, spent, held, hold;
+};
+
+static bool is_over(const struct cap *cap)
+{
+	if (!cap->limit)
+		return false;
+	return cap->spent >= cap->limit || cap->hold > cap->limit - cap->spent ||
+	       cap->held > cap->limit - cap->spent - cap->hold;
+}
+
+static struct cap money_cap(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
+	const struct sg_charge *hold)
+{
+	return (struct cap){ budget->limit_nanousd, spent->nanousd, held->nanousd, hold->nanousd };
+}
+
+static int64_t tokens_of(const struct sg_charge *charge)
+{
+	return charge->input_tokens + charge->output_tokens;
+}
+
+static bool counts_are_over(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
+	const struct sg_charge *hold)
+{
+	const struct cap caps[] = {
+		{ budget->max_requests, spent->requests, held->requests, hold->requests },
+		{ budget->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold) },
+		{ budget->max_input_tokens, spent->input_tokens, held->input_tokens, hold->input_tokens },
+		{ budget->max_output_tokens, spent->output_tokens, held->output_tokens, hold->output_tokens },
+	};
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(caps); i++)
+		if (is_over(&caps[i]))
+			return true;
+	return false;
+}
+
+static bool budget_is_over(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
+	const struct sg_charge *hold, bool *ret_money)
+{
+	struct cap money = money_cap(budget, spent, held, hold);
+
+	*ret_money = is_over(&money);
+	return *ret_money || counts_are_over(budget, spent, held, hold);
+}
+
+// When, seen from now, enough of the window has passed that the same call would fit, were nothing else in flight.
+static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct sg_window *window, const struct sg_charge *hold,
+	int64_t now_ns)
+{
+	static const struct sg_charge nothing = { 0 };
+	struct sg_charge spent = window->sum;
+	bool money;
+
+	if (!window->length_ns)
+		return -1;
+	for (unsigned i = 0; i < window->count; i++) {
+		const struct sg_window_bucket *bucket = &window->buckets[(window->first + i) % SG_WINDOW_BUCKETS];
+
+		spent.nanousd -= bucket->sum.nanousd;
+		spent.input_tokens -= bucket->sum.input_tokens;
+		spent.output_tokens -= bucket->sum.output_tokens;
+		spent.requests -= bucket->sum.requests;
+		if (!budget_is_over(budget, &spent, &nothing, hold, &money))
+			return bucket->newest_ns + window->length_ns - now_ns;
+	}
+	return -1; // it does not fit an empty window either, or only others in flight are in the way
+}
+
+static void fill_refusal(const struct sg_account *account, unsigned index, bool money, const struct sg_charge *hold,
+	int64_t now_ns, struct sg_refusal *refusal)
+{
+	const struct sg_budget_policy *budget = &account->policy.budgets[index];
+	const struct sg_window *window = &account->windows[index];
+
+	*refusal = (struct sg_refusal){ .money = money,
+		.behavior = budget->behavior,
+		.limit_nanousd = budget->limit_nanousd,
+		.max_requests = budget->max_requests,
+		.spent_nanousd = window->sum.nanousd,
+		.held_nanousd = account->held.nanousd,
+		.requests = window->sum.requests,
+		.unknown_cost_requests = window->estimated,
+		.window_ns = budget->window_ns,
+		.resets_in_ns = resets_in_ns(budget, window, hold, now_ns) };
+	strcpy(refusal->budget, budget->name);
+}
+
+int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns, struct sg_refusal *ret_refusal,
+	bool *ret_soft_alert)
+{
+	int refusing = -1;
+	bool money = false;
+
+	*ret_soft_alert = false;
+	for (unsigned i = 0; i < account->policy.count; i++) {
+		const struct sg_budget_policy *budget = &account->policy.budgets[i];
+		bool this_money;
+
+		sg_window_advance(&account->windows[i], now_ns);
+		if (!budget_is_over(budget, &account->windows[i].sum, &account->held, bound, &this_money))
+			continue;
+		if (budget->behavior == SG_SOFT_ALERT) {
+			*ret_soft_alert = true;
+			fill_refusal(account, i, this_money, bound, now_ns, ret_refusal);
+		} else if (refusing < 0 || (this_money && !money)) {
+			// A money cap is the reason that is told when several refuse (docs/budgets.md).
+			refusing = (int)i;
+			money = this_money;
+		}
+	}
+	if (refusing >= 0) {
+		fill_refusal(account, (unsigned)refusing, money, bound, now_ns, ret_refusal);
+		return -EDQUOT;
+	}
+	account->held.nanousd += bound->nanousd;
+	account->held.input_tokens += bound->input_tokens;
+	account->held.output_tokens += bound->output_tokens;
+	account->held.requests += bound->requests;
+	return 0;
+}
+
+void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound)
+{
+	account->held.nanousd -= bound->nanousd;
+	account->held.input_tokens -= bound->input_tokens;
+	account->held.output_tokens -= bound->output_tokens;
+	account->held.requests -= bound->requests;
+}
+
+void sg_account_spend(struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns)
+{
+	for (unsigned i = 0; i < account->policy.count; i++) {
+		sg_window_advance(&account->windows[i], now_ns);
+		sg_window_add(&account->windows[i], now_ns, charge, estimated);
+	}
+	account->spent.nanousd = sg_money_add(account->spent.nanousd, charge->nanousd);
+	account->spent.input_tokens += charge->input_tokens;
+	account->spent.output_tokens += charge->output_tokens;
+	account->spent.requests += charge->requests;
+	account->calls += charge->requests;
+	account->estimated += estimated;
+}
+
+void sg_account_count_refused(struct sg_account *account)
+{
+	pthread_mutex_lock(&account->lock);
+	account->refused++;
+	pthread_mutex_unlock(&account->lock);
+}
+
+// ---- Status ----
+
+static void set_money(json_t *object, const char *key, int64_t nanousd)
+{
+	char text[32];
+
+	sg_money_format(nanousd, text, sizeof(text));
+	json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *budget_status(const struct sg_account *account, unsigned index, int64_t now_ns)
+{
+	static const struct sg_charge nothing = { 0 };
+	const struct sg_budget_policy *budget = &account->policy.budgets[index];
+	const struct sg_window *window = &account->windows[index];
+	json_t *object = json_object();
+	int64_t resets_ns = resets_in_ns(budget, window, &nothing, now_ns);
+	char text[64];
+
+	sg_window_format(budget->window_ns, text, sizeof(text));
+	json_object_set_new(object, "name", json_string(budget->name));
+	json_object_set_new(object, "behavior", json_string(sg_behavior_name(budget->behavior)));
+	json_object_set_new(object, "window", json_string(text));
+	if (budget->limit_nanousd)
+		set_money(object, "limit_usd", budget->limit_nanousd);
+	if (budget->max_requests)
+		json_object_set_new(object, "max_requests", json_integer(budget->max_requests));
+	if (budget->max_tokens)
+		json_object_set_new(object, "max_tokens", json_integer(budget->max_tokens));
+	if (budget->max_input_tokens)
+		json_object_set_new(object, "max_input_tokens", json_integer(budget->max_input_tokens));
+	if (budget->max_output_tokens)
+		json_object_set_new(object, "max_output_tokens", json_integer(budget->max_output_tokens));
+	set_money(object, "spent_usd", window->sum.nanousd);
+	set_money(object, "held_usd", account->held.nanousd);
+	json_object_set_new(object, "requests", json_integer(window->sum.requests));
+	json_object_set_new(object, "tokens", json_integer(tokens_of(&window->sum)));
+	if (resets_ns > 0) {
+		sg_clock_format(sg_clock_wall_ns() + resets_ns, text, sizeof(text));
+		json_object_set_new(object, "resets_at", json_string(text));
+	}
+	return object;
+}
+
+json_t *sg_account_describe(struct sg_account *account, int64_t now_ns)
+{
+	json_t *object = json_object(), *budgets = json_array();
+
+	if (!object || !budgets) {
+		json_decref(object);
+		json_decref(budgets);
+		return NULL;
+	}
+	pthread_mutex_lock(&account->lock);
+	json_object_set_new(object, "name", json_string(account->name));
+	for (unsigned i = 0; i < account->policy.count; i++) {
+		sg_window_advance(&account->windows[i], now_ns);
+		json_array_append_new(budgets, budget_status(account, i, now_ns));
+	}
+	json_object_set_new(object, "budgets", budgets);
+	set_money(object, "spent_usd", account->spent.nanousd);
+	set_money(object, "held_usd", account->held.nanousd);
+	json_object_set_new(object, "input_tokens", json_integer(account->spent.input_tokens));
+	json_object_set_new(object, "output_tokens", json_integer(account->spent.output_tokens));
+	json_object_set_new(object, "in_flight", json_integer(account->held.requests));
+	json_object_set_new(object, "calls", json_integer(account->calls));
+	json_object_set_new(object, "refused", json_integer(account->refused));
+	json_object_set_new(object, "estimated", json_integer(account->estimated));
+	pthread_mutex_unlock(&account->lock);
+	return object;
+}

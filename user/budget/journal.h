@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hold journal: a memory-mapped file of fixed slots. What is in it survives the end of the process at any instruction, since
+// the pages belong to the kernel. A slot's state word is written last (release), so a slot is either whole or not there; a
+// checksum over the rest tells a slot that was torn by a loss of power.
+//
+//   FREE -> FILLING -> HELD -> SETTLED -> FREE     (settled: until the ledger has it)
+//                      HELD -> FREE                (released)
+//
+// Slots are in regions, one a worker: only that worker takes slots there; the writer thread frees settled ones.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/charge.h"
+#include "base/error.h"
+
+#define SG_JOURNAL_SLOTS 16384
+
+enum sg_slot_state { SG_SLOT_FREE, SG_SLOT_FILLING, SG_SLOT_HELD, SG_SLOT_SETTLED };
+
+// On disk. Little-endian as the machine; names are cut to fit, NUL-terminated.
+struct sg_slot {
+	_Atomic uint32_t state;
+	uint32_t checksum;    // over what follows the first 8 bytes, as of HELD
+	uint64_t call_id;
+	int64_t at_ns;        // wall time of the hold
+	struct sg_charge bound;
+	char agent[64];
+	char provider[24];
+	char api[16];
+	char model[128];
+	// settled
+	struct sg_charge charge;
+	int64_t settled_at_ns;
+	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens;
+	uint32_t http_status;
+	uint8_t estimated, aborted, cut, reserved;
+	char settled_model[128];
+	char padding[16];
+};
+
+_Static_assert(sizeof(struct sg_slot) == 512, "a slot is 512 bytes on disk");
+
+struct sg_journal {
+	int fd;
+	void *map;
+	size_t map_bytes;
+	struct sg_slot *slots; // SG_JOURNAL_SLOTS
+	uint64_t epoch;        // counts the opens: part of every call id
+};
+
+// Opens or makes <path>, whole on the disk. Returns 0 or -errno with the remedy (-ENOSPC: disk full; -EBADMSG: not ours).
+int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_error *error) SG_WUNRES;
+void sg_journal_close(struct sg_journal *journal);
+
+// To the disk (`durability: power`). Returns 0 or -errno.
+int sg_journal_sync(const struct sg_journal *journal, const struct sg_slot *slot) SG_WUNRES;
+
+// Seals a filled slot: checksum, then HELD.
+void sg_slot_hold(struct sg_slot *slot);
+bool sg_slot_is_whole(const struct sg_slot *slot);

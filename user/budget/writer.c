@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "budget/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define INTERVAL_MS 100
+#define RETRY_MS    1000
+
+// Each index is written by one side only; they are on cache lines of their own.
+struct ring {
+	_Alignas(64) _Atomic uint32_t tail; // worker
+	_Alignas(64) uint32_t head;         // writer
+	uint32_t items[SG_JOURNAL_SLOTS];
+};
+
+struct sg_writer {
+	struct sg_journal *journal;
+	struct sg_ledger *ledger;
+	unsigned workers;
+	struct ring *rings;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake, passed;
+	bool stop;
+	bool failing;
+	unsigned flushes_wanted; // callers that wait
+	uint64_t passes;
+};
+
+void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot)
+{
+	struct ring *ring = &writer->rings[worker];
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+	ring->items[tail % SG_JOURNAL_SLOTS] = slot;
+	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+}
+
+static int add_ring(struct sg_writer *writer, const struct ring *ring, uint32_t tail)
+{
+	int r = 0;
+
+	for (uint32_t i = ring->head; r == 0 && i != tail; i++)
+		r = sg_ledger_add(writer->ledger, &writer->journal->slots[ring->items[i % SG_JOURNAL_SLOTS]], false);
+	return r;
+}
+
+static void free_slots(struct sg_writer *writer, struct ring *ring, uint32_t tail)
+{
+	for (; ring->head != tail; ring->head++)
+		atomic_store_explicit(&writer->journal->slots[ring->items[ring->head % SG_JOURNAL_SLOTS]].state, SG_SLOT_FREE,
+			memory_order_release);
+}
+
+// Returns 0 or -errno; on failure every slot stays SETTLED and is tried again.
+static int write_batch(struct sg_writer *writer)
+{
+	uint32_t tails[64];
+	bool any = false;
+	int r;
+
+	for (unsigned i = 0; i < writer->workers; i++) {
+		tails[i] = atomic_load_explicit(&writer->rings[i].tail, memory_order_acquire);
+		any = any || tails[i] != writer->rings[i].head;
+	}
+	if (!any)
+		return 0;
+	r = sg_ledger_begin(writer->ledger);
+	for (unsigned i = 0; r == 0 && i < writer->workers; i++)
+		r = add_ring(writer, &writer->rings[i], tails[i]);
+	if (r == 0)
+		r = sg_ledger_commit(writer->ledger);
+	if (r < 0) {
+		sg_ledger_rollback(writer->ledger);
+		return r;
+	}
+	for (unsigned i = 0; i < writer->workers; i++)
+		free_slots(writer, &writer->rings[i], tails[i]);
+	return 0;
+}
+
+static void tell_change(struct sg_writer *writer, int r)
+{
+	if (r < 0 && !writer->failing)
+		sg_log(SG_LOG_ERROR, "ledger_failed",
+			"reason=\"%s\" effect=\"calls are kept in the hold journal; new ones are refused when it is full\"",
+			sg_ledger_error(writer->ledger));
+	if (r == 0 && writer->failing)
+		sg_log(SG_LOG_INFO, "ledger_back", "effect=\"the hold journal is being written\"");
+	writer->failing = r < 0;
+}
+
+static void wait_for_work(struct sg_writer *writer)
+{
+	struct timespec until;
+	int64_t ms = writer->failing ? RETRY_MS : INTERVAL_MS;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += ms % 1000 * SG_NS_PER_MS;
+	until.tv_sec += ms / 1000 + until.tv_nsec / SG_NS_PER_SEC;
+	until.tv_nsec %= SG_NS_PER_SEC;
+	while (!writer->stop && !writer->flushes_wanted)
+		if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) == ETIMEDOUT)
+			return;
+}
+
+static void *run(void *context)
+{
+	struct sg_writer *writer = context;
+	bool last = false;
+
+	while (!last) {
+		int r;
+
+		pthread_mutex_lock(&writer->lock);
+		wait_for_work(writer);
+		last = writer->stop;
+		pthread_mutex_unlock(&writer->lock);
+		r = write_batch(writer);
+		pthread_mutex_lock(&writer->lock);
+		tell_change(writer, r);
+		writer->flushes_wanted = 0;
+		writer->passes++;
+		pthread_cond_broadcast(&writer->passed);
+		pthread_mutex_unlock(&writer->lock);
+	}
+	return NULL;
+}
+
+// The pass that runs now may have looked before the caller's push: the one after it has not.
+void sg_writer_flush(struct sg_writer *writer)
+{
+	uint64_t wanted;
+
+	pthread_mutex_lock(&writer->lock);
+	wanted = writer->passes + 2;
+	while (writer->passes < wanted && !writer->stop) {
+		writer->flushes_wanted++;
+		pthread_cond_signal(&writer->wake);
+		pthread_cond_wait(&writer->passed, &writer->lock);
+	}
+	pthread_mutex_unlock(&writer->lock);
+}
+
+static struct sg_writer *free_writer(struct sg_writer *writer)
+{
+	pthread_mutex_destroy(&writer->lock);
+	pthread_cond_destroy(&writer->wake);
+	pthread_cond_destroy(&writer->passed);
+	sg_ledger_close(writer->ledger);
+	free(writer->rings);
+	free(writer);
+	return NULL;
+}
+
+int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers, struct sg_writer **ret_writer)
+{
+	struct sg_writer *writer = calloc(1, sizeof(*writer));
+	pthread_condattr_t attributes;
+	int r;
+
+	if (!writer) {
+		sg_ledger_close(ledger);
+		return -ENOMEM;
+	}
+	writer->journal = journal;
+	writer->ledger = ledger;
+	writer->workers = workers;
+	pthread_mutex_init(&writer->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&writer->wake, &attributes);
+	pthread_cond_init(&writer->passed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	writer->rings = aligned_alloc(64, workers * sizeof(*writer->rings));
+	if (writer->rings)
+		memset(writer->rings, 0, workers * sizeof(*writer->rings));
+	r = writer->rings ? -pthread_create(&writer->thread, NULL, run, writer) : -ENOMEM;
+	if (r < 0) {
+		free_writer(writer);
+		return r;
+	}
+	*ret_writer = writer;
+	return 0;
+}
+
+struct sg_writer *sg_writer_stop(struct sg_writer *writer)
+{
+	if (!writer)
+		return NULL;
+	pthread_mutex_lock(&writer->lock);
+	writer->stop = true;
+	pthread_cond_signal(&writer->wake);
+	pthread_mutex_unlock(&writer->lock);
+	pthread_join(writer->thread, NULL);
+	return free_writer(writer);
+}
