@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// `spendgate price`
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/money.h"
+#include "cli/cli.h"
+#include "cli/date.h"
+#include "provider/price.h"
+#include "spendgate/exit.h"
+
+struct options {
+	const char *provider, *model, *at, *usage, *prices;
+};
+
+enum { KEY_USAGE_FILE = 256, KEY_PRICES, KEY_AT };
+
+static const struct argp_option option_table[] = {
+	{ "provider", 'p', "PROVIDER", 0, "openai or anthropic", 0 },
+	{ "model", 'm', "MODEL", 0, "as the provider names it", 0 },
+	{ "at", KEY_AT, "DATE", 0, "price of this day, as 2026-11-24 (default: today)", 0 },
+	{ "usage", KEY_USAGE_FILE, "FILE", 0, "JSON with token counts (input_tokens, cache_read_tokens, output_tokens, ...): say its cost", 0 },
+	{ "prices", KEY_PRICES, "FILE", 0, "prices that are put over the built-in table", 0 },
+	{ 0 },
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'p':
+		options->provider = argument;
+		return 0;
+	case 'm':
+		options->model = argument;
+		return 0;
+	case KEY_AT:
+		options->at = argument;
+		return 0;
+	case KEY_USAGE_FILE:
+		options->usage = argument;
+		return 0;
+	case KEY_PRICES:
+		options->prices = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (!options->provider || !options->model)
+			argp_error(state, "--provider and --model are needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = { option_table, parse_option, NULL,
+	"Prints the price of a model in USD per million tokens as JSON, or the exact cost of usage.", NULL, NULL, NULL };
+
+// Pico-dollars a token are micro-dollars per million: six digits.
+static void set_price(json_t *object, const char *key, int64_t pico)
+{
+	char text[32];
+
+	sg_money_format_pico(pico * 1000000, text, sizeof(text));
+	json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *describe(const struct sg_price *price)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s}", "provider", price->provider, "model", price->model, "unit",
+		"USD per 1,000,000 tokens");
+	char date[32];
+
+	if (price->from_ns > 0) {
+		sg_clock_format(price->from_ns, date, sizeof(date));
+		json_object_set_new(object, "from", json_stringn(date, 10));
+	}
+	set_price(object, "input", price->input);
+	set_price(object, "cache_read", price->cache_read);
+	set_price(object, "cache_write", price->cache_write);
+	set_price(object, "cache_write_1h", price->cache_write_1h);
+	set_price(object, "output", price->output);
+	if (price->long_context_above) {
+		json_object_set_new(object, "long_context_above", json_integer(price->long_context_above));
+		set_price(object, "long_input", price->long_input);
+		set_price(object, "long_output", price->long_output);
+	}
+	json_object_set_new(object, "context_window", json_integer(price->context_window));
+	json_object_set_new(object, "max_output", json_integer(price->max_output));
+	return object;
+}
+
+static int read_usage_count(const json_t *usage, const char *key, int64_t *ret_count, struct sg_error *error)
+{
+	const json_t *value = json_object_get(usage, key);
+
+	*ret_count = json_integer_value(value);
+	if (value && (!json_is_integer(value) || *ret_count < 0 || *ret_count > SG_COUNT_MAX))
+		return sg_error_set(error, -EINVAL, "%s: must be a whole number of tokens", key);
+	return 0;
+}
+
+static void read_usage_text(const json_t *usage, const char *key, char *out, size_t size)
+{
+	const char *text = json_string_value(json_object_get(usage, key));
+
+	snprintf(out, size, "%s", text ? text : "");
+}
+
+static int read_usage(const char *path, struct sg_usage *usage, struct sg_error *error)
+{
+	json_error_t where;
+	json_t *file = json_load_file(path, 0, &where);
+	const struct {
+		const char *key;
+		int64_t *value;
+	} counts[] = {
+		{ "input_tokens", &usage->input_tokens },
+		{ "cache_read_tokens", &usage->cache_read_tokens },
+		{ "cache_write_tokens", &usage->cache_write_tokens },
+		{ "cache_write_1h_tokens", &usage->cache_write_1h_tokens },
+		{ "output_tokens", &usage->output_tokens },
+		{ "audio_input_tokens", &usage->audio_input_tokens },
+		{ "audio_output_tokens", &usage->audio_output_tokens },
+		{ "web_search_requests", &usage->web_search_requests },
+	};
+	int r = 0;
+
+	if (!file)
+		return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(counts); i++)
+		r = read_usage_count(file, counts[i].key, counts[i].value, error);
+	read_usage_text(file, "service_tier", usage->service_tier, sizeof(usage->service_tier));
+	read_usage_text(file, "speed", usage->speed, sizeof(usage->speed));
+	read_usage_text(file, "inference_geo", usage->inference_geo, sizeof(usage->inference_geo));
+	json_decref(file);
+	return r < 0 ? sg_error_prefix(error, r, "%s: ", path) : 0;
+}
+
+static int add_cost(const struct options *options, const struct sg_price_table *table, int64_t wall_ns, json_t *object,
+	struct sg_error *error)
+{
+	struct sg_outcome outcome = { .state = SG_EXCHANGE_SETTLED };
+	const struct sg_provider *provider = sg_provider_by_name(options->provider);
+	struct sg_charge charge;
+	char text[32];
+	int r = read_usage(options->usage, &outcome.usage, error);
+
+	if (r < 0)
+		return r;
+	snprintf(outcome.usage.model, sizeof(outcome.usage.model), "%s", options->model);
+	r = sg_price_cost(table, provider, options->model, &outcome, wall_ns, &charge);
+	if (r < 0)
+		return sg_error_set(error, r, "no price");
+	sg_money_format(charge.nanousd, text, sizeof(text));
+	json_object_set_new(object, "cost_usd", json_string(text));
+	return 0;
+}
+
+static int print_price(const struct options *options, const struct sg_price_table *table, int64_t wall_ns, struct sg_error *error)
+{
+	const struct sg_price *price;
+	json_t *object;
+	int r = 0;
+
+	if (!sg_provider_by_name(options->provider))
+		return sg_error_set(error, -EINVAL, "unknown provider \"%s\": openai or anthropic", options->provider);
+	price = sg_price_find(table, options->provider, options->model, wall_ns);
+	if (!price)
+		return sg_error_set(error, -ENOENT, "no price for model \"%s\" of %s: add it with --prices, or \"prices\" in the configuration",
+			options->model, options->provider);
+	object = describe(price);
+	if (options->usage)
+		r = add_cost(options, table, wall_ns, object, error);
+	if (r == 0) {
+		json_dumpf(object, stdout, JSON_INDENT(1));
+		putchar('\n');
+	}
+	json_decref(object);
+	return r;
+}
+
+int sg_cli_price(int argc, char **argv)
+{
+	struct options options = { NULL, NULL, NULL, NULL, NULL };
+	struct sg_price_table *table = NULL;
+	struct sg_error error = { "" };
+	int64_t wall_ns;
+	int r;
+
+	argp_err_exit_status = SG_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	r = sg_date_parse(options.at, &wall_ns, &error);
+	if (r == 0)
+		r = sg_price_table_load(options.prices, &table, &error);
+	if (r == 0)
+		r = print_price(&options, table, wall_ns, &error);
+	if (r < 0)
+		fprintf(stderr, "spendgate: %s\n", error.text);
+	sg_price_table_free(table);
+	return r < 0 ? SG_EXIT_DATA : SG_EXIT_OK;
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provider/meter.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "base/buf.h"
+#include "base/money.h"
+#include "http/inflate.h"
+#include "provider/provider.h"
+
+struct meter {
+	const json_t *request, *response;
+	const struct sg_price_table *table;
+	const struct sg_meter_options *options;
+	const struct sg_provider *provider;
+	struct sg_route route;
+	struct sg_buf request_bytes, response_bytes;
+	struct sg_request_facts facts;
+	struct sg_request_edit edit;
+	struct sg_outcome outcome;
+	struct sg_buf seen;  // what the agent gets, when a usage chunk was asked for
+	bool cut;            // the exchange ended before its end
+	bool by_us;          // and it was us who ended it
+	uint64_t random;
+	struct sg_error *error;
+};
+
+// ---- Bytes of the exchange ----
+
+static int decode_base64(const char *text, struct sg_buf *out)
+{
+	size_t length = strlen(text), padding = 0;
+	int n, r = sg_buf_reserve(out, length + 4);
+
+	if (r < 0)
+		return r;
+	while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
+		padding++;
+	n = EVP_DecodeBlock(out->data + out->end, (const unsigned char *)text, (int)length);
+	if (n < 0)
+		return -EINVAL;
+	out->end += (size_t)n - padding;
+	return 0;
+}
+
+static int join_strings(const json_t *list, struct sg_buf *out)
+{
+	size_t index;
+	json_t *item;
+	int r = 0;
+
+	json_array_foreach((json_t *)list, index, item)
+	{
+		r = sg_buf_append(out, json_string_value(item), json_string_length(item));
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+// body_base64, sse, ndjson, body_text, body: the first that is there.
+static int body_bytes(const json_t *side, struct sg_buf *out)
+{
+	const json_t *value = json_object_get(side, "body_base64");
+	char *text;
+	int r;
+
+	if (value)
+		return decode_base64(json_string_value(value), out);
+	value = json_object_get(side, "sse");
+	if (!value)
+		value = json_object_get(side, "ndjson");
+	if (value)
+		return join_strings(value, out);
+	value = json_object_get(side, "body_text");
+	if (value)
+		return sg_buf_append(out, json_string_value(value), json_string_length(value));
+	value = json_object_get(side, "body");
+	if (!value)
+		return 0;
+	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	r = text ? sg_buf_append(out, text, strlen(text)) : -ENOMEM;
+	free(text);
+	return r;
+}
+
+static void apply_abort(struct meter *meter)
+{
+	const json_t *abort = json_object_get(meter->response, "abort");
+	const char *by = json_string_value(json_object_get(abort, "by"));
+	json_int_t after = json_integer_value(json_object_get(abort, "after_bytes"));
+
+	if (!abort)
+		return;
+	meter->cut = true;
+	meter->by_us = by && strcmp(by, "proxy") == 0;
+	if (after >= 0 && (size_t)after < sg_buf_length(&meter->response_bytes))
+		meter->response_bytes.end = meter->response_bytes.start + (size_t)after;
+}
+
+static struct sg_str header(const json_t *side, const char *name)
+{
+	const char *value = json_string_value(json_object_get(json_object_get(side, "headers"), name));
+
+	return (struct sg_str){ value ? value : "", value ? strlen(value) : 0 };
+}
+
+// The length of the next piece to feed.
+static size_t next_piece(struct meter *meter, size_t left)
+{
+	size_t piece = left;
+
+	if (meter->options->split == SG_METER_BYTEWISE)
+		piece = 1;
+	if (meter->options->split == SG_METER_RANDOM) {
+		meter->random = meter->random * 6364136223846793005ull + 1442695040888963407ull;
+		piece = 1 + (size_t)(meter->random >> 33) % 97;
+	}
+	return piece < left ? piece : left;
+}
+
+// ---- Reading ----
+
+static int scan_piece(void *context, const char *bytes, size_t length)
+{
+	return sg_request_reader_feed(context, bytes, length);
+}
+
+static int read_request(struct meter *meter)
+{
+	struct sg_request_reader *reader = NULL;
+	struct sg_inflate *inflate = NULL;
+	size_t at = 0, length = sg_buf_length(&meter->request_bytes);
+	const char *bytes = (const char *)sg_buf_head(&meter->request_bytes);
+	int r = sg_request_reader_new(meter->route.api, &reader);
+
+	if (r == 0)
+		r = sg_inflate_new(header(meter->request, "content-encoding"), &inflate);
+	while (r == 0 && at < length) {
+		size_t piece = next_piece(meter, length - at);
+
+		r = inflate ? sg_inflate_feed(inflate, bytes + at, piece, scan_piece, reader) :
+			      sg_request_reader_feed(reader, bytes + at, piece);
+		at += piece;
+	}
+	if (r == 0)
+		sg_request_reader_finish(reader, &meter->facts, &meter->edit);
+	sg_request_reader_free(reader);
+	sg_inflate_free(inflate);
+	return r;
+}
+
+static int read_response(struct meter *meter)
+{
+	struct sg_response_options options = { .api = meter->route.api,
+		.facts = &meter->facts,
+		.status = (unsigned)json_integer_value(json_object_get(meter->response, "status")),
+		.content_type = header(meter->response, "content-type"),
+		.content_encoding = header(meter->response, "content-encoding"),
+		.remove_usage_chunk = meter->facts.include_usage == SG_USAGE_TO_ADD };
+	struct sg_response_reader *reader = NULL;
+	size_t at = 0, length = sg_buf_length(&meter->response_bytes);
+	const char *bytes = (const char *)sg_buf_head(&meter->response_bytes);
+	int r = sg_response_reader_new(&options, &reader);
+	struct sg_buf *out = r == 0 && sg_response_reader_is_filter(reader) ? &meter->seen : NULL;
+
+	while (r == 0 && at < length) {
+		size_t piece = next_piece(meter, length - at);
+
+		r = sg_response_reader_feed(reader, bytes + at, piece, out);
+		at += piece;
+	}
+	if (r == 0)
+		r = sg_response_reader_finish(reader, !meter->cut, out, &meter->outcome);
+	sg_response_reader_free(reader);
+	// A stream that we ended ourselves says "end" in our words: its usage is not the provider's.
+	if (r == 0 && meter->by_us && meter->outcome.state == SG_EXCHANGE_SETTLED)
+		meter->outcome.state = SG_EXCHANGE_ESTIMATED;
+	return r;
+}
+
+// ---- The result ----
+
+static bool is_our_refusal(const struct meter *meter)
+{
+	struct sg_str retry = header(meter->response, "x-should-retry");
+	json_int_t status = json_integer_value(json_object_get(meter->response, "status"));
+
+	// Providers do not send this header with their own quota errors; their gateways do, and bill nothing either.
+	return status >= 400 && retry.length == 5 && memcmp(retry.data, "false", 5) == 0;
+}
+
+static void set_count(json_t *result, const char *key, int64_t count, bool known)
+{
+	json_object_set_new(result, key, known ? json_integer(count) : json_null());
+}
+
+static void set_nothing_used(json_t *result)
+{
+	static const char *const keys[] = { "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+		"output_tokens", "reasoning_tokens", "requests" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++)
+		json_object_set_new(result, keys[i], json_integer(0));
+	json_object_set_new(result, "usage_source", json_string("none"));
+	json_object_set_new(result, "cost_usd", json_string("0"));
+}
+
+static void set_text(json_t *result, const char *key, const char *text)
+{
+	if (*text)
+		json_object_set_new(result, key, json_string(text));
+}
+
+static void set_reserve(const struct meter *meter, json_t *result)
+{
+	const struct sg_request_facts *facts = &meter->facts;
+	json_t *reserve = json_pack("{s:s, s:I}", "input_bound", facts->context_window ? "context_window" : "body_bytes", "choices",
+		(json_int_t)facts->choices);
+
+	json_object_set_new(reserve, "output_bound",
+		facts->max_output >= 0 ? json_integer(facts->max_output) : json_string("model_max"));
+	set_text(reserve, "reasons", facts->reasons);
+	json_object_set_new(result, "reserve", reserve);
+}
+
+static void set_usage(const struct meter *meter, json_t *result)
+{
+	static const char *const sources[] = { "none", "body", "sse" };
+	const struct sg_usage *usage = &meter->outcome.usage;
+	bool settled = meter->outcome.state == SG_EXCHANGE_SETTLED;
+	bool input_known = usage->input_tokens >= 0 && !meter->outcome.bad_evidence;
+
+	set_count(result, "input_tokens", usage->input_tokens, input_known && (settled || meter->facts.stream));
+	set_count(result, "cache_read_tokens", usage->cache_read_tokens, true);
+	set_count(result, "cache_write_tokens", usage->cache_write_tokens, true);
+	set_count(result, "cache_write_1h_tokens", usage->cache_write_1h_tokens, true);
+	set_count(result, "output_tokens", usage->output_tokens, settled);
+	set_count(result, "reasoning_tokens", usage->reasoning_tokens, true);
+	if (usage->audio_input_tokens)
+		set_count(result, "audio_input_tokens", usage->audio_input_tokens, true);
+	if (usage->audio_output_tokens)
+		set_count(result, "audio_output_tokens", usage->audio_output_tokens, true);
+	set_count(result, "requests", 1, true);
+	json_object_set_new(result, "usage_source", json_string(sources[usage->source]));
+	set_text(result, "service_tier", usage->service_tier);
+	set_text(result, "speed", usage->speed);
+	set_text(result, "inference_geo", usage->inference_geo);
+	if (usage->web_search_requests)
+		json_object_set_new(result, "tool_calls",
+			json_pack("{s:I}", "web_search", (json_int_t)usage->web_search_requests));
+}
+
+static void set_lines(const struct meter *meter, json_t *result)
+{
+	json_t *lines = json_array();
+
+	for (unsigned i = 0; i < meter->outcome.line_count; i++) {
+		const struct sg_usage *line = &meter->outcome.lines[i];
+
+		json_array_append_new(lines,
+			json_pack("{s:s, s:I, s:I, s:I}", "model", line->model, "input_tokens", (json_int_t)line->input_tokens,
+				"cache_read_tokens", (json_int_t)line->cache_read_tokens, "output_tokens",
+				(json_int_t)line->output_tokens));
+	}
+	if (json_array_size(lines))
+		json_object_set(result, "lines", lines);
+	json_decref(lines);
+}
+
+static void set_estimate(const struct meter *meter, json_t *result)
+{
+	const struct sg_outcome *outcome = &meter->outcome;
+	json_t *estimate = json_pack("{s:I}", "visible_output_bytes", (json_int_t)outcome->visible_output_bytes);
+
+	if (outcome->usage.output_tokens >= 0 && outcome->usage.source == SG_SOURCE_SSE) {
+		json_object_set_new(estimate, "output_tokens_min", json_integer(outcome->usage.output_tokens));
+		if (meter->facts.max_output >= 0)
+			json_object_set_new(estimate, "output_tokens_max", json_integer(meter->facts.max_output));
+	}
+	json_object_set_new(result, "estimate", estimate);
+}
+
+// The indices of the events that the agent does not get.
+static void set_unseen(const struct meter *meter, json_t *result)
+{
+	const json_t *events = json_object_get(meter->response, "sse");
+	const char *seen = (const char *)sg_buf_head(&meter->seen);
+	size_t at = 0, length = sg_buf_length(&meter->seen), index;
+	json_t *unseen = json_array(), *event;
+
+	json_array_foreach((json_t *)events, index, event)
+	{
+		size_t event_length = json_string_length(event);
+
+		if (length - at >= event_length && memcmp(seen + at, json_string_value(event), event_length) == 0)
+			at += event_length;
+		else
+			json_array_append_new(unseen, json_integer((json_int_t)index));
+	}
+	if (length && json_array_size(unseen) && !meter->cut)
+		json_object_set(result, "client_must_not_see", unseen);
+	json_decref(unseen);
+}
+
+static void set_cost(const struct meter *meter, json_t *result)
+{
+	struct sg_charge bound, charge;
+	char text[32];
+	int r = -ENOENT;
+
+	if (meter->outcome.state == SG_EXCHANGE_SETTLED)
+		r = sg_price_cost(meter->table, meter->provider, meter->facts.model, &meter->outcome, meter->options->wall_ns, &charge);
+	else if (sg_price_bound(meter->table, meter->provider, &meter->facts, meter->options->wall_ns, &bound) == 0) {
+		sg_price_estimate(meter->table, meter->provider, &meter->facts, &meter->outcome, &bound, meter->options->wall_ns,
+			&charge);
+		r = 0;
+	}
+	if (r == 0) {
+		sg_money_format(charge.nanousd, text, sizeof(text));
+		json_object_set_new(result, "cost_usd", json_string(text));
+	} else {
+		json_object_set_new(result, "priceable", json_false());
+		json_object_set_new(result, "cost_usd", json_null());
+	}
+}
+
+static const char *const state_names[] = {
+	[SG_EXCHANGE_SETTLED] = "settled",
+	[SG_EXCHANGE_ESTIMATED] = "estimated",
+	[SG_EXCHANGE_PENDING] = "pending",
+	[SG_EXCHANGE_ERROR_FREE] = "error_free",
+};
+
+static void describe_metered(const struct meter *meter, json_t *result)
+{
+	const struct sg_outcome *outcome = &meter->outcome;
+	bool denied = is_our_refusal(meter);
+	bool billable = outcome->state != SG_EXCHANGE_ERROR_FREE && !denied;
+
+	json_object_set_new(result, "billable", json_boolean(billable));
+	json_object_set_new(result, "state", json_string(denied ? "denied" : state_names[outcome->state]));
+	json_object_set_new(result, "model", json_string(outcome->usage.model[0] ? outcome->usage.model : meter->facts.model));
+	json_object_set_new(result, "requested_model", json_string(meter->facts.model));
+	set_reserve(meter, result);
+	if (!billable) {
+		set_nothing_used(result);
+		return;
+	}
+	set_usage(meter, result);
+	set_lines(meter, result);
+	if (outcome->state == SG_EXCHANGE_ESTIMATED)
+		set_estimate(meter, result);
+	set_text(result, "pending_id", outcome->pending_id);
+	set_unseen(meter, result);
+	set_cost(meter, result);
+}
+
+// The model that an unmetered request names, for the record.
+static void describe_unmetered(const struct meter *meter, json_t *result)
+{
+	bool unknown = meter->route.kind == SG_ROUTE_UNKNOWN;
+	const char *model = json_string_value(json_object_get(json_object_get(meter->request, "body"), "model"));
+
+	json_object_set_new(result, "billable", json_boolean(unknown));
+	json_object_set_new(result, "state", json_string(unknown ? "refused" : "free"));
+	json_object_set_new(result, "model", model ? json_string(model) : json_null());
+	json_object_set_new(result, "requested_model", model ? json_string(model) : json_null());
+	set_nothing_used(result);
+}
+
+// ---- The whole ----
+
+static int find_route(struct meter *meter)
+{
+	const char *host = json_string_value(json_object_get(meter->request, "host"));
+	const char *method = json_string_value(json_object_get(meter->request, "method"));
+	const char *path = json_string_value(json_object_get(meter->request, "path"));
+	bool upgrade = json_integer_value(json_object_get(meter->response, "status")) == 101;
+
+	if (!host || !method || !path || !meter->response)
+		return sg_error_set(meter->error, -EINVAL, "request.method, request.host, request.path and response are needed");
+	meter->provider = sg_provider_by_host(host, strlen(host));
+	if (!meter->provider)
+		return sg_error_set(meter->error, -EINVAL, "request.host: \"%s\" is no known provider", host);
+	meter->route = sg_provider_route(meter->provider, (struct sg_str){ method, strlen(method) },
+		(struct sg_str){ path, strlen(path) }, upgrade);
+	return 0;
+}
+
+static int read_exchange(struct meter *meter)
+{
+	int r = body_bytes(meter->request, &meter->request_bytes);
+
+	if (r == 0)
+		r = body_bytes(meter->response, &meter->response_bytes);
+	if (r == 0) {
+		apply_abort(meter);
+		r = read_request(meter);
+	}
+	if (r == 0)
+		r = read_response(meter);
+	return r < 0 ? sg_error_set(meter->error, r, "the exchange's bodies can't be read: %s", strerror(-r)) : 0;
+}
+
+int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table, const struct sg_meter_options *options,
+	json_t **ret_result, struct sg_error *error)
+{
+	struct meter meter = { .request = json_object_get(exchange, "request"),
+		.response = json_object_get(exchange, "response"),
+		.table = table,
+		.options = options,
+		.random = options->seed,
+		.error = error };
+	int r = find_route(&meter);
+
+	if (r == 0 && meter.route.kind == SG_ROUTE_METERED)
+		r = read_exchange(&meter);
+	if (r == 0) {
+		*ret_result = json_object();
+		if (!*ret_result)
+			r = sg_error_set(error, -ENOMEM, "out of memory");
+		else if (meter.route.kind == SG_ROUTE_METERED)
+			describe_metered(&meter, *ret_result);
+		else
+			describe_unmetered(&meter, *ret_result);
+	}
+	sg_buf_release(&meter.request_bytes);
+	sg_buf_release(&meter.response_bytes);
+	sg_buf_release(&meter.seen);
+	return r;
+}
