@@ -34,6 +34,18 @@ enum request_node {
 	FALLBACKS,
 	FALLBACK,
 	SPEED,
+	ROOT_CACHE,
+	ROOT_TTL,
+	SYSTEM,
+	SYSTEM_PART,
+	SYSTEM_CACHE,
+	SYSTEM_TTL,
+	PART_CACHE,
+	PART_TTL,
+	NESTED_CACHE,
+	NESTED_TTL,
+	TOOL_CACHE,
+	TOOL_TTL,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -60,6 +72,18 @@ static const struct sg_json_path request_paths[] = {
 	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks" },
 	[FALLBACK - 1] = { FALLBACKS, NULL },
 	[SPEED - 1] = { SG_JSON_ROOT, "speed" },
+	[ROOT_CACHE - 1] = { SG_JSON_ROOT, "cache_control" },
+	[ROOT_TTL - 1] = { ROOT_CACHE, "ttl" },
+	[SYSTEM - 1] = { SG_JSON_ROOT, "system" },
+	[SYSTEM_PART - 1] = { SYSTEM, NULL },
+	[SYSTEM_CACHE - 1] = { SYSTEM_PART, "cache_control" },
+	[SYSTEM_TTL - 1] = { SYSTEM_CACHE, "ttl" },
+	[PART_CACHE - 1] = { PART, "cache_control" },
+	[PART_TTL - 1] = { PART_CACHE, "ttl" },
+	[NESTED_CACHE - 1] = { NESTED_PART, "cache_control" },
+	[NESTED_TTL - 1] = { NESTED_CACHE, "ttl" },
+	[TOOL_CACHE - 1] = { TOOL, "cache_control" },
+	[TOOL_TTL - 1] = { TOOL_CACHE, "ttl" },
 };
 
 static void take_window(struct sg_request_facts *facts, const char *reason)
@@ -163,6 +187,20 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case TOOL_MAX_USES:
 		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
 			reader->tool_max_uses = -1;
+		break;
+	case ROOT_CACHE:
+	case SYSTEM_CACHE:
+	case PART_CACHE:
+	case NESTED_CACHE:
+	case TOOL_CACHE:
+		facts->cache_write = facts->cache_write || given;
+		break;
+	case ROOT_TTL:
+	case SYSTEM_TTL:
+	case PART_TTL:
+	case NESTED_TTL:
+	case TOOL_TTL:
+		facts->cache_write_1h = facts->cache_write_1h || strcmp(value->text, "5m") != 0;
 		break;
 	case SPEED:
 		facts->fast = value->type == SG_JSON_STRING && strcmp(value->text, "fast") == 0;
@@ -311,6 +349,21 @@ static int same_member(int node)
 	return node >= M_INPUT ? members[node - M_INPUT] : node;
 }
 
+// An unknown count (-1) of either stays unknown.
+static int64_t add_counts(int64_t a, int64_t b)
+{
+	return a < 0 || b < 0 ? -1 : a + b;
+}
+
+static void add_usage(struct sg_usage *sum, const struct sg_usage *usage)
+{
+	sum->input_tokens = add_counts(sum->input_tokens, usage->input_tokens);
+	sum->output_tokens = add_counts(sum->output_tokens, usage->output_tokens);
+	sum->cache_read_tokens += usage->cache_read_tokens;
+	sum->cache_write_tokens += usage->cache_write_tokens;
+	sum->cache_write_1h_tokens += usage->cache_write_1h_tokens;
+}
+
 static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_outcome *outcome = &reader->outcome;
@@ -320,10 +373,15 @@ static void on_iteration(struct sg_response_reader *reader, const struct sg_json
 		reader->line.model[0] = 0;
 		return;
 	}
+	for (unsigned i = 0; i < outcome->line_count; i++)
+		if (strcmp(outcome->lines[i].model, reader->line.model) == 0) {
+			add_usage(&outcome->lines[i], &reader->line);
+			return;
+		}
 	if (outcome->line_count < SG_USAGE_MAX_LINES)
 		outcome->lines[outcome->line_count++] = reader->line;
 	else
-		outcome->bad_evidence = true; // more than can be priced: the hold is charged
+		outcome->bad_evidence = true; // more models than can be priced: the hold is charged
 }
 
 static void on_iteration_type(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -502,7 +560,7 @@ static void sum_lines(struct sg_outcome *outcome)
 		struct sg_usage *line = &outcome->lines[i];
 
 		if (!line->model[0])
-			snprintf(line->model, sizeof(line->model), "%s", usage->model);
+			snprintf(line->model, sizeof(line->model), "%s", usage->model); // the model that was called
 		snprintf(line->service_tier, sizeof(line->service_tier), "%s", usage->service_tier);
 		snprintf(line->speed, sizeof(line->speed), "%s", usage->speed);
 		snprintf(line->inference_geo, sizeof(line->inference_geo), "%s", usage->inference_geo);
@@ -510,11 +568,7 @@ static void sum_lines(struct sg_outcome *outcome)
 			outcome->bad_evidence = true;
 			return;
 		}
-		usage->input_tokens += line->input_tokens;
-		usage->output_tokens += line->output_tokens;
-		usage->cache_read_tokens += line->cache_read_tokens;
-		usage->cache_write_tokens += line->cache_write_tokens;
-		usage->cache_write_1h_tokens += line->cache_write_1h_tokens;
+		add_usage(usage, line);
 	}
 	outcome->lines[0].web_search_requests = usage->web_search_requests;
 }
@@ -524,7 +578,9 @@ static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
-	if (!reader->creation_is_split)
+	if (!reader->creation_is_split && reader->facts->cache_write_1h)
+		outcome->usage.cache_write_1h_tokens = reader->cache_creation;
+	else if (!reader->creation_is_split)
 		outcome->usage.cache_write_tokens = reader->cache_creation;
 	else if (reader->cache_creation >
 		 outcome->usage.cache_write_tokens + outcome->usage.cache_write_1h_tokens)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/money.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -490,21 +492,10 @@ int sg_json_scan_finish(struct sg_json_scan *scan)
 
 int sg_json_count(const struct sg_json_value *value, int64_t *ret_count)
 {
-	int64_t count = 0;
-	size_t i = 0;
+	int64_t count;
 
-	if ((value->type != SG_JSON_NUMBER && value->type != SG_JSON_STRING) || !value->length ||
-		value->length != value->decoded_length)
-		return -ERANGE;
-	for (; i < value->length && value->text[i] >= '0' && value->text[i] <= '9'; i++) {
-		count = count * 10 + (value->text[i] - '0');
-		if (count > INT64_C(1) << 53)
-			return -ERANGE;
-	}
-	// "12.0" is 12; other fractions and exponents are no counts that a provider writes.
-	if (i && i + 1 < value->length && value->text[i] == '.')
-		i += 1 + strspn(value->text + i + 1, "0");
-	if (i != value->length)
+	if ((value->type != SG_JSON_NUMBER && value->type != SG_JSON_STRING) || value->length != value->decoded_length ||
+		sg_money_parse(value->text, value->length, 0, &count) < 0 || count > INT64_C(1) << 53)
 		return -ERANGE;
 	*ret_count = count;
 	return 0;

@@ -110,6 +110,6 @@ int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t lengt
 // End of text. Returns 0 when it was one whole value, else -EBADMSG.
 int sg_json_scan_finish(struct sg_json_scan *scan) SG_WUNRES;
 
-// A count: a whole number from 0 to 2^53 ("12", "12.0"), also when it was given as a string. Returns 0, or -ERANGE for
+// A count: a whole number from 0 to 2^53 ("12", "12.0", "1.2e1"), also when it was given as a string. Returns 0, or -ERANGE for
 // anything else (negative, fraction, NaN, too large).
 int sg_json_count(const struct sg_json_value *value, int64_t *ret_count) SG_WUNRES;

@@ -26,7 +26,6 @@ struct meter {
 	struct sg_outcome outcome;
 	struct sg_buf seen;  // what the agent gets, when a usage chunk was asked for
 	bool cut;            // the exchange ended before its end
-	bool by_us;          // and it was us who ended it
 	uint64_t random;
 	struct sg_error *error;
 };
@@ -90,17 +89,16 @@ static int body_bytes(const json_t *side, struct sg_buf *out)
 	return r;
 }
 
+// The bodies show what was seen until then; where we ended it ourselves, also the closing events that we added behind
+// `after_bytes`, which are not the provider's.
 static void apply_abort(struct meter *meter)
 {
 	const json_t *abort = json_object_get(meter->response, "abort");
 	const char *by = json_string_value(json_object_get(abort, "by"));
 	json_int_t after = json_integer_value(json_object_get(abort, "after_bytes"));
 
-	if (!abort)
-		return;
-	meter->cut = true;
-	meter->by_us = by && strcmp(by, "proxy") == 0;
-	if (after >= 0 && (size_t)after < sg_buf_length(&meter->response_bytes))
+	meter->cut = abort != NULL;
+	if (by && strcmp(by, "proxy") == 0 && after > 0 && (size_t)after < sg_buf_length(&meter->response_bytes))
 		meter->response_bytes.end = meter->response_bytes.start + (size_t)after;
 }
 
@@ -179,9 +177,6 @@ static int read_response(struct meter *meter)
 	if (r == 0)
 		r = sg_response_reader_finish(reader, !meter->cut, out, &meter->outcome);
 	sg_response_reader_free(reader);
-	// A stream that we ended ourselves says "end" in our words: its usage is not the provider's.
-	if (r == 0 && meter->by_us && meter->outcome.state == SG_EXCHANGE_SETTLED)
-		meter->outcome.state = SG_EXCHANGE_ESTIMATED;
 	return r;
 }
 

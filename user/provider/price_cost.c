@@ -163,11 +163,18 @@ static int64_t worst_multiplier(const struct sg_price *price, const struct sg_re
 	return facts->fast ? times_up(multiplier, price->fast) : multiplier;
 }
 
-static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices)
+// Anthropic writes to its cache only where the request asks for it; others do so by themselves.
+static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices,
+	const struct sg_request_facts *facts)
 {
-	int64_t write = max_of(prices->cache_write, prices->cache_write_1h);
+	bool asks = strcmp(price->provider, "anthropic") == 0;
+	int64_t dearest = max_of(prices->input, price->audio_input);
 
-	return max_of(max_of(prices->input, price->audio_input), max_of(write, prices->cache_read));
+	if (!asks || facts->cache_write)
+		dearest = max_of(dearest, prices->cache_write);
+	if (!asks || facts->cache_write_1h)
+		dearest = max_of(dearest, prices->cache_write_1h);
+	return dearest;
 }
 
 static int64_t bound_money(const struct sg_price *price, const struct sg_request_facts *facts, int64_t input, int64_t output)
@@ -175,7 +182,7 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	int64_t turns = 1 + facts->tool_turns;
 	struct class_prices prices = prices_for(price, input);
 	bool search_model = strstr(facts->reasons, "web_search") != NULL;
-	wide sum = (wide)input * (wide)dearest_input(price, &prices);
+	wide sum = (wide)input * (wide)dearest_input(price, &prices, facts);
 
 	sum += (wide)output * (wide)max_of(prices.output, price->audio_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;

@@ -56,6 +56,8 @@ struct sg_request_facts {
 	bool stream;
 	bool background;
 	bool fast;                    // Anthropic: speed fast
+	bool cache_write;             // Anthropic: asks for cache writes,
+	bool cache_write_1h;          // some of them for an hour
 	enum sg_include_usage include_usage;
 	int64_t body_bytes;           // decoded
 	int64_t messages;             // elements of messages / input
