@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The provider's own bill: exact integer arithmetic with prices of its own, kept apart from the product's code and price file.
+
+// USD per million tokens, as decimal text: [input, cache read, cache write 5 min, cache write 1 h, output].
+const PRICES = {
+	'gpt-4o': ['2.5', '1.25', '2.5', '2.5', '10'],
+	'gpt-4o-mini': ['0.15', '0.075', '0.15', '0.15', '0.6'],
+	'gpt-4.1': ['2', '0.5', '2', '2', '8'],
+	'gpt-5': ['1.25', '0.125', '1.25', '1.25', '10'],
+	'claude-opus-5': ['5', '0.5', '6.25', '10', '25'],
+	'claude-sonnet-4-5': ['3', '0.3', '3.75', '6', '15'],
+	'claude-haiku-4-5': ['1', '0.1', '1.25', '2', '5'],
+};
+
+// Micro-dollars per million tokens are pico-dollars a token.
+function picoPerToken(text) {
+	const [whole, fraction = ''] = text.split('.');
+	return BigInt(whole + fraction.padEnd(6, '0'));
+}
+
+export function priceKnown(model) {
+	return model in PRICES;
+}
+
+// A call's price in nano-dollars, rounded up once.
+export function costOf(model, usage) {
+	const prices = (PRICES[model] ?? ['0', '0', '0', '0', '0']).map(picoPerToken);
+	const counts = [usage.input, usage.cacheRead, usage.cacheWrite, usage.cacheWrite1h, usage.output].map((n) => BigInt(n ?? 0));
+	const pico = prices.reduce((sum, price, i) => sum + price * counts[i], 0n);
+	return (pico + 999n) / 1000n;
+}
+
+export class Bill {
+	constructor() {
+		this.reset();
+	}
+
+	reset() {
+		this.nanousd = 0n;
+		this.calls = 0;
+		this.requests = 0;
+		this.connections = 0;
+		this.input = 0;
+		this.output = 0;
+		this.seen = [];
+	}
+
+	add(model, usage) {
+		this.calls++;
+		this.input += usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0) + (usage.cacheWrite1h ?? 0);
+		this.output += usage.output;
+		this.nanousd += costOf(model, usage);
+	}
+
+	toJSON() {
+		const text = this.nanousd.toString().padStart(10, '0');
+		return {
+			usd: `${text.slice(0, -9)}.${text.slice(-9)}`.replace(/\.?0+$/, ''),
+			nanousd: this.nanousd.toString(),
+			calls: this.calls,
+			requests: this.requests,
+			connections: this.connections,
+			input_tokens: this.input,
+			output_tokens: this.output,
+			seen: this.seen,
+		};
+	}
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The wire shapes of OpenAI chat completions and responses.
+import { countTokens, lastUserText, number } from './orders.mjs';
+
+const CREATED = 1790000000;
+
+function outputTokens(orders, limit) {
+	if (orders.tokens === 'max') return limit ?? 4096;
+	return Math.min(number(orders, 'tokens', 8), limit ?? Infinity);
+}
+
+function words(tokens) {
+	return Array.from({ length: tokens }, (_, i) => (i % 10 === 9 ? 'é\n' : 'tok '));
+}
+
+export function chatText(body) {
+	return lastUserText(body.messages);
+}
+
+export function responsesText(body) {
+	return typeof body.input === 'string' ? body.input : lastUserText(body.input);
+}
+
+export function chat(body, orders) {
+	const n = body.n ?? 1;
+	const each = outputTokens(orders, body.max_completion_tokens ?? body.max_tokens);
+	const cached = number(orders, 'cached', 0);
+	const input = countTokens(JSON.stringify(body.messages)) + cached;
+	const base = { id: 'chatcmpl-mock', created: CREATED, model: `${body.model}`, service_tier: 'default' };
+	const usage = {
+		prompt_tokens: input,
+		completion_tokens: each * n,
+		total_tokens: input + each * n,
+		prompt_tokens_details: { cached_tokens: cached, audio_tokens: 0 },
+		completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
+	};
+	const chunk = (choices, extra) => `data: ${JSON.stringify({ ...base, object: 'chat.completion.chunk', choices, ...extra })}\n\n`;
+	const asks = body.stream_options?.include_usage === true;
+	const nulls = asks ? { usage: null } : {};
+	return {
+		model: body.model,
+		billed: { input: input - cached, cacheRead: cached, output: each * n },
+		body: {
+			...base,
+			object: 'chat.completion',
+			choices: Array.from({ length: n }, (_, index) => ({
+				index,
+				message: toolMessage(body, words(each).join('')),
+				logprobs: null,
+				finish_reason: 'stop',
+			})),
+			usage,
+		},
+		setUsage: (target, value) => (target.usage = value),
+		*events() {
+			yield { tokens: 0, text: chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], nulls) };
+			for (const word of words(each * n)) yield { tokens: 1, text: chunk([{ index: 0, delta: { content: word }, finish_reason: null }], nulls) };
+			yield { tokens: 0, text: chunk([{ index: 0, delta: {}, finish_reason: 'stop' }], nulls) };
+			if (asks) yield { tokens: 0, usage: true, text: chunk([], { usage }) };
+			yield { tokens: 0, text: 'data: [DONE]\n\n' };
+		},
+	};
+}
+
+function toolMessage(body, content) {
+	if (!body.tools?.length) return { role: 'assistant', content, refusal: null, annotations: [] };
+	const name = body.tools[0].function?.name ?? 'tool';
+	return { role: 'assistant', content: null, tool_calls: [{ id: 'call_1', type: 'function', function: { name, arguments: '{"city":"Paris"}' } }] };
+}
+
+export function responses(body, orders) {
+	const output = outputTokens(orders, body.max_output_tokens);
+	const cached = number(orders, 'cached', 0);
+	const input = countTokens(JSON.stringify(body.input)) + cached;
+	const text = words(output).join('');
+	const usage = {
+		input_tokens: input,
+		input_tokens_details: { cached_tokens: cached },
+		output_tokens: output,
+		output_tokens_details: { reasoning_tokens: 0 },
+		total_tokens: input + output,
+	};
+	const item = (content) => ({ type: 'message', id: 'msg_mock', status: 'completed', role: 'assistant', content });
+	const response = (status, extra) => ({
+		id: 'resp_mock', object: 'response', created_at: CREATED, status, model: body.model, output: [], parallel_tool_calls: true,
+		tool_choice: 'auto', tools: [], error: null, incomplete_details: null, instructions: null, metadata: {}, service_tier: 'default', usage: null, ...extra,
+	});
+	const part = { type: 'output_text', text, annotations: [] };
+	let sequence = 0;
+	const event = (type, data) => `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence++, ...data })}\n\n`;
+	return {
+		model: body.model,
+		billed: { input: input - cached, cacheRead: cached, output },
+		body: response('completed', { output: [item([part])], usage }),
+		setUsage: (target, value) => (target.usage = value),
+		*events() {
+			yield { tokens: 0, text: event('response.created', { response: response('in_progress') }) };
+			yield { tokens: 0, text: event('response.output_item.added', { output_index: 0, item: item([]) }) };
+			yield { tokens: 0, text: event('response.content_part.added', { item_id: 'msg_mock', output_index: 0, content_index: 0, part: { ...part, text: '' } }) };
+			for (const delta of words(output)) yield { tokens: 1, text: event('response.output_text.delta', { item_id: 'msg_mock', output_index: 0, content_index: 0, delta }) };
+			yield { tokens: 0, text: event('response.output_text.done', { item_id: 'msg_mock', output_index: 0, content_index: 0, text }) };
+			yield { tokens: 0, usage: true, text: event('response.completed', { response: response('completed', { output: [item([part])], usage }) }) };
+		},
+	};
+}
+
+export const error = (status, message) => ({ error: { message, type: status >= 500 ? 'server_error' : 'invalid_request_error', param: null, code: null } });
