@@ -152,7 +152,6 @@ static int block_signals(void)
 {
 	sigset_t set;
 
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -163,21 +162,22 @@ static int block_signals(void)
 
 // ---- Run ----
 
-static int run(struct sg_enforcer *enforcer, const struct options *options, int signal_fd,
-	struct sg_error *error)
+static int run(struct sg_enforcer *enforcer, const struct options *options, struct sg_error *error)
 {
 	struct stop_signal stop = { .loop = NULL };
 	struct sg_loop *loop = NULL;
 	SSL_CTX *context = NULL;
 	json_t *configuration = NULL;
-	int r = sg_link_connect(enforcer->link, enforcer->leaves, &configuration);
+	int signal_fd = -1, r = sg_link_connect(enforcer->link, enforcer->leaves, &configuration);
 
 	if (r < 0)
 		return sg_error_set(error, r, "%s/warden.sock: %s: is spendgated running?",
 			options->run_directory, strerror(-r));
+	// Until here a signal simply ends the process; from here on it ends it in order.
+	signal_fd = block_signals();
 	set_log_level(configuration);
 	enforcer->worker_count = worker_count(configuration);
-	r = open_parts(enforcer, options, configuration, &context, error);
+	r = signal_fd < 0 ? signal_fd : open_parts(enforcer, options, configuration, &context, error);
 	if (r == 0)
 		r = sg_loop_new(&loop);
 	if (r == 0)
@@ -201,6 +201,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, int 
 	SSL_CTX_free(context);
 	sg_loop_free(loop);
 	json_decref(configuration);
+	if (signal_fd >= 0)
+		close(signal_fd);
 	if (r < 0 && !error->text[0])
 		sg_error_set(error, r, "%s", strerror(-r));
 	return r;
@@ -212,28 +214,24 @@ int main(int argc, char **argv)
 	struct sg_enforcer *enforcer = calloc(1, sizeof(*enforcer));
 	struct sg_error error = { "" };
 	char path[256];
-	int signal_fd, r;
+	int r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	snprintf(path, sizeof(path), "%s/warden.sock", options.run_directory);
 	prctl(PR_SET_DUMPABLE, 0);
-	signal_fd = block_signals();
-	if (!enforcer || signal_fd < 0) {
-		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"", strerror(errno));
-		free(enforcer);
+	signal(SIGPIPE, SIG_IGN);
+	if (!enforcer)
 		return SG_EXIT_INTERNAL;
-	}
 	r = sg_link_new(path, &enforcer->link);
 	if (r == 0)
 		r = sg_leaves_new(sg_link_sign, enforcer->link, &enforcer->leaves);
 	if (r == 0)
-		r = run(enforcer, &options, signal_fd, &error);
+		r = run(enforcer, &options, &error);
 	if (r < 0)
 		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"",
 			error.text[0] ? error.text : strerror(-r));
 	sg_leaves_free(enforcer->leaves);
 	sg_link_free(enforcer->link);
 	free(enforcer);
-	close(signal_fd);
 	return r < 0 ? SG_EXIT_FAILED : SG_EXIT_OK;
 }

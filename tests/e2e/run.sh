@@ -1,0 +1,39 @@
+#!/bin/bash
+# Runs the end-to-end tests in a sandbox of their own: a network namespace with nothing but loopback, and a mount namespace in
+# which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. `--brief`: the core only.
+set -eu
+cd "$(dirname "$0")"
+
+fail() {
+	echo "end-to-end tests did NOT run: $1" >&2
+	[ "${SPENDGATE_ALLOW_SKIP:-}" = 1 ] && exit 0
+	exit 1
+}
+
+if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
+	[ "$(id -u)" = 0 ] || fail "they need root (BPF, cgroups, namespaces)"
+	[ -x "../../${SPENDGATE_BUILD:-build/gcc}/spendgate" ] || fail "${SPENDGATE_BUILD:-build/gcc} has no programs: make"
+	[ -d node_modules/openai ] || npm ci --silent || fail "npm ci failed"
+	exec env SPENDGATE_SANDBOX=1 unshare --net --mount --propagation private ./run.sh "$@"
+fi
+
+ip link set lo up
+hosts=$(mktemp)
+printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.20 other.example\n' > "$hosts"
+mount --bind "$hosts" /etc/hosts
+# Whatever the machine's own settings are, agents start with none about certificates or proxies.
+for name in $(env | sed -n 's/^\([A-Za-z_]*\(CA_BUNDLE\|CA_CERTS\|CERT_FILE\|CAINFO\|_PROXY\|_proxy\|CA_CERTIFICATE\|CERTS_PATH\|PIP_CERT\|DENO_CERT\|CERT_DIR\)\)=.*/\1/p'); do
+	unset "$name"
+done
+if [ "${1:-}" = --brief ]; then
+	files="core.test.mjs cases.test.mjs"
+else
+	files=$(ls *.test.mjs)
+fi
+status=0
+# shellcheck disable=SC2086
+node --test --test-concurrency=1 --test-reporter=spec $files || status=$?
+umount /etc/hosts
+rm -f "$hosts"
+rm -rf /tmp/spendgate-e2e-*
+exit $status
