@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The numbered cases of docs/budgets.md, judged by the mock provider's bill. (Case 19 is a unit test of the window; 62 and 70 have
+// their thousands of trials in the engine's unit tests.)
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+
+import { Gate, chat, dollars, message, origins, start, startMock, until } from './lib.mjs';
+
+let mock, gate;
+before(async () => {
+	mock = await startMock();
+	gate = new Gate(mock);
+});
+beforeEach(() => mock.reset());
+after(() => mock.stop());
+
+const spentIsBilled = async (status) => {
+	const bill = await mock.bill();
+	assert.equal(dollars(status.spent_usd), BigInt(bill.nanousd), `spent ${status.spent_usd}, billed ${bill.usd}`);
+	assert.equal(status.held_usd, '0');
+	return bill;
+};
+
+test('case 15: an agent without budget passes and is metered', async () => {
+	const { results, status } = await gate.agent('openai.mjs', 'c15', {}, { calls: [chat('mock:tokens=5'), chat('mock:tokens=5', { stream: true })] });
+	assert.ok(results.every((result) => result.ok));
+	assert.deepEqual(status.budgets, []);
+	await spentIsBilled(status);
+});
+
+test('case 17: 1 of 1 requests, Anthropic path: rate_limited in its shape', async () => {
+	const { results } = await gate.agent('anthropic.mjs', 'c17', { 'max-requests': 1 }, { calls: [message('a'), message('b')] });
+	assert.equal(results[1].body.type, 'error');
+	assert.equal(results[1].body.error.type, 'rate_limit_error');
+	assert.equal(results[1].body.budget.reason, 'rate_limited');
+});
+
+test('case 18: both caps hit: budget_exceeded', async () => {
+	const { results } = await gate.agent('openai.mjs', 'c18', { 'limit-usd': '0.0017', 'max-requests': 1 }, { calls: [chat('mock:tokens=50'), chat('mock:tokens=50')], maxRetries: 0 });
+	assert.equal(results[0].ok, true);
+	assert.match(results[1].message, /exhausted: \$/);
+});
+
+test('case 28: window 2s, max 1: call, call, wait, call', async () => {
+	const { results } = await gate.agent('openai.mjs', 'c28', { 'max-requests': 1, window: '2s' }, { maxRetries: 0, calls: [chat('a'), chat('b'), chat('c', {}), ].map((call, i) => ({ ...call, waitMs: i === 2 ? 2300 : 0 })) });
+	assert.deepEqual(results.map((result) => result.ok), [true, false, true]);
+	assert.equal(results[1].status, 429);
+});
+
+test('case 28b: an SDK that may retry waits as told and gets through', async () => {
+	const { results } = await gate.agent('openai.mjs', 'c28b', { 'max-requests': 1, window: '2s' }, { calls: [chat('a'), chat('b')] });
+	assert.deepEqual(results.map((result) => result.ok), [true, true]);
+});
+
+test('case 30: upstream 500 three times is not counted', async () => {
+	await mock.faults({ status: 500, times: 3 });
+	const { results, status } = await gate.agent('openai.mjs', 'c30', { 'max-requests': 1 }, { maxRetries: 0, calls: Array(5).fill(chat('a')) });
+	assert.deepEqual(results.map((result) => result.ok ? 200 : result.status), [500, 500, 500, 200, 429]);
+	assert.equal(status.calls, 1);
+	await spentIsBilled(status);
+});
+
+test('case 35, 38: a restart remembers; a torn ledger is refused, never off', async () => {
+	const own = new Gate(mock);
+	await own.agent('openai.mjs', 'c38', { 'max-requests': 1 }, { calls: [chat('a')] });
+	const again = await own.agent('openai.mjs', 'c38', { 'max-requests': 1 }, { calls: [chat('a')] });
+	assert.equal(again.results[0].status, 429);
+	const { writeFileSync, rmSync } = await import('node:fs');
+	for (const end of ['-wal', '-shm']) rmSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db${end}`, { force: true });
+	writeFileSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db`, 'this is no database'.repeat(500));
+	const torn = await own.run('c38', { 'max-requests': 1 }, ['curl', '-sS', '-m', '5', 'https://api.openai.com/v1/models']);
+	assert.notEqual(torn.code, 0);
+	assert.match(torn.stderr, /enforcer/);
+	assert.match(own.log(), /ledger.db/);
+});
+
+test('case 58: 50 parallel, max 1: exactly 1 served', async () => {
+	const { results, status } = await gate.agent('openai.mjs', 'c58', { 'max-requests': 1 }, { parallel: 50, calls: Array(50).fill(chat('mock:tokens=2 mock:head=50')) });
+	assert.equal(results.filter((result) => result.ok).length, 1);
+	assert.equal((await mock.bill()).calls, 1);
+	assert.equal(status.calls, 1);
+});
+
+test('case 59: a stream that the client aborts: request and spend counted', async () => {
+	const { results, status } = await gate.agent('openai.mjs', 'c59', { 'limit-usd': '1' }, { calls: [{ ...chat('mock:tokens=40 mock:delay=5', { stream: true }), abortAfter: 3 }] });
+	assert.equal(results[0].aborted || !results[0].ok, true);
+	const spent = await until(async () => {
+		const later = await gate.run('c59', { 'limit-usd': '1' }, ['true']);
+		return later.status.held_usd === '0' && later.status.calls === 1 && later.status;
+	}, 'the call to be settled');
+	assert.ok(status.calls <= 1);
+	assert.ok(dollars(spent.spent_usd) >= BigInt((await mock.bill()).nanousd));
+	assert.ok(dollars(spent.spent_usd) > 0n);
+});
+
+test('case 60: usage that is negative, no number or absurd is no evidence: the hold is charged', async () => {
+	for (const fault of ['negative', 'nan', 'huge']) {
+		await mock.reset();
+		const { results, status } = await gate.agent('openai.mjs', `c60-${fault}`, { 'limit-usd': '1' }, { calls: [chat(`mock:tokens=5 mock:fault=${fault}`)] });
+		assert.equal(results[0].ok, true);
+		assert.equal(status.estimated, 1);
+		assert.ok(dollars(status.spent_usd) >= BigInt((await mock.bill()).nanousd));
+		assert.ok(dollars(status.spent_usd) < dollars('0.01'));
+	}
+});
+
+test('missing usage, a cut answer, and a reset after the request: charged by the hold, never free', async () => {
+	for (const [fault, more] of [['no-usage', {}], ['no-usage', { stream: true }], ['cut', {}], ['reset-midway', { stream: true }], ['billed-reset', {}]]) {
+		await mock.reset();
+		const { status } = await gate.agent('openai.mjs', `uncertain-${fault}-${!!more.stream}`, { 'limit-usd': '1' }, { maxRetries: 0, calls: [chat(`mock:tokens=5 mock:fault=${fault}`, more)] });
+		const bill = await mock.bill();
+		assert.equal(status.estimated, 1, fault);
+		assert.ok(dollars(status.spent_usd) >= BigInt(bill.nanousd), `${fault}: spent ${status.spent_usd}, billed ${bill.usd}`);
+	}
+});
+
+test('odd framings: interim, close, until close, byte by byte, gzip: metered exactly', async () => {
+	for (const fault of ['interim', 'close', 'untilclose', 'slowloris', 'gzip']) {
+		await mock.reset();
+		const { results, status } = await gate.agent('openai.mjs', `odd-${fault}`, { 'limit-usd': '1' }, { calls: [chat(`mock:tokens=5 mock:fault=${fault}`), chat('mock:tokens=5')] });
+		assert.deepEqual(results.map((result) => result.text), Array(2).fill('tok '.repeat(5)), fault);
+		await spentIsBilled(status);
+	}
+});
+
+test('case 62: 300 parallel calls of random cost on a cap of half their sum', async () => {
+	const calls = Array.from({ length: 300 }, (_, i) => chat(`mock:tokens=${1 + (i * 37) % 200}`, { max_tokens: 1 + (i * 37) % 200 }));
+	const { results, status } = await gate.agent('openai.mjs', 'c62', { 'limit-usd': '0.15' }, { parallel: 60, maxRetries: 0, calls });
+	const bill = await spentIsBilled(status);
+	assert.ok(BigInt(bill.nanousd) <= dollars('0.15'));
+	assert.ok(BigInt(bill.nanousd) >= dollars('0.15') - dollars('0.0035'), `within one hold of the cap: ${bill.usd}`);
+	assert.equal(results.filter((result) => result.ok).length, bill.calls);
+});
+
+test('case 70: parallel calls on a cap worth 1.5 of them, the provider always emits its limit: never above the cap', async () => {
+	for (let trial = 0; trial < 4; trial++) {
+		await mock.reset();
+		const { results } = await gate.agent('openai.mjs', `c70-${trial}`, { 'limit-usd': '0.015' }, { parallel: 50, maxRetries: 0, calls: Array(50).fill(chat('mock:tokens=max', { max_tokens: 1000 })) });
+		const bill = await mock.bill();
+		assert.equal(results.filter((result) => result.ok).length, 1);
+		assert.ok(BigInt(bill.nanousd) <= dollars('0.015'));
+	}
+});
+
+test('fail closed: with enforcer or warden killed the agent gets errors, never the internet, and goes on afterwards', async () => {
+	const own = new Gate(mock);
+	await own.daemon();
+	const loop = `
+import OpenAI from 'openai';
+const client = new OpenAI({ apiKey: 'k', maxRetries: 0, timeout: 4000 });
+const stop = Date.now() + 6000;
+while (Date.now() < stop) {
+	try { await client.chat.completions.create(${JSON.stringify(chat('mock:tokens=2').body)}); console.log('ok'); } catch (error) { console.log('error', error.constructor.name, error.cause?.code ?? error.status); }
+	await new Promise((resolve) => setTimeout(resolve, 30));
+}`;
+	const agent = own.begin('chaos', { 'limit-usd': '0.02' }, ['node', '--input-type=module', '-e', loop]);
+	await until(() => agent.stdout.includes('ok'), 'the first call');
+	const enforcer = () => Number([...own.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)?.[1]);
+	process.kill(enforcer(), 'SIGKILL');
+	const first = enforcer();
+	await until(() => enforcer() !== first, 'another enforcer');
+	const mark = agent.stdout.length;
+	await until(() => agent.stdout.slice(mark).includes('ok'), 'calls after the enforcer was killed');
+	own.running.child.kill('SIGKILL');
+	await own.running.done;
+	await own.daemon();
+	const { code, stderr } = await agent.done;
+	assert.equal(code, 0);
+	assert.match(stderr, /spent/);
+	const bill = await mock.bill();
+	const status = JSON.parse((await start(`${process.cwd()}/../../build/gcc/spendgate`.replace('/tests/e2e/../..', ''), ['status', '--json'], { env: own.env }).done).stdout || '{}');
+	assert.ok(BigInt(bill.nanousd) <= dollars('0.02'), bill.usd);
+	await own.stop();
+	assert.ok(status);
+});
+
+test('plain HTTP to a registered origin is metered too', async () => {
+	const plain = await startMock(['--plain-port', '0']);
+	const own = new Gate(plain);
+	await own.daemon({ origins: [{ host: 'llm.internal', address: `127.0.0.1:${plain.plain_port}`, provider: 'openai', plain: true }] });
+	const { stdout, status } = await own.run('plain', { 'max-requests': 1 }, ['curl', '-sS', '-H', 'Host: llm.internal', '-d', JSON.stringify(chat('mock:tokens=4').body), `http://127.0.0.1:${plain.plain_port}/v1/chat/completions`]);
+	assert.equal(JSON.parse(stdout).usage.completion_tokens, 4);
+	assert.equal(status.calls, 1);
+	assert.equal(dollars(status.spent_usd), BigInt((await plain.bill()).nanousd));
+	await own.stop();
+	await plain.stop();
+});
