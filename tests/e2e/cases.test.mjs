@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, chat, dollars, message, origins, start, startMock, until } from './lib.mjs';
+import { Gate, chat, dollars, message, startMock, until } from './lib.mjs';
 
 let mock, gate;
 before(async () => {
@@ -162,16 +162,14 @@ while (Date.now() < stop) {
 	const mark = agent.stdout.length;
 	await until(() => agent.stdout.slice(mark).includes('ok'), 'calls after the enforcer was killed');
 	own.running.child.kill('SIGKILL');
-	await own.running.done;
+	await own.running.exited;
 	await own.daemon();
 	const { code, stderr } = await agent.done;
 	assert.equal(code, 0);
 	assert.match(stderr, /spent/);
 	const bill = await mock.bill();
-	const status = JSON.parse((await start(`${process.cwd()}/../../build/gcc/spendgate`.replace('/tests/e2e/../..', ''), ['status', '--json'], { env: own.env }).done).stdout || '{}');
 	assert.ok(BigInt(bill.nanousd) <= dollars('0.02'), bill.usd);
 	await own.stop();
-	assert.ok(status);
 });
 
 test('plain HTTP to a registered origin is metered too', async () => {

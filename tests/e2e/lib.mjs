@@ -30,6 +30,7 @@ export function start(command, args, options = {}) {
 	const result = { child, stdout: '', stderr: '' };
 	child.stdout.on('data', (data) => (result.stdout += data));
 	child.stderr.on('data', (data) => (result.stderr += data));
+	result.exited = new Promise((resolve) => child.on('exit', resolve)); // others may still hold its output
 	result.done = new Promise((resolve, reject) => {
 		child.on('error', reject);
 		child.on('close', (code, signal) => resolve({ code: code ?? 128 + os.constants.signals[signal], stdout: result.stdout, stderr: result.stderr }));
