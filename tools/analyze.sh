@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	--suppress=missingIncludeSystem --suppress=resourceLeak --suppress=unknownMacro -j "$(nproc)" \
 	-Iinclude -Iuser -D_GNU_SOURCE --template=gcc user
-find user -name '*.c' | xargs -n 6 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -- -std=gnu11 -D_GNU_SOURCE -Iinclude \
-	-Iuser -isystem /usr/share/include/llhttp -isystem build/bpf
+find user -name '*.c' | xargs -n 6 -P "$(nproc)" sh -c 'exec clang-tidy --quiet --warnings-as-errors="*" "$@" -- -std=gnu11 \
+	-D_GNU_SOURCE -Iinclude -Iuser -isystem /usr/share/include/llhttp -isystem build/bpf' clang-tidy

@@ -21,3 +21,17 @@ $(OUT)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 
 .PHONY: fuzz-targets
 fuzz-targets: $(FUZZ_TARGETS)
+
+# Conformance: recorded exchanges with what they must count.
+.PHONY: check-conformance
+check-conformance: $(OUT)/conformance/test_fixtures ## recorded exchanges (no root)
+	$(Q)$<
+
+$(OUT)/conformance/%: tests/conformance/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+
+# End to end: real BPF, real TLS, real SDKs (root).
+.PHONY: check-e2e
+check-e2e: programs ## end to end with the real SDKs (root)
+	$(Q)tests/e2e/run.sh
