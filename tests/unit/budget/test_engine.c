@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+// The budget engine by the numbered cases of docs/budgets.md, against a naive model, under threads and under SIGKILL.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "budget/engine.h"
+
+static char directory[64];
+static struct sg_engine *engine;
+static int64_t now_ns;
+static uint64_t seed;
+
+static int64_t fake_clock(void)
+{
+	return now_ns;
+}
+
+static void open_engine(unsigned workers)
+{
+	struct sg_engine_options options = { .state_directory = directory,
+		.workers = workers,
+		.monotonic_ns = fake_clock,
+		.wall_ns = fake_clock };
+	struct sg_error error = { "" };
+
+	if (sg_engine_open(&options, &engine, &error) < 0)
+		fail_msg("%s", error.text);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/spendgate-engine-XXXXXX");
+	now_ns = INT64_C(1790000000) * SG_NS_PER_SEC;
+	if (!mkdtemp(directory))
+		return -1;
+	open_engine(2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	engine = sg_engine_close(engine);
+	snprintf(command, sizeof(command), "rm -rf %s", directory);
+	return system(command);
+}
+
+static uint64_t random_number(void)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return seed >> 33;
+}
+
+static struct sg_account *account_with(const char *name, const struct sg_budget_policy *budget)
+{
+	struct sg_policy policy = { .count = 1, .budgets = { *budget } };
+	struct sg_account *account;
+	struct sg_error error = { "" };
+
+	strcpy(policy.budgets[0].name, "b");
+	if (sg_account_set(engine, name, &policy, &account, &error) < 0)
+		fail_msg("%s", error.text);
+	return account;
+}
+
+static struct sg_charge cost(int64_t nanousd)
+{
+	return (struct sg_charge){ .nanousd = nanousd, .input_tokens = 10, .output_tokens = 10, .requests = 1 };
+}
+
+static int take(unsigned worker, struct sg_account *account, int64_t nanousd, struct sg_hold *hold, struct sg_refusal *refusal)
+{
+	static const struct sg_call call = { "openai", "gpt-4o", "chat" };
+	struct sg_charge bound = cost(nanousd);
+	bool soft_alert;
+
+	return sg_hold_take(engine, worker, account, &call, &bound, hold, refusal, &soft_alert);
+}
+
+static void settle(struct sg_hold *hold, int64_t nanousd)
+{
+	struct sg_settlement settlement = { .state = SG_SETTLED, .charge = cost(nanousd), .http_status = 200 };
+
+	sg_hold_settle(engine, hold, &settlement);
+}
+
+static int64_t spent_of(struct sg_account *account)
+{
+	json_t *status = sg_account_status(engine, account);
+	const json_t *budget = json_array_get(json_object_get(status, "budgets"), 0);
+	struct sg_refusal refusal;
+	int64_t spent;
+
+	assert_string_equal(json_string_value(json_object_get(budget, "held_usd")), "0");
+	json_decref(status);
+	// The refusal of a hold that can't fit tells the exact amount.
+	struct sg_hold hold;
+	assert_int_equal(take(0, account, INT64_C(8000000000000000000), &hold, &refusal), -EDQUOT);
+	spent = refusal.spent_nanousd;
+	return spent;
+}
+
+static void case_16_at_the_limit_everything_is_refused(void **state)
+{
+	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 500 });
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	assert_int_equal(take(0, account, 500, &hold, &refusal), 0); // an exact fit is admitted
+	settle(&hold, 500);
+	assert_int_equal(take(0, account, 0, &hold, &refusal), -EDQUOT);
+	assert_true(refusal.money);
+	assert_int_equal(refusal.spent_nanousd, 500);
+}
+
+static void case_17_and_18_reasons(void **state)
+{
+	struct sg_account *requests = account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
+	struct sg_account *both = account_with("b", &(struct sg_budget_policy){ .max_requests = 1, .limit_nanousd = 5 });
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	assert_int_equal(take(0, requests, 5, &hold, &refusal), 0);
+	settle(&hold, 5);
+	assert_int_equal(take(0, requests, 5, &hold, &refusal), -EDQUOT);
+	assert_false(refusal.money);
+	assert_int_equal(take(0, both, 5, &hold, &refusal), 0);
+	settle(&hold, 5);
+	assert_int_equal(take(0, both, 5, &hold, &refusal), -EDQUOT);
+	assert_true(refusal.money);
+}
+
+static void case_19_and_28_an_entry_one_window_old_no_longer_counts(void **state)
+{
+	struct sg_account *account =
+		account_with("a", &(struct sg_budget_policy){ .max_requests = 1, .window_ns = 2 * SG_NS_PER_SEC });
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	assert_int_equal(take(0, account, 1, &hold, &refusal), 0);
+	settle(&hold, 1);
+	now_ns += 2 * SG_NS_PER_SEC - 1;
+	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
+	assert_int_equal(refusal.resets_in_ns, 1);
+	now_ns += 1;
+	assert_int_equal(take(0, account, 1, &hold, &refusal), 0);
+	sg_hold_release(engine, &hold);
+}
+
+static void case_30_a_released_hold_counts_nothing(void **state)
+{
+	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(take(0, account, 1, &hold, &refusal), 0);
+		sg_hold_release(engine, &hold);
+		sg_hold_release(engine, &hold); // idempotent
+	}
+	assert_int_equal(take(0, account, 1, &hold, &refusal), 0);
+	settle(&hold, 1);
+	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
+}
+
+static void case_38_a_restart_remembers_settled_and_dangling(void **state)
+{
+	const struct sg_budget_policy budget = { .limit_nanousd = 1000, .window_ns = 3600 * SG_NS_PER_SEC };
+	struct sg_account *account = account_with("a", &budget);
+	struct sg_refusal refusal;
+	struct sg_hold settled, dangling;
+
+	(void)state;
+	assert_int_equal(take(0, account, 300, &settled, &refusal), 0);
+	assert_int_equal(take(1, account, 400, &dangling, &refusal), 0);
+	settle(&settled, 250);
+	engine = sg_engine_close(engine);
+	open_engine(2);
+	account = account_with("a", &budget);
+	assert_int_equal(spent_of(account), 250 + 400); // the dangling hold is charged in full
+	now_ns += 3600 * SG_NS_PER_SEC;
+	assert_int_equal(spent_of(account), 0);
+}
+
+static void a_policy_change_never_resets_usage(void **state)
+{
+	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 100 });
+	struct sg_refusal refusal;
+	struct sg_hold hold, over_change;
+
+	(void)state;
+	assert_int_equal(take(0, account, 60, &hold, &refusal), 0);
+	settle(&hold, 60);
+	assert_int_equal(take(0, account, 40, &over_change, &refusal), 0);
+	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 120, .window_ns = 60 * SG_NS_PER_SEC });
+	assert_int_equal(take(0, account, 30, &hold, &refusal), -EDQUOT); // 60 spent and 40 held
+	settle(&over_change, 10);
+	assert_int_equal(take(0, account, 50, &hold, &refusal), 0);
+	sg_hold_release(engine, &hold);
+}
+
+// Case 62 and 70: random holds and bills within them, on caps that fit few of them.
+static void case_62_and_70_never_above_the_cap(void **state)
+{
+	struct sg_hold holds[64];
+	struct sg_refusal refusal;
+
+	(void)state;
+	printf("seed %llu\n", (unsigned long long)seed);
+	for (int trial = 0; trial < 10000; trial++) {
+		int64_t cap = 100 + (int64_t)(random_number() % 1000), billed = 0;
+		char name[32];
+		struct sg_account *account;
+		unsigned held = 0;
+
+		snprintf(name, sizeof(name), "trial-%d", trial % 8);
+		account = account_with(name, &(struct sg_budget_policy){ .limit_nanousd = cap, .window_ns = SG_NS_PER_SEC });
+		now_ns += SG_NS_PER_SEC;
+		for (int call = 0; call < 64; call++) {
+			if (held < 64 && take(call % 2, account, 1 + (int64_t)(random_number() % (uint64_t)cap), &holds[held], &refusal) == 0)
+				held++;
+			if (held && random_number() % 2) {
+				struct sg_hold *hold = &holds[--held];
+				int64_t bill = (int64_t)(random_number() % (uint64_t)(hold->bound.nanousd + 1));
+
+				billed += bill;
+				settle(hold, bill);
+			}
+		}
+		while (held) {
+			billed += holds[held - 1].bound.nanousd; // the provider always emits its limit
+			settle(&holds[held - 1], holds[held - 1].bound.nanousd);
+			held--;
+		}
+		assert_true(billed <= cap);
+		if (trial % 500 == 0)
+			sg_engine_flush(engine);
+	}
+}
+
+struct thread_work {
+	unsigned worker;
+	struct sg_account *account;
+	int64_t billed;
+	unsigned served;
+};
+
+static void *spend_in_thread(void *context)
+{
+	struct thread_work *work = context;
+
+	for (int i = 0; i < 20000; i++) {
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+
+		if (take(work->worker, work->account, 7, &hold, &refusal) < 0)
+			continue;
+		work->billed += 5;
+		work->served++;
+		settle(&hold, 5);
+	}
+	return NULL;
+}
+
+static void case_58_parallel_workers_share_one_cap(void **state)
+{
+	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 50000 });
+	struct thread_work work[2] = { { 0, account, 0, 0 }, { 1, account, 0, 0 } };
+	pthread_t threads[2];
+	int64_t billed;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, spend_in_thread, &work[i]), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	billed = work[0].billed + work[1].billed;
+	assert_true(billed <= 50000);
+	assert_true(billed >= 50000 - 14); // refused only when a hold no longer fitted
+	assert_int_equal(spent_of(account), billed);
+}
+
+// A child spends and tells each settled call over a pipe, until it is killed at a random moment.
+static void spend_until_killed(int out)
+{
+	struct sg_account *account;
+
+	open_engine(2);
+	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
+	for (;;) {
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+		char byte = 's';
+
+		if (take(0, account, 3, &hold, &refusal) < 0)
+			continue; // the journal is full until the writer has been
+		settle(&hold, 2);
+		if (write(out, &byte, 1) != 1)
+			_exit(1);
+	}
+}
+
+static void case_63_sigkill_loses_nothing(void **state)
+{
+	int64_t told = 0, spent = 0;
+
+	(void)state;
+	printf("seed %llu\n", (unsigned long long)seed);
+	engine = sg_engine_close(engine);
+	for (int round = 0; round < 20; round++) {
+		const struct timespec pause = { .tv_nsec = 20000000 + (long)(random_number() % 150000000) };
+		struct sg_account *account;
+		char bytes[65536];
+		int ends[2];
+		pid_t child;
+		ssize_t n;
+
+		assert_int_equal(pipe(ends), 0);
+		assert_true(fcntl(ends[0], F_SETPIPE_SZ, 1 << 20) > 0);
+		child = fork();
+		if (child == 0)
+			spend_until_killed(ends[1]);
+		close(ends[1]);
+		nanosleep(&pause, NULL);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		while ((n = read(ends[0], bytes, sizeof(bytes))) > 0)
+			told += 2 * n;
+		close(ends[0]);
+		open_engine(2);
+		account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
+		spent = spent_of(account);
+		engine = sg_engine_close(engine);
+		assert_true(spent >= told);
+		assert_true(spent <= told + (round + 1) * 3); // one call may have been in flight at each kill
+	}
+	assert_true(told > 0);
+}
+
+static void a_torn_journal_is_refused_with_the_remedy(void **state)
+{
+	struct sg_engine_options options = { .state_directory = directory, .workers = 1 };
+	struct sg_error error = { "" };
+	struct sg_engine *other;
+	char path[96];
+
+	(void)state;
+	engine = sg_engine_close(engine);
+	snprintf(path, sizeof(path), "%s/holds.journal", directory);
+	assert_int_equal(truncate(path, 5000), 0);
+	assert_true(sg_engine_open(&options, &other, &error) < 0);
+	assert_non_null(strstr(error.text, "holds.journal"));
+	assert_non_null(strstr(error.text, "move it aside"));
+}
+
+static void two_engines_do_not_share_a_directory(void **state)
+{
+	struct sg_engine_options options = { .state_directory = directory, .workers = 1 };
+	struct sg_error error = { "" };
+	struct sg_engine *other;
+
+	(void)state;
+	assert_int_equal(sg_engine_open(&options, &other, &error), -EBUSY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(case_16_at_the_limit_everything_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_17_and_18_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_19_and_28_an_entry_one_window_old_no_longer_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_30_a_released_hold_counts_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_38_a_restart_remembers_settled_and_dangling, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_policy_change_never_resets_usage, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_62_and_70_never_above_the_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_58_parallel_workers_share_one_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(case_63_sigkill_loses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_torn_journal_is_refused_with_the_remedy, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_engines_do_not_share_a_directory, setup, teardown),
+	};
+	const char *given = getenv("SEED");
+
+	seed = given ? strtoull(given, NULL, 10) : (uint64_t)sg_clock_wall_ns();
+	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cases 1 to 8 and 12 of docs/budgets.md: what a policy may say.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "budget/policy.h"
+
+static int parse(const char *json, struct sg_policy *policy, struct sg_error *error)
+{
+	json_t *budgets = json_loads(json, 0, NULL);
+	int r;
+
+	assert_non_null(budgets);
+	r = sg_policy_parse(budgets, policy, error);
+	json_decref(budgets);
+	return r;
+}
+
+static void case_1_and_2_a_whole_policy(void **state)
+{
+	struct sg_policy policy;
+	struct sg_error error = { "" };
+
+	(void)state;
+	assert_int_equal(parse("[{\"limit_usd\": 1.25, \"max_requests\": 12, \"window\": \"1h\"}]", &policy, &error), 0);
+	assert_int_equal(policy.count, 1);
+	assert_int_equal(policy.budgets[0].limit_nanousd, 1250000000);
+	assert_int_equal(policy.budgets[0].max_requests, 12);
+	assert_int_equal(policy.budgets[0].window_ns, 3600 * SG_NS_PER_SEC);
+	assert_int_equal(policy.budgets[0].behavior, SG_HARD_STOP);
+}
+
+static void money_is_read_exactly(void **state)
+{
+	static const struct {
+		const char *json;
+		int64_t nanousd;
+	} rows[] = {
+		{ "0.00005", 50000 },
+		{ "\"0.00005\"", 50000 },
+		{ "0.1", 100000000 },
+		{ "1", 1000000000 },
+		{ "0.000000001", 1 },
+		{ "123456.789", 123456789000000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_policy policy;
+		struct sg_error error = { "" };
+		char text[128];
+
+		snprintf(text, sizeof(text), "[{\"limit_usd\": %s, \"window\": \"lifetime\"}]", rows[i].json);
+		assert_int_equal(parse(text, &policy, &error), 0);
+		assert_int_equal(policy.budgets[0].limit_nanousd, rows[i].nanousd);
+	}
+}
+
+static void cases_3_to_8_and_12_bad_policies_name_the_place(void **state)
+{
+	static const struct {
+		const char *json, *text;
+	} rows[] = {
+		{ "[{\"window\": \"1h\"}]", "budgets[0]: at least one of limit-usd or max-requests is required" },
+		{ "[{\"limit_usd\": 0, \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
+		{ "[{\"limit_usd\": -1, \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
+		{ "[{\"limit_usd\": \"NaN\", \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
+		{ "[{\"max_requests\": 0, \"window\": \"1h\"}]", "budgets[0]: max-requests must be > 0" },
+		{ "[{\"max_requests\": 9007199254740993, \"window\": \"1h\"}]", "budgets[0]: max-requests must be at most 2^53" },
+		{ "[{\"max_requests\": 1}]", "budgets[0]: window is required" },
+		{ "[{\"max_requests\": 1, \"window\": \"soon\"}]", "budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"-1h\"}]", "budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"0s\"}]", "budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"behavior\": \"magic\"}]",
+			"budgets[0]: unknown behavior \"magic\": must be one of rate_limit, hard_stop, soft_alert" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"limit\": 2}]", "budgets[0]: unknown key \"limit\"" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\"}, {}]", "budgets[1]: at least one of limit-usd or max-requests is required" },
+		{ "[{\"name\": \"a\", \"max_requests\": 1, \"window\": \"1h\"}, {\"name\": \"a\", \"max_requests\": 1, \"window\": \"1h\"}]",
+			"budgets[1]: name \"a\" is used twice" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_policy policy;
+		struct sg_error error = { "" };
+
+		assert_true(parse(rows[i].json, &policy, &error) < 0);
+		assert_string_equal(error.text, rows[i].text);
+	}
+}
+
+static void windows_are_read_and_written(void **state)
+{
+	static const char *const texts[] = { "90s", "1h30m", "24h", "7d", "lifetime", "500ms", "1d2h3m4s" };
+	static const char *const canonical[] = { "1m30s", "1h30m", "1d", "7d", "lifetime", "500ms", "1d2h3m4s" };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(texts); i++) {
+		int64_t window_ns;
+		char text[64];
+
+		assert_int_equal(sg_window_parse(texts[i], &window_ns), 0);
+		sg_window_format(window_ns, text, sizeof(text));
+		assert_string_equal(text, canonical[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(case_1_and_2_a_whole_policy),
+		cmocka_unit_test(money_is_read_exactly),
+		cmocka_unit_test(cases_3_to_8_and_12_bad_policies_name_the_place),
+		cmocka_unit_test(windows_are_read_and_written),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}
