@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// ClientHellos as OpenSSL makes them, whole and byte by byte, in one record and in many.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/ssl.h>
+
+#include "tls/hello.h"
+
+static uint8_t hello_bytes[65536 * 2];
+
+static size_t make_hello(const char *sni, const unsigned char *alpn, unsigned alpn_length)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(context);
+	BIO *out = BIO_new(BIO_s_mem());
+	int length;
+
+	if (sni)
+		SSL_set_tlsext_host_name(ssl, sni);
+	if (alpn)
+		SSL_set_alpn_protos(ssl, alpn, alpn_length);
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+	SSL_set_connect_state(ssl);
+	SSL_do_handshake(ssl);
+	length = BIO_read(out, hello_bytes, sizeof(hello_bytes));
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	assert_true(length > 0);
+	return (size_t)length;
+}
+
+static void names_and_protocols_are_read(void **state)
+{
+	static const unsigned char both[] = "\x02h2\x08http/1.1", only_h2[] = "\x02h2";
+	struct sg_hello hello;
+	size_t need, length = make_hello("API.OpenAI.com", both, sizeof(both) - 1);
+
+	(void)state;
+	assert_int_equal(sg_hello_parse(hello_bytes, length, &hello, &need), 1);
+	assert_string_equal(hello.sni, "api.openai.com");
+	assert_true(hello.offers_alpn && hello.offers_http11 && hello.offers_h2);
+	length = make_hello("a.b", only_h2, sizeof(only_h2) - 1);
+	assert_int_equal(sg_hello_parse(hello_bytes, length, &hello, &need), 1);
+	assert_true(hello.offers_alpn && !hello.offers_http11);
+	length = make_hello(NULL, NULL, 0);
+	assert_int_equal(sg_hello_parse(hello_bytes, length, &hello, &need), 1);
+	assert_string_equal(hello.sni, "");
+	assert_false(hello.offers_alpn);
+}
+
+static void every_prefix_wants_more(void **state)
+{
+	size_t length = make_hello("api.openai.com", NULL, 0);
+
+	(void)state;
+	for (size_t i = 0; i < length; i++) {
+		struct sg_hello hello;
+		size_t need = 0;
+
+		assert_int_equal(sg_hello_parse(hello_bytes, i, &hello, &need), 0);
+		assert_true(need > i);
+	}
+}
+
+// The same message cut into records of a few bytes each (RFC 8446, 5.1).
+static void a_hello_may_be_split_over_records(void **state)
+{
+	static uint8_t split[65536 * 2];
+	size_t length = make_hello("api.openai.com", NULL, 0), out = 0, need;
+	struct sg_hello hello;
+
+	(void)state;
+	for (size_t at = 5; at < length; at += 7) {
+		size_t part = length - at < 7 ? length - at : 7;
+
+		memcpy(split + out, "\x16\x03\x01\x00", 4);
+		split[out + 4] = (uint8_t)part;
+		memcpy(split + out + 5, hello_bytes + at, part);
+		out += 5 + part;
+	}
+	for (size_t i = 0; i < out; i++)
+		assert_int_equal(sg_hello_parse(split, i, &hello, &need), 0);
+	assert_int_equal(sg_hello_parse(split, out, &hello, &need), 1);
+	assert_string_equal(hello.sni, "api.openai.com");
+}
+
+static void other_protocols_and_damage_are_told_apart(void **state)
+{
+	struct sg_hello hello;
+	size_t need, length = make_hello("api.openai.com", NULL, 0);
+
+	(void)state;
+	assert_int_equal(sg_hello_parse((const uint8_t *)"GET / HTTP/1.1", 14, &hello, &need), -EPROTO);
+	assert_int_equal(sg_hello_parse((const uint8_t *)"SSH-2.0", 7, &hello, &need), -EPROTO);
+	for (size_t i = 9; i < length; i++) {
+		uint8_t saved = hello_bytes[i];
+
+		hello_bytes[i] ^= 0xff; // must be taken or refused, never read beyond its end (sanitizers watch)
+		(void)!sg_hello_parse(hello_bytes, length, &hello, &need);
+		hello_bytes[i] = saved;
+	}
+	hello_bytes[6] = 0xff; // a length of 16 MiB
+	assert_int_equal(sg_hello_parse(hello_bytes, length, &hello, &need), -EMSGSIZE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_and_protocols_are_read),
+		cmocka_unit_test(every_prefix_wants_more),
+		cmocka_unit_test(a_hello_may_be_split_over_records),
+		cmocka_unit_test(other_protocols_and_damage_are_told_apart),
+	};
+
+	return cmocka_run_group_tests_name("hello", tests, NULL, NULL);
+}
