@@ -28,6 +28,7 @@ include tools/make/bpf.mk
 include tools/make/programs.mk
 include tools/make/tests.mk
 include tools/make/check.mk
+include tools/make/demo.mk
 include tools/make/bench.mk
 
 .DEFAULT_GOAL := all

@@ -41,13 +41,12 @@ unit_address() { make -s -j"$jobs" CC=clang SANITIZER=address unit-tests && make
 unit_thread() { make -s -j"$jobs" CC=clang SANITIZER=thread unit-tests && make -s CC=clang SANITIZER=thread check-unit; }
 conformance() { make -s -j"$jobs" check-conformance; }
 conformance_address() { make -s -j"$jobs" CC=clang SANITIZER=address check-conformance; }
-command_line() { make -s check-cli; }
-integration() { make -s -j"$jobs" check-integration; }
 fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-6}"; }
 end_to_end() { make -s check-e2e; }
 sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
 end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
 end_to_end_thread() { SPENDGATE_BUILD=build/clang-thread tests/e2e/run.sh --brief; }
+demo() { make -s demo; }
 static_analysis() { tools/analyze.sh; }
 
 need_root
@@ -62,14 +61,13 @@ step unit-address-sanitizer unit_address
 step unit-thread-sanitizer unit_thread
 step conformance conformance
 step conformance-address-sanitizer conformance_address
-step command-line command_line
-step integration integration
 step fuzz fuzz
 step static-analysis static_analysis
 step sanitized-programs sanitized_programs
 step end-to-end end_to_end
 step end-to-end-address-sanitizer end_to_end_address
 step end-to-end-thread-sanitizer end_to_end_thread
+step demo demo
 step leftovers tools/check-leftovers.sh
 
 printf '\n%s\n' "steps: ${steps[*]}"

@@ -2,17 +2,18 @@
  *
  * The contract between the BPF programs (bpf/) and user space (user/redirect, user/enforcer).
  *
- * map        writer              reader            key -> value                               lifetime
- * agents     warden              every hook        attach-point cgroup id -> sg_agent_slot    the agent's link
- * listeners  warden              connect, bind     netns cookie -> sg_listener                the namespace's listener
- * direct     warden              connect           LPM of address -> (nothing)                 the pin
- * endpoints  warden              connect           sg_endpoint -> (nothing)                    the pin
- * sockets    connect             sockops, peername socket storage: sg_flow_record             the socket
- * flows      sockops             getsockopt        sg_flow_key -> sg_flow_record              SYN to accept
- * counters   every hook          warden            sg_reason -> u64, per CPU                  the pin
+ * map        writer              reader            key -> value lifetime agents     warden every
+ * hook        attach-point cgroup id -> sg_agent_slot    the agent's link listeners  warden
+ * connect, bind     netns cookie -> sg_listener                the namespace's listener direct
+ * warden              connect           LPM of address -> (nothing)                 the pin
+ * endpoints  warden              connect           sg_endpoint -> (nothing)                    the
+ * pin sockets    connect             sockops, peername socket storage: sg_flow_record the socket
+ * flows      sockops             getsockopt        sg_flow_key -> sg_flow_record              SYN
+ * to accept counters   every hook          warden            sg_reason -> u64, per CPU the pin
  * events     connect, sendmsg    warden            ring buffer of sg_event                    -
  *
- * Addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Ports are in host order everywhere here.
+ * Addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Ports are in host order
+ * everywhere here.
  */
 #ifndef SPENDGATE_ABI_H
 #define SPENDGATE_ABI_H
@@ -23,17 +24,17 @@
 
 /* getsockopt(fd, SOL_SPENDGATE, SG_FLOW, &record, &length) on a socket accepted by the enforcer. */
 #define SOL_SPENDGATE 0x5347
-#define SG_FLOW       1
+#define SG_FLOW	      1
 
-#define SG_MAX_AGENTS    4096
-#define SG_MAX_FLOWS     65536
-#define SG_MAX_NETNS     4096
+#define SG_MAX_AGENTS	 4096
+#define SG_MAX_FLOWS	 65536
+#define SG_MAX_NETNS	 4096
 #define SG_MAX_ENDPOINTS 4096
-#define SG_MAX_DIRECT    256
+#define SG_MAX_DIRECT	 256
 
 struct sg_agent_slot {
 	__u32 agent_id; /* 0: attached, not yet registered: everything is refused */
-	__u32 flags;    /* reserved, 0 */
+	__u32 flags;	/* reserved, 0 */
 };
 
 struct sg_listener {
@@ -61,26 +62,26 @@ struct sg_flow_key {
 };
 
 struct sg_flow_record {
-	__u64 cgroup_id;     /* of the calling task, for the audit log; identity is agent_id */
-	__u64 netns_cookie;  /* of the agent's socket */
-	__u32 agent_id;      /* from the attach point */
-	__u32 process_id;    /* thread group id, as the initial pid namespace sees it */
+	__u64 cgroup_id;    /* of the calling task, for the audit log; identity is agent_id */
+	__u64 netns_cookie; /* of the agent's socket */
+	__u32 agent_id;	    /* from the attach point */
+	__u32 process_id;   /* thread group id, as the initial pid namespace sees it */
 	__u8 destination[16];
 	__u16 destination_port;
-	__u16 family;        /* AF_INET or AF_INET6: as the agent's socket has it */
+	__u16 family; /* AF_INET or AF_INET6: as the agent's socket has it */
 	__u32 reserved;
 	char command[16];
 };
 
 enum sg_reason {
 	SG_REASON_REDIRECTED,
-	SG_REASON_DIRECT,        /* exempt network */
-	SG_REASON_NO_AGENT,      /* attach point not registered yet: refused */
-	SG_REASON_NO_LISTENER,   /* network namespace without a listener: refused */
-	SG_REASON_OWN_PORT,      /* the enforcer's own listener addressed directly: refused */
-	SG_REASON_QUIC,          /* UDP to port 443: refused, so that clients fall back to TCP */
-	SG_REASON_STORAGE,       /* socket storage or flows full: refused */
-	SG_REASON_BIND,          /* bind to the listener's port: refused */
+	SG_REASON_DIRECT,      /* exempt network */
+	SG_REASON_NO_AGENT,    /* attach point not registered yet: refused */
+	SG_REASON_NO_LISTENER, /* network namespace without a listener: refused */
+	SG_REASON_OWN_PORT,    /* the enforcer's own listener addressed directly: refused */
+	SG_REASON_QUIC,	       /* UDP to port 443: refused, so that clients fall back to TCP */
+	SG_REASON_STORAGE,     /* socket storage or flows full: refused */
+	SG_REASON_BIND,	       /* bind to the listener's port: refused */
 	SG_REASON_MAX,
 };
 

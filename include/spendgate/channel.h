@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contract between warden (root) and enforcer (unprivileged): messages over a SOCK_SEQPACKET socket, one datagram each,
-// a header and a payload, with file descriptors where the table says so. The warden listens on <run>/warden.sock, the enforcer
-// connects (and reconnects: either can be restarted without the other); the warden checks SO_PEERCRED.
+// The contract between warden (root) and enforcer (unprivileged): messages over a SOCK_SEQPACKET
+// socket, one datagram each, a header and a payload, with file descriptors where the table says so.
+// The warden listens on <run>/warden.sock, the enforcer connects (and reconnects: either can be
+// restarted without the other); the warden checks SO_PEERCRED.
 //
 // message         from      payload                                              descriptors
 // HELLO           enforcer  sg_channel_hello + leaf public key (DER SPKI)        -
-// HELD            enforcer  sg_channel_listener: a listener it still holds       v4, v6 (those that are there)
-// READY           enforcer  -: no more HELD; asks for the rest                   -
+// HELD            enforcer  sg_channel_listener: a listener it still holds       v4, v6 (those that
+// are there) READY           enforcer  -: no more HELD; asks for the rest                   -
 // CONFIG          warden    configuration, JSON (sealed memfd)                   memfd
-// LISTENER        warden    sg_channel_listener                                  v4, v6 (those that are there)
-// LISTENER_GONE   warden    sg_channel_listener                                  -
-// AGENT           warden    -                                                    memfd with the agent, JSON
+// LISTENER        warden    sg_channel_listener                                  v4, v6 (those that
+// are there) LISTENER_GONE   warden    sg_channel_listener                                  - AGENT
+// warden    -                                                    memfd with the agent, JSON
 // AGENT_GONE      warden    sg_channel_agent                                     -
 // AGENT_RESULT    enforcer  answers AGENT: result, text on failure               -
 // SIGN            enforcer  host name (no NUL)                                   -
 // LEAF            warden    answers SIGN: certificate, DER                       -
 // SOCKET          enforcer  sg_channel_socket: wants a TCP socket in a netns     -
-// SOCKET_MADE     warden    answers SOCKET                                       the socket, not connected
-// STATUS          warden    -                                                    -
+// SOCKET_MADE     warden    answers SOCKET                                       the socket, not
+// connected STATUS          warden    -                                                    -
 // STATUS_RESULT   enforcer  answers STATUS                                       memfd with JSON
 // CA              warden    answers HELLO: CA certificate, DER                   -
-// CONTROL         CLI       spendgate/control.h, on another socket               memfd with JSON, and what the op says
-// CONTROL_RESULT  warden    answers CONTROL                                      memfd with JSON
+// CONTROL         CLI       spendgate/control.h, on another socket               memfd with JSON,
+// and what the op says CONTROL_RESULT  warden    answers CONTROL memfd with JSON
 //
 // `id` of an answer is that of its question; `result` is 0 or a negative errno.
 #ifndef SPENDGATE_CHANNEL_H
@@ -84,12 +85,15 @@ struct sg_channel_socket {
 	uint32_t reserved;
 };
 
-// The agent as JSON (message AGENT), written by the warden from what the CLI or the configuration asked:
-//   {"id": 7, "name": "writer", "egress": "agent"|"host", "unknown_model": "deny"|"allow"|"price_as:MODEL",
+// The agent as JSON (message AGENT), written by the warden from what the CLI or the configuration
+// asked:
+//   {"id": 7, "name": "writer", "egress": "agent"|"host", "unknown_model":
+//   "deny"|"allow"|"price_as:MODEL",
 //    "budgets": [...as in the configuration...],
-//    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai", "plain"?: false}],
-//    "upstream_ca": "-----BEGIN CERTIFICATE-----..."?}
+//    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai",
+//    "plain"?: false}], "upstream_ca": "-----BEGIN CERTIFICATE-----..."?}
 //
-// The configuration as JSON (message CONFIG): the file as validated by the warden (docs: configuration), or {}.
+// The configuration as JSON (message CONFIG): the file as validated by the warden (docs:
+// configuration), or {}.
 
 #endif

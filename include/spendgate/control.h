@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contract between the command line and the warden: messages CONTROL and CONTROL_RESULT of spendgate/channel.h on a unix
-// socket at <run>/control.sock (root only). Request and answer are one JSON object each, in a sealed memfd. Requests have
-// {"op": ...}; answers are {"ok": true, ...} or {"ok": false, "error": "sentence with the remedy", "errno": N}.
+// The contract between the command line and the warden: messages CONTROL and CONTROL_RESULT of
+// spendgate/channel.h on a unix socket at <run>/control.sock (root only). Request and answer are
+// one JSON object each, in a sealed memfd. Requests have
+// {"op": ...}; answers are {"ok": true, ...} or {"ok": false, "error": "sentence with the remedy",
+// "errno": N}.
 //
 // op        request                                                        answer
-// ping      -                                                              {"version", "pid", "on_demand", "cgroup": path of the
-//                                                                          agents' cgroups below the hierarchy's root}
-// register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path, "bundle": path}
+// ping      -                                                              {"version", "pid",
+// "on_demand", "cgroup": path of the
+//                                                                          agents' cgroups below
+//                                                                          the hierarchy's root}
+// register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path,
+// "bundle": path}
 //           "unknown_model"?, "upstream_ca"? (PEM text); descriptors after
 //           the memfd: the cgroup's directory, the network namespace
-// release   "id": the agent's command has ended                            {"status": {...of the agent}}
-// status    -                                                              {"agents": [...], "redirect": {reason: count}}
+// release   "id": the agent's command has ended                            {"status": {...of the
+// agent}} status    -                                                              {"agents":
+// [...], "redirect": {reason: count}}
 //
-// A connection that registered an agent and closes without `release` leaves the agent fenced until its cgroup is empty.
+// A connection that registered an agent and closes without `release` leaves the agent fenced until
+// its cgroup is empty.
 #ifndef SPENDGATE_CONTROL_H
 #define SPENDGATE_CONTROL_H
 
@@ -22,8 +29,8 @@
 #define SG_DEFAULT_RUN_DIRECTORY   "/run/spendgate"
 #define SG_DEFAULT_STATE_DIRECTORY "/var/lib/spendgate"
 #define SG_DEFAULT_PIN_DIRECTORY   "/sys/fs/bpf/spendgate"
-#define SG_DEFAULT_CONFIG          "/etc/spendgate/config.json"
-#define SG_DEFAULT_USER            "spendgate"
+#define SG_DEFAULT_CONFIG	   "/etc/spendgate/config.json"
+#define SG_DEFAULT_USER		   "spendgate"
 
 // For tests and side-by-side installations; read by all three programs.
 #define SG_ENV_RUN_DIRECTORY   "SPENDGATE_RUN_DIR"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every recorded exchange of fixtures/, through the real readers: whole, byte by byte, and torn at random (the seed is printed).
-// What it must count is in the file itself ("expect"), written by somebody else than our code.
+// Every recorded exchange of fixtures/, through the real readers: whole, byte by byte, and torn at
+// random (the seed is printed). What it must count is in the file itself ("expect"), written by
+// somebody else than our code.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #include "base/clock.h"
 #include "provider/meter.h"
 
-#define FOLDER         "tests/conformance/fixtures"
+#define FOLDER	       "tests/conformance/fixtures"
 #define LEAST_FIXTURES 54
 
 static struct sg_price_table *table;
@@ -33,7 +34,8 @@ static bool is_compared(const char *key)
 	return true;
 }
 
-static unsigned compare(const char *name, const json_t *expected, const json_t *result, const char *prefix)
+static unsigned compare(
+	const char *name, const json_t *expected, const json_t *result, const char *prefix)
 {
 	unsigned differences = 0;
 	const char *key;
@@ -45,7 +47,8 @@ static unsigned compare(const char *name, const json_t *expected, const json_t *
 
 		if (!is_compared(key) || json_equal(value, got))
 			continue;
-		printf("%s: %s%s: expected %s, got %s\n", name, prefix, key, json_dumps(value, JSON_ENCODE_ANY),
+		printf("%s: %s%s: expected %s, got %s\n", name, prefix, key,
+			json_dumps(value, JSON_ENCODE_ANY),
 			got ? json_dumps(got, JSON_ENCODE_ANY) : "nothing");
 		differences++;
 	}
@@ -58,7 +61,8 @@ static unsigned compare_reserve(const char *name, const json_t *expected, const 
 	unsigned differences = 0;
 
 	for (size_t i = 0; expected && i < SG_ARRAY_SIZE(keys); i++)
-		if (!json_equal(json_object_get(expected, keys[i]), json_object_get(result, keys[i]))) {
+		if (!json_equal(
+			    json_object_get(expected, keys[i]), json_object_get(result, keys[i]))) {
 			printf("%s: reserve.%s differs\n", name, keys[i]);
 			differences++;
 		}
@@ -67,7 +71,9 @@ static unsigned compare_reserve(const char *name, const json_t *expected, const 
 
 static unsigned check(const char *name, const json_t *exchange, enum sg_meter_split split)
 {
-	struct sg_meter_options options = { .split = split, .seed = seed, .wall_ns = INT64_C(1790000000) * SG_NS_PER_SEC };
+	struct sg_meter_options options = {
+		.split = split, .seed = seed, .wall_ns = INT64_C(1790000000) * SG_NS_PER_SEC
+	};
 	const json_t *expected = json_object_get(exchange, "expect");
 	struct sg_error error = { "" };
 	json_t *result = NULL;
@@ -78,7 +84,8 @@ static unsigned check(const char *name, const json_t *exchange, enum sg_meter_sp
 		return 1;
 	}
 	differences = compare(name, expected, result, "");
-	differences += compare_reserve(name, json_object_get(expected, "reserve"), json_object_get(result, "reserve"));
+	differences += compare_reserve(
+		name, json_object_get(expected, "reserve"), json_object_get(result, "reserve"));
 	json_decref(result);
 	return differences;
 }

@@ -32,7 +32,7 @@ else
 fi
 status=0
 # shellcheck disable=SC2086
-node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=120000 --test-concurrency=1 --test-reporter=spec $files || status=$?
+timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=120000 --test-concurrency=1 --test-reporter=spec $files || status=$?
 umount /etc/hosts
 rm -f "$hosts"
 rm -rf /tmp/spendgate-e2e-*

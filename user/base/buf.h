@@ -23,7 +23,8 @@ static inline size_t sg_buf_length(const struct sg_buf *buf)
 
 static inline uint8_t *sg_buf_head(const struct sg_buf *buf)
 {
-	return buf->data + buf->start;
+	return buf->data ? buf->data + buf->start
+			 : buf->data; // nothing allocated yet: NULL has no offsets
 }
 
 // Makes room for `n` more bytes. Returns 0, -ENOMEM, or -ENOBUFS when the cap would be passed.

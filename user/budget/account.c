@@ -52,8 +52,8 @@ static bool is_over(const struct cap *cap)
 	       cap->held > cap->limit - cap->spent - cap->hold;
 }
 
-static struct cap money_cap(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
-	const struct sg_charge *hold)
+static struct cap money_cap(const struct sg_budget_policy *budget, const struct sg_charge *spent,
+	const struct sg_charge *held, const struct sg_charge *hold)
 {
 	return (struct cap){ budget->limit_nanousd, spent->nanousd, held->nanousd, hold->nanousd };
 }
@@ -63,14 +63,16 @@ static int64_t tokens_of(const struct sg_charge *charge)
 	return charge->input_tokens + charge->output_tokens;
 }
 
-static bool counts_are_over(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
-	const struct sg_charge *hold)
+static bool counts_are_over(const struct sg_budget_policy *budget, const struct sg_charge *spent,
+	const struct sg_charge *held, const struct sg_charge *hold)
 {
 	const struct cap caps[] = {
 		{ budget->max_requests, spent->requests, held->requests, hold->requests },
 		{ budget->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold) },
-		{ budget->max_input_tokens, spent->input_tokens, held->input_tokens, hold->input_tokens },
-		{ budget->max_output_tokens, spent->output_tokens, held->output_tokens, hold->output_tokens },
+		{ budget->max_input_tokens, spent->input_tokens, held->input_tokens,
+			hold->input_tokens },
+		{ budget->max_output_tokens, spent->output_tokens, held->output_tokens,
+			hold->output_tokens },
 	};
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(caps); i++)
@@ -79,8 +81,8 @@ static bool counts_are_over(const struct sg_budget_policy *budget, const struct 
 	return false;
 }
 
-static bool budget_is_over(const struct sg_budget_policy *budget, const struct sg_charge *spent, const struct sg_charge *held,
-	const struct sg_charge *hold, bool *ret_money)
+static bool budget_is_over(const struct sg_budget_policy *budget, const struct sg_charge *spent,
+	const struct sg_charge *held, const struct sg_charge *hold, bool *ret_money)
 {
 	struct cap money = money_cap(budget, spent, held, hold);
 
@@ -88,9 +90,10 @@ static bool budget_is_over(const struct sg_budget_policy *budget, const struct s
 	return *ret_money || counts_are_over(budget, spent, held, hold);
 }
 
-// When, seen from now, enough of the window has passed that the same call would fit, were nothing else in flight.
-static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct sg_window *window, const struct sg_charge *hold,
-	int64_t now_ns)
+// When, seen from now, enough of the window has passed that the same call would fit, were nothing
+// else in flight.
+static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct sg_window *window,
+	const struct sg_charge *hold, int64_t now_ns)
 {
 	static const struct sg_charge nothing = { 0 };
 	struct sg_charge spent = window->sum;
@@ -99,7 +102,8 @@ static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct 
 	if (!window->length_ns)
 		return -1;
 	for (unsigned i = 0; i < window->count; i++) {
-		const struct sg_window_bucket *bucket = &window->buckets[(window->first + i) % SG_WINDOW_BUCKETS];
+		const struct sg_window_bucket *bucket =
+			&window->buckets[(window->first + i) % SG_WINDOW_BUCKETS];
 
 		spent.nanousd -= bucket->sum.nanousd;
 		spent.input_tokens -= bucket->sum.input_tokens;
@@ -108,11 +112,12 @@ static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct 
 		if (!budget_is_over(budget, &spent, &nothing, hold, &money))
 			return bucket->newest_ns + window->length_ns - now_ns;
 	}
-	return -1; // it does not fit an empty window either, or only others in flight are in the way
+	return -1; // it does not fit an empty window either, or only others in flight are in the
+		   // way
 }
 
-static void fill_refusal(const struct sg_account *account, unsigned index, bool money, const struct sg_charge *hold,
-	int64_t now_ns, struct sg_refusal *refusal)
+static void fill_refusal(const struct sg_account *account, unsigned index, bool money,
+	const struct sg_charge *hold, int64_t now_ns, struct sg_refusal *refusal)
 {
 	const struct sg_budget_policy *budget = &account->policy.budgets[index];
 	const struct sg_window *window = &account->windows[index];
@@ -130,8 +135,8 @@ static void fill_refusal(const struct sg_account *account, unsigned index, bool 
 	strcpy(refusal->budget, budget->name);
 }
 
-int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns, struct sg_refusal *ret_refusal,
-	bool *ret_soft_alert)
+int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
+	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
 {
 	int refusing = -1;
 	bool money = false;
@@ -142,13 +147,15 @@ int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, i
 		bool this_money;
 
 		sg_window_advance(&account->windows[i], now_ns);
-		if (!budget_is_over(budget, &account->windows[i].sum, &account->held, bound, &this_money))
+		if (!budget_is_over(
+			    budget, &account->windows[i].sum, &account->held, bound, &this_money))
 			continue;
 		if (budget->behavior == SG_SOFT_ALERT) {
 			*ret_soft_alert = true;
 			fill_refusal(account, i, this_money, bound, now_ns, ret_refusal);
 		} else if (refusing < 0 || (this_money && !money)) {
-			// A money cap is the reason that is told when several refuse (docs/budgets.md).
+			// A money cap is the reason that is told when several refuse
+			// (docs/budgets.md).
 			refusing = (int)i;
 			money = this_money;
 		}
@@ -172,7 +179,8 @@ void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound
 	account->held.requests -= bound->requests;
 }
 
-void sg_account_spend(struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns)
+void sg_account_spend(
+	struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns)
 {
 	for (unsigned i = 0; i < account->policy.count; i++) {
 		sg_window_advance(&account->windows[i], now_ns);
@@ -223,9 +231,11 @@ static json_t *budget_status(const struct sg_account *account, unsigned index, i
 	if (budget->max_tokens)
 		json_object_set_new(object, "max_tokens", json_integer(budget->max_tokens));
 	if (budget->max_input_tokens)
-		json_object_set_new(object, "max_input_tokens", json_integer(budget->max_input_tokens));
+		json_object_set_new(
+			object, "max_input_tokens", json_integer(budget->max_input_tokens));
 	if (budget->max_output_tokens)
-		json_object_set_new(object, "max_output_tokens", json_integer(budget->max_output_tokens));
+		json_object_set_new(
+			object, "max_output_tokens", json_integer(budget->max_output_tokens));
 	set_money(object, "spent_usd", window->sum.nanousd);
 	set_money(object, "held_usd", account->held.nanousd);
 	json_object_set_new(object, "requests", json_integer(window->sum.requests));

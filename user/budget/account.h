@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One agent's account: its policy, what was spent in each budget's window, what is held. Every call is under the account's own
-// lock; nothing here allocates but sg_account_new. Used by the engine only.
+// One agent's account: its policy, what was spent in each budget's window, what is held. Every call
+// is under the account's own lock; nothing here allocates but sg_account_new. Used by the engine
+// only.
 #pragma once
 
 #include <pthread.h>
@@ -17,15 +18,16 @@ struct sg_account {
 	pthread_mutex_t lock;
 	struct sg_policy policy;
 	struct sg_window *windows; // one a budget
-	struct sg_charge held;     // of all calls in flight; every budget counts every call
-	struct sg_charge spent;    // since the account was first seen
+	struct sg_charge held;	   // of all calls in flight; every budget counts every call
+	struct sg_charge spent;	   // since the account was first seen
 	int64_t calls, refused, estimated;
 };
 
 int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;
 struct sg_account *sg_account_free(struct sg_account *account);
 
-// Locked by the caller: does the hold fit every budget? Returns 0 and holds it, or -EDQUOT with the refusal.
+// Locked by the caller: does the hold fit every budget? Returns 0 and holds it, or -EDQUOT with the
+// refusal.
 int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
 
@@ -34,4 +36,5 @@ json_t *sg_account_describe(struct sg_account *account, int64_t now_ns);
 
 // Locked by the caller.
 void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound);
-void sg_account_spend(struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns);
+void sg_account_spend(
+	struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns);

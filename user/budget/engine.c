@@ -21,8 +21,8 @@
 
 #define MAX_WORKERS 64
 
-// A worker's part of the journal, searched from where the last free slot was found: slots come free in about the order in
-// which they were taken.
+// A worker's part of the journal, searched from where the last free slot was found: slots come free
+// in about the order in which they were taken.
 struct region {
 	_Alignas(64) uint32_t first;
 	uint32_t count;
@@ -49,12 +49,15 @@ struct sg_engine {
 static int recover_slot(struct sg_ledger *ledger, const struct sg_slot *slot, uint32_t state)
 {
 	if (!sg_slot_is_whole(slot)) {
-		sg_log(SG_LOG_ERROR, "torn_slot", "call=%llu effect=\"a call at a loss of power can't be charged: look at the provider's bill\"",
+		sg_log(SG_LOG_ERROR, "torn_slot",
+			"call=%llu effect=\"a call at a loss of power can't be charged: look at "
+			"the provider's bill\"",
 			(unsigned long long)slot->call_id);
 		return 0;
 	}
 	if (state == SG_SLOT_HELD)
-		sg_log(SG_LOG_WARN, "recovered", "agent=%s call=%llu model=%s effect=\"charged in full\"", slot->agent,
+		sg_log(SG_LOG_WARN, "recovered",
+			"agent=%s call=%llu model=%s effect=\"charged in full\"", slot->agent,
 			(unsigned long long)slot->call_id, slot->model);
 	return sg_ledger_add(ledger, slot, state == SG_SLOT_HELD);
 }
@@ -73,13 +76,15 @@ static int recover(struct sg_engine *engine, struct sg_ledger *ledger, struct sg
 	if (r == 0)
 		r = sg_ledger_commit(ledger);
 	if (r < 0) {
-		sg_error_set(error, r, "the hold journal can't be moved into the ledger: %s", sg_ledger_error(ledger));
+		sg_error_set(error, r, "the hold journal can't be moved into the ledger: %s",
+			sg_ledger_error(ledger));
 		sg_ledger_rollback(ledger);
 		return r;
 	}
 	// A slot that was being filled was never dispatched.
 	for (uint32_t i = 0; i < SG_JOURNAL_SLOTS; i++)
-		atomic_store_explicit(&engine->journal.slots[i].state, SG_SLOT_FREE, memory_order_release);
+		atomic_store_explicit(
+			&engine->journal.slots[i].state, SG_SLOT_FREE, memory_order_release);
 	return 0;
 }
 
@@ -103,10 +108,12 @@ static void divide_journal(struct sg_engine *engine)
 	uint32_t share = SG_JOURNAL_SLOTS / engine->workers;
 
 	for (unsigned i = 0; i < engine->workers; i++)
-		engine->regions[i] = (struct region){ .first = i * share, .count = share, .next = 0 };
+		engine->regions[i] =
+			(struct region){ .first = i * share, .count = share, .next = 0 };
 }
 
-static int open_files(struct sg_engine *engine, const struct sg_engine_options *options, struct sg_error *error)
+static int open_files(
+	struct sg_engine *engine, const struct sg_engine_options *options, struct sg_error *error)
 {
 	char path[PATH_MAX];
 	struct sg_ledger *ledger = NULL;
@@ -128,10 +135,13 @@ static int open_files(struct sg_engine *engine, const struct sg_engine_options *
 	}
 	divide_journal(engine);
 	r = sg_writer_start(&engine->journal, ledger, engine->workers, &engine->writer);
-	return r < 0 ? sg_error_set(error, r, "the ledger's writer can't be started: %s", strerror(-r)) : 0;
+	return r < 0 ? sg_error_set(
+			       error, r, "the ledger's writer can't be started: %s", strerror(-r))
+		     : 0;
 }
 
-int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **ret_engine, struct sg_error *error)
+int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **ret_engine,
+	struct sg_error *error)
 {
 	struct sg_engine *engine = aligned_alloc(64, (sizeof(*engine) + 63) / 64 * 64);
 	int r;
@@ -140,9 +150,12 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	memset(engine, 0, sizeof(*engine));
 	engine->lock_fd = engine->journal.fd = -1;
-	engine->workers = options->workers < 1 ? 1 : options->workers > MAX_WORKERS ? MAX_WORKERS : options->workers;
+	engine->workers = options->workers < 1		   ? 1
+			  : options->workers > MAX_WORKERS ? MAX_WORKERS
+							   : options->workers;
 	engine->sync_before_dispatch = options->sync_before_dispatch;
-	engine->monotonic_ns = options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;
+	engine->monotonic_ns =
+		options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;
 	engine->wall_ns = options->wall_ns ? options->wall_ns : sg_clock_wall_ns;
 	r = lock_directory(engine, options->state_directory, error);
 	if (r == 0)
@@ -189,16 +202,19 @@ struct replay {
 };
 
 // A row of the ledger at its place in the window: wall time is anchored to the monotonic clock.
-static void replay_row(void *context, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+static void replay_row(
+	void *context, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
 {
 	struct replay *replay = context;
 	int64_t now_ns = replay->engine->monotonic_ns(), age_ns = replay->engine->wall_ns() - at_ns;
 
-	// The clock may have been set back between two runs: what is in the future then counts as spent now.
+	// The clock may have been set back between two runs: what is in the future then counts as
+	// spent now.
 	sg_window_add(replay->window, age_ns > 0 ? now_ns - age_ns : now_ns, charge, estimated);
 }
 
-static void take_totals(void *context, int64_t at_ns SG_UNUSED, const struct sg_charge *charge, int64_t estimated)
+static void take_totals(
+	void *context, int64_t at_ns SG_UNUSED, const struct sg_charge *charge, int64_t estimated)
 {
 	struct replay *replay = context;
 
@@ -206,22 +222,25 @@ static void take_totals(void *context, int64_t at_ns SG_UNUSED, const struct sg_
 	replay->estimated = estimated;
 }
 
-static int read_window(struct sg_engine *engine, const char *agent, int64_t window_ns, struct sg_window *window)
+static int read_window(
+	struct sg_engine *engine, const char *agent, int64_t window_ns, struct sg_window *window)
 {
 	struct replay replay = { .engine = engine, .window = window };
 	int64_t since_ns = window_ns ? engine->wall_ns() - window_ns : INT64_MIN;
 	int r;
 
 	sg_window_init(window, window_ns);
-	r = sg_ledger_read(engine->reader, agent, since_ns, window_ns ? replay_row : take_totals, &replay);
+	r = sg_ledger_read(
+		engine->reader, agent, since_ns, window_ns ? replay_row : take_totals, &replay);
 	if (r == 0 && !window_ns)
 		sg_window_add(window, engine->monotonic_ns(), &replay.totals, replay.estimated);
 	return r;
 }
 
-// Usage is never reset by a change: a window of a length that was there is kept, another is read from the ledger.
-static int make_windows(struct sg_engine *engine, struct sg_account *account, const struct sg_policy *policy,
-	struct sg_window **ret_windows)
+// Usage is never reset by a change: a window of a length that was there is kept, another is read
+// from the ledger.
+static int make_windows(struct sg_engine *engine, struct sg_account *account,
+	const struct sg_policy *policy, struct sg_window **ret_windows)
 {
 	struct sg_window *windows = calloc(policy->count ? policy->count : 1, sizeof(*windows));
 	int r = 0;
@@ -237,7 +256,8 @@ static int make_windows(struct sg_engine *engine, struct sg_account *account, co
 		if (same)
 			windows[i] = *same;
 		else
-			r = read_window(engine, account->name, policy->budgets[i].window_ns, &windows[i]);
+			r = read_window(
+				engine, account->name, policy->budgets[i].window_ns, &windows[i]);
 	}
 	if (r < 0) {
 		free(windows);
@@ -247,7 +267,8 @@ static int make_windows(struct sg_engine *engine, struct sg_account *account, co
 	return 0;
 }
 
-static int find_or_make(struct sg_engine *engine, const char *agent, struct sg_account **ret_account)
+static int find_or_make(
+	struct sg_engine *engine, const char *agent, struct sg_account **ret_account)
 {
 	struct replay replay = { .engine = engine };
 	struct sg_account *account = engine->accounts;
@@ -282,7 +303,8 @@ int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_
 	int r = find_or_make(engine, agent, &account);
 
 	if (r == 0) {
-		// Under the lock, so that no call is settled between the flush and the reading; the writer does not need it.
+		// Under the lock, so that no call is settled between the flush and the reading; the
+		// writer does not need it.
 		pthread_mutex_lock(&account->lock);
 		sg_writer_flush(engine->writer);
 		r = make_windows(engine, account, policy, &windows);
@@ -294,12 +316,14 @@ int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_
 		pthread_mutex_unlock(&account->lock);
 	}
 	if (r < 0)
-		return sg_error_set(error, r, "agent %s: the ledger can't be read: %s", agent, strerror(-r));
+		return sg_error_set(
+			error, r, "agent %s: the ledger can't be read: %s", agent, strerror(-r));
 	*ret_account = account;
 	return 0;
 }
 
-bool sg_account_is_exhausted(struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal)
+bool sg_account_is_exhausted(
+	struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal)
 {
 	static const struct sg_charge least = { .requests = 1 };
 	bool soft_alert;
@@ -345,8 +369,9 @@ static void copy_name(char *out, size_t size, const char *text)
 	memset(out + length, 0, size - length);
 }
 
-static void fill_slot(struct sg_engine *engine, struct sg_slot *slot, const struct sg_account *account,
-	const struct sg_call *call, const struct sg_charge *bound, uint64_t call_id)
+static void fill_slot(struct sg_engine *engine, struct sg_slot *slot,
+	const struct sg_account *account, const struct sg_call *call, const struct sg_charge *bound,
+	uint64_t call_id)
 {
 	atomic_store_explicit(&slot->state, SG_SLOT_FILLING, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
@@ -360,8 +385,9 @@ static void fill_slot(struct sg_engine *engine, struct sg_slot *slot, const stru
 	sg_slot_hold(slot);
 }
 
-int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account, const struct sg_call *call,
-	const struct sg_charge *bound, struct sg_hold *ret_hold, struct sg_refusal *ret_refusal, bool *ret_soft_alert)
+int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
+	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
+	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
 {
 	struct region *region = &engine->regions[worker];
 	uint32_t index;
@@ -376,10 +402,16 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 	pthread_mutex_unlock(&account->lock);
 	if (r < 0)
 		return r;
-	// Unique over all time: the open's number, the worker, and 34 bits of counter (19 days at 10,000 calls a second).
-	call_id = engine->journal.epoch << 40 | (uint64_t)worker << 34 | (region->counter++ & 0x3ffffffffull);
+	// Unique over all time: the open's number, the worker, and 34 bits of counter (19 days at
+	// 10,000 calls a second).
+	call_id = engine->journal.epoch << 40 | (uint64_t)worker << 34 |
+		  (region->counter++ & 0x3ffffffffull);
 	fill_slot(engine, slot, account, call, bound, call_id);
-	*ret_hold = (struct sg_hold){ .account = account, .call_id = call_id, .worker = worker, .slot = index, .bound = *bound };
+	*ret_hold = (struct sg_hold){ .account = account,
+		.call_id = call_id,
+		.worker = worker,
+		.slot = index,
+		.bound = *bound };
 	if (engine->sync_before_dispatch) {
 		r = sg_journal_sync(&engine->journal, slot);
 		if (r < 0)
@@ -388,7 +420,8 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 	return r < 0 ? -EIO : 0;
 }
 
-void sg_hold_settle(struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement)
+void sg_hold_settle(
+	struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement)
 {
 	struct sg_account *account = hold->account;
 	struct sg_slot *slot;
@@ -415,9 +448,10 @@ void sg_hold_settle(struct sg_engine *engine, struct sg_hold *hold, const struct
 	sg_account_spend(account, &slot->charge, estimated, engine->monotonic_ns());
 	pthread_mutex_unlock(&account->lock);
 	if (slot->charge.nanousd > hold->bound.nanousd)
-		sg_log(SG_LOG_ERROR, "bill_above_hold", "agent=%s call=%llu model=%s hold_nanousd=%lld bill_nanousd=%lld",
-			account->name, (unsigned long long)hold->call_id, slot->model, (long long)hold->bound.nanousd,
-			(long long)slot->charge.nanousd);
+		sg_log(SG_LOG_ERROR, "bill_above_hold",
+			"agent=%s call=%llu model=%s hold_nanousd=%lld bill_nanousd=%lld",
+			account->name, (unsigned long long)hold->call_id, slot->model,
+			(long long)hold->bound.nanousd, (long long)slot->charge.nanousd);
 	sg_writer_push(engine->writer, hold->worker, hold->slot);
 	*hold = (struct sg_hold){ .account = NULL };
 }
@@ -431,6 +465,7 @@ void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 	pthread_mutex_lock(&account->lock);
 	sg_account_unhold(account, &hold->bound);
 	pthread_mutex_unlock(&account->lock);
-	atomic_store_explicit(&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
+	atomic_store_explicit(
+		&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
 	*hold = (struct sg_hold){ .account = NULL };
 }

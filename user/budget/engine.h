@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The budget engine: hold before dispatch, settle after. Owns the accounts (one per agent name), the memory-mapped hold
-// journal and the SQLite ledger behind it (<state>/holds.journal, <state>/ledger.db), with one writer thread.
+// The budget engine: hold before dispatch, settle after. Owns the accounts (one per agent name),
+// the memory-mapped hold journal and the SQLite ledger behind it (<state>/holds.journal,
+// <state>/ledger.db), with one writer thread.
 //
 // Rules (docs/operators: budgets):
-//  - A call takes a hold (an upper bound of its cost) on every budget of its account, all or none, in one atomic step.
+//  - A call takes a hold (an upper bound of its cost) on every budget of its account, all or none,
+//  in one atomic step.
 //    spent + held + hold > limit is refused; spent >= limit is refused.
-//  - A hold is in the journal before sg_hold_take returns, and leaves it only when its record is in the ledger: kill -9 at any
-//    point loses no spend. At open, dangling holds are charged in full and written to the ledger as "recovered"; slots that were
-//    settled but not yet in the ledger are written with their settled amounts.
+//  - A hold is in the journal before sg_hold_take returns, and leaves it only when its record is in
+//  the ledger: kill -9 at any
+//    point loses no spend. At open, dangling holds are charged in full and written to the ledger as
+//    "recovered"; slots that were settled but not yet in the ledger are written with their settled
+//    amounts.
 //  - Settle and release are idempotent. What is uncertain is never refunded.
 //
-// Threads: open, close, account_set, status: one control thread. hold_take, settle, release: the worker whose number is given
-// (each worker has its own region of the journal and its own queue to the writer; accounts are shared, each under its own lock).
+// Threads: open, close, account_set, status: one control thread. hold_take, settle, release: the
+// worker whose number is given (each worker has its own region of the journal and its own queue to
+// the writer; accounts are shared, each under its own lock).
 #pragma once
 
 #include <stdbool.h>
@@ -28,27 +33,31 @@ struct sg_engine;
 struct sg_account;
 
 struct sg_engine_options {
-	const char *state_directory; // exists, writable by the caller
-	unsigned workers;            // 1 to 64
-	bool sync_before_dispatch;   // `durability: power`: fdatasync the journal before a hold counts
+	const char *state_directory;   // exists, writable by the caller
+	unsigned workers;	       // 1 to 64
+	bool sync_before_dispatch;     // `durability: power`: fdatasync the journal before a hold
+				       // counts
 	int64_t (*monotonic_ns)(void); // NULL: sg_clock_monotonic_ns; a seam for tests
 	int64_t (*wall_ns)(void);      // NULL: sg_clock_wall_ns
 };
 
-// Opens (creating when missing), recovers the journal, starts the writer. Takes an exclusive lock on the state directory
-// (-EBUSY: another enforcer has it). A torn journal or ledger is recovered or refused with the remedy, never ignored.
+// Opens (creating when missing), recovers the journal, starts the writer. Takes an exclusive lock
+// on the state directory
+// (-EBUSY: another enforcer has it). A torn journal or ledger is recovered or refused with the
+// remedy, never ignored.
 int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **ret_engine,
 	struct sg_error *error) SG_WUNRES;
 
-// Writes everything settled to the ledger and stops the writer. Holds still out stay in the journal. Accepts NULL.
+// Writes everything settled to the ledger and stops the writer. Holds still out stay in the
+// journal. Accepts NULL.
 struct sg_engine *sg_engine_close(struct sg_engine *engine);
 
 // Waits until everything settled so far is committed (tests, shutdown of an agent).
 void sg_engine_flush(struct sg_engine *engine);
 
-// Creates the account of an agent name, or changes its policy live; usage is never reset, holds in flight stay held. Usage
-// inside the windows is read back from the ledger at the first call for a name. *ret_account is owned by the engine and
-// valid until it is closed.
+// Creates the account of an agent name, or changes its policy live; usage is never reset, holds in
+// flight stay held. Usage inside the windows is read back from the ledger at the first call for a
+// name. *ret_account is owned by the engine and valid until it is closed.
 int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
 	struct sg_account **ret_account, struct sg_error *error) SG_WUNRES;
 
@@ -69,27 +78,31 @@ struct sg_hold {
 
 // Why a call was refused, for the answer on the wire. A plain value.
 struct sg_refusal {
-	bool money;                        // budget_exceeded, else rate_limited
+	bool money; // budget_exceeded, else rate_limited
 	char budget[SG_BUDGET_NAME_BYTES];
 	enum sg_behavior behavior;
-	int64_t limit_nanousd;             // 0: none
-	int64_t max_requests;              // 0: none
-	int64_t spent_nanousd;             // within the window
+	int64_t limit_nanousd; // 0: none
+	int64_t max_requests;  // 0: none
+	int64_t spent_nanousd; // within the window
 	int64_t held_nanousd;
 	int64_t requests;
-	int64_t unknown_cost_requests;     // charged by estimate
+	int64_t unknown_cost_requests; // charged by estimate
 	int64_t window_ns;
-	int64_t resets_in_ns;              // until enough of the window has passed for any room; -1: never by itself
+	int64_t resets_in_ns; // until enough of the window has passed for any room; -1: never by
+			      // itself
 };
 
-// Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is full: refuse, fail closed),
-// or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
+// Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
+// full: refuse, fail closed), or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set
+// when one is over.
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
 
-// Would a call of any cost be refused right now (a budget at its limit)? For an early answer before a large body is read.
-bool sg_account_is_exhausted(struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal);
+// Would a call of any cost be refused right now (a budget at its limit)? For an early answer before
+// a large body is read.
+bool sg_account_is_exhausted(
+	struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal);
 
 enum sg_settle_state {
 	SG_SETTLED,   // the provider reported usage
@@ -99,17 +112,19 @@ enum sg_settle_state {
 // The record of a call, for the ledger. Strings are copied (cut to fit).
 struct sg_settlement {
 	enum sg_settle_state state;
-	struct sg_charge charge;    // what is charged
-	const char *model;          // as the provider says; NULL: as requested
-	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens; // parts of charge
-	unsigned http_status;       // 0: none
+	struct sg_charge charge; // what is charged
+	const char *model;	 // as the provider says; NULL: as requested
+	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+		reasoning_tokens; // parts of charge
+	unsigned http_status;	  // 0: none
 	bool aborted_by_agent;
 	bool cut_by_upstream;
 };
 
-// Settles: the hold goes, the charge is spent. The hold is emptied. A charge above the hold is still charged in full and
-// logged as event=bill_above_hold. No-op for an empty hold.
-void sg_hold_settle(struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement);
+// Settles: the hold goes, the charge is spent. The hold is emptied. A charge above the hold is
+// still charged in full and logged as event=bill_above_hold. No-op for an empty hold.
+void sg_hold_settle(
+	struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement);
 
 // Gives the hold back: the provider billed nothing for certain. No-op for an empty hold.
 void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold);
@@ -117,7 +132,7 @@ void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold);
 // Counts a refused call (status, ledger totals).
 void sg_account_count_refused(struct sg_account *account);
 
-// {"name", "budgets": [{"name", "behavior", "limit_usd"?, "max_requests"?, "max_tokens"?, "window", "spent_usd", "held_usd",
-// "requests", "tokens", "resets_at"?}], "spent_usd" (since the account was first seen), "held_usd", "calls", "refused",
-// "estimated"}. New reference, NULL on -ENOMEM.
+// {"name", "budgets": [{"name", "behavior", "limit_usd"?, "max_requests"?, "max_tokens"?, "window",
+// "spent_usd", "held_usd", "requests", "tokens", "resets_at"?}], "spent_usd" (since the account was
+// first seen), "held_usd", "calls", "refused", "estimated"}. New reference, NULL on -ENOMEM.
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account);

@@ -12,8 +12,8 @@
 
 #include "base/fd.h"
 
-#define MAGIC        0x4c4e524a45544753ull // "SGTEJRNL"
-#define VERSION      1
+#define MAGIC	     0x4c4e524a45544753ull // "SGTEJRNL"
+#define VERSION	     1
 #define HEADER_BYTES 4096
 
 struct header {
@@ -45,11 +45,13 @@ bool sg_slot_is_whole(const struct sg_slot *slot)
 
 static int check_header(const struct header *header, const char *path, struct sg_error *error)
 {
-	if (header->magic == MAGIC && header->version == VERSION && header->slot_bytes == sizeof(struct sg_slot) &&
+	if (header->magic == MAGIC && header->version == VERSION &&
+		header->slot_bytes == sizeof(struct sg_slot) &&
 		header->slot_count == SG_JOURNAL_SLOTS)
 		return 0;
 	return sg_error_set(error, -EBADMSG,
-		"%s is no hold journal of this version, or it is damaged: move it aside, check the last calls in the ledger by hand, "
+		"%s is no hold journal of this version, or it is damaged: move it aside, check the "
+		"last calls in the ledger by hand, "
 		"and start again",
 		path);
 }
@@ -64,33 +66,39 @@ static int map_file(struct sg_journal *journal, const char *path, struct sg_erro
 		return sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
 	if (status.st_size && (size_t)status.st_size < journal->map_bytes)
 		return sg_error_set(error, -EBADMSG,
-			"%s is cut short (%lld bytes): move it aside, check the last calls in the ledger by hand, and start again", path,
-			(long long)status.st_size);
-	// All of it now: a page that can't be written later would be a SIGBUS in the middle of a call.
+			"%s is cut short (%lld bytes): move it aside, check the last calls in the "
+			"ledger by hand, and start again",
+			path, (long long)status.st_size);
+	// All of it now: a page that can't be written later would be a SIGBUS in the middle of a
+	// call.
 	r = -posix_fallocate(journal->fd, 0, (off_t)journal->map_bytes);
 	if (r < 0)
-		return sg_error_set(error, r, "%s: %s (%zu MiB are needed)", path, strerror(-r), journal->map_bytes >> 20);
-	journal->map = mmap(NULL, journal->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, 0);
+		return sg_error_set(error, r, "%s: %s (%zu MiB are needed)", path, strerror(-r),
+			journal->map_bytes >> 20);
+	journal->map =
+		mmap(NULL, journal->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, 0);
 	if (journal->map == MAP_FAILED) {
 		journal->map = NULL;
 		return sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
 	}
 	header = journal->map;
 	if (!status.st_size)
-		*header = (struct header){ MAGIC, VERSION, sizeof(struct sg_slot), SG_JOURNAL_SLOTS, 0, 0 };
+		*header = (struct header){ MAGIC, VERSION, sizeof(struct sg_slot), SG_JOURNAL_SLOTS,
+			0, 0 };
 	r = check_header(header, path, error);
 	if (r < 0)
 		return r;
+	journal->epoch = ++header->epoch;
 	journal->slots = (struct sg_slot *)((char *)journal->map + HEADER_BYTES);
 	return 0;
 }
 
 int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_error *error)
 {
-	struct header *header;
 	int r;
 
-	*journal = (struct sg_journal){ .map_bytes = HEADER_BYTES + SG_JOURNAL_SLOTS * sizeof(struct sg_slot) };
+	*journal = (struct sg_journal){ .map_bytes = HEADER_BYTES +
+						     SG_JOURNAL_SLOTS * sizeof(struct sg_slot) };
 	journal->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (journal->fd < 0)
 		return sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
@@ -99,8 +107,6 @@ int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_erro
 		sg_journal_close(journal);
 		return r;
 	}
-	header = journal->map;
-	journal->epoch = ++header->epoch;
 	if (msync(journal->map, HEADER_BYTES, MS_SYNC) < 0) {
 		r = sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
 		sg_journal_close(journal);

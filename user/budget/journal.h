@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hold journal: a memory-mapped file of fixed slots. What is in it survives the end of the process at any instruction, since
-// the pages belong to the kernel. A slot's state word is written last (release), so a slot is either whole or not there; a
-// checksum over the rest tells a slot that was torn by a loss of power.
+// The hold journal: a memory-mapped file of fixed slots. What is in it survives the end of the
+// process at any instruction, since the pages belong to the kernel. A slot's state word is written
+// last (release), so a slot is either whole or not there; a checksum over the rest tells a slot
+// that was torn by a loss of power.
 //
 //   FREE -> FILLING -> HELD -> SETTLED -> FREE     (settled: until the ledger has it)
 //                      HELD -> FREE                (released)
 //
-// Slots are in regions, one a worker: only that worker takes slots there; the writer thread frees settled ones.
+// Slots are in regions, one a worker: only that worker takes slots there; the writer thread frees
+// settled ones.
 #pragma once
 
 #include <stdatomic.h>
@@ -25,9 +27,9 @@ enum sg_slot_state { SG_SLOT_FREE, SG_SLOT_FILLING, SG_SLOT_HELD, SG_SLOT_SETTLE
 // On disk. Little-endian as the machine; names are cut to fit, NUL-terminated.
 struct sg_slot {
 	_Atomic uint32_t state;
-	uint32_t checksum;    // over what follows the first 8 bytes, as of HELD
+	uint32_t checksum; // over what follows the first 8 bytes, as of HELD
 	uint64_t call_id;
-	int64_t at_ns;        // wall time of the hold
+	int64_t at_ns; // wall time of the hold
 	struct sg_charge bound;
 	char agent[64];
 	char provider[24];
@@ -50,10 +52,11 @@ struct sg_journal {
 	void *map;
 	size_t map_bytes;
 	struct sg_slot *slots; // SG_JOURNAL_SLOTS
-	uint64_t epoch;        // counts the opens: part of every call id
+	uint64_t epoch;	       // counts the opens: part of every call id
 };
 
-// Opens or makes <path>, whole on the disk. Returns 0 or -errno with the remedy (-ENOSPC: disk full; -EBADMSG: not ours).
+// Opens or makes <path>, whole on the disk. Returns 0 or -errno with the remedy (-ENOSPC: disk
+// full; -EBADMSG: not ours).
 int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_error *error) SG_WUNRES;
 void sg_journal_close(struct sg_journal *journal);
 

@@ -10,24 +10,32 @@
 #define SCHEMA_VERSION 1
 
 static const char schema[] =
-	"CREATE TABLE calls (call_id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at_ns INTEGER NOT NULL, provider TEXT NOT NULL,"
-	" api TEXT NOT NULL, model TEXT NOT NULL, requested_model TEXT NOT NULL, state TEXT NOT NULL, http_status INTEGER NOT NULL,"
-	" input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL,"
-	" cache_write_1h INTEGER NOT NULL, reasoning INTEGER NOT NULL, nanousd INTEGER NOT NULL, hold_nanousd INTEGER NOT NULL,"
+	"CREATE TABLE calls (call_id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at_ns INTEGER NOT "
+	"NULL, provider TEXT NOT NULL,"
+	" api TEXT NOT NULL, model TEXT NOT NULL, requested_model TEXT NOT NULL, state TEXT NOT "
+	"NULL, http_status INTEGER NOT NULL,"
+	" input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL, "
+	"cache_write INTEGER NOT NULL,"
+	" cache_write_1h INTEGER NOT NULL, reasoning INTEGER NOT NULL, nanousd INTEGER NOT NULL, "
+	"hold_nanousd INTEGER NOT NULL,"
 	" aborted INTEGER NOT NULL, cut INTEGER NOT NULL);"
 	"CREATE INDEX calls_by_agent ON calls (agent, at_ns);"
-	"CREATE TABLE totals (agent TEXT PRIMARY KEY, nanousd INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,"
+	"CREATE TABLE totals (agent TEXT PRIMARY KEY, nanousd INTEGER NOT NULL, input INTEGER NOT "
+	"NULL, output INTEGER NOT NULL,"
 	" requests INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char insert_call[] =
-	"INSERT OR IGNORE INTO calls VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)";
-static const char add_totals[] =
-	"INSERT INTO totals VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT (agent) DO UPDATE SET nanousd = nanousd + excluded.nanousd,"
-	" input = input + excluded.input, output = output + excluded.output, requests = requests + excluded.requests,"
-	" estimated = estimated + excluded.estimated";
-static const char read_calls[] =
-	"SELECT at_ns, nanousd, input, output, 1, state <> 'settled' FROM calls WHERE agent = ?1 AND at_ns > ?2 ORDER BY at_ns";
-static const char read_totals[] = "SELECT 0, nanousd, input, output, requests, estimated FROM totals WHERE agent = ?1";
+	"INSERT OR IGNORE INTO calls VALUES "
+	"(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)";
+static const char add_totals[] = "INSERT INTO totals VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT "
+				 "(agent) DO UPDATE SET nanousd = nanousd + excluded.nanousd,"
+				 " input = input + excluded.input, output = output + "
+				 "excluded.output, requests = requests + excluded.requests,"
+				 " estimated = estimated + excluded.estimated";
+static const char read_calls[] = "SELECT at_ns, nanousd, input, output, 1, state <> 'settled' FROM "
+				 "calls WHERE agent = ?1 AND at_ns > ?2 ORDER BY at_ns";
+static const char read_totals[] =
+	"SELECT 0, nanousd, input, output, requests, estimated FROM totals WHERE agent = ?1";
 
 struct sg_ledger {
 	sqlite3 *db;
@@ -68,13 +76,15 @@ const char *sg_ledger_error(const struct sg_ledger *ledger)
 	return sqlite3_errmsg(ledger->db);
 }
 
-static int fail(const struct sg_ledger *ledger, const char *path, int status, struct sg_error *error)
+static int fail(
+	const struct sg_ledger *ledger, const char *path, int status, struct sg_error *error)
 {
 	int r = to_errno(status);
 
 	if (r == -EBADMSG)
 		return sg_error_set(error, r,
-			"%s is damaged (%s): move ledger.db aside (the hold journal keeps the last calls) and restore a copy, or start "
+			"%s is damaged (%s): move ledger.db aside (the hold journal keeps the last "
+			"calls) and restore a copy, or start "
 			"with an empty ledger knowingly",
 			path, sqlite3_errmsg(ledger->db));
 	return sg_error_set(error, r < 0 ? r : -EIO, "%s: %s", path, sqlite3_errmsg(ledger->db));
@@ -102,24 +112,29 @@ static int make_schema(struct sg_ledger *ledger)
 	if (status == SQLITE_OK)
 		status = sqlite3_exec(ledger->db, schema, NULL, NULL, NULL);
 	if (status == SQLITE_OK)
-		status = sqlite3_exec(ledger->db, "PRAGMA user_version = 1; COMMIT", NULL, NULL, NULL);
+		status = sqlite3_exec(
+			ledger->db, "PRAGMA user_version = 1; COMMIT", NULL, NULL, NULL);
 	return status;
 }
 
-static int prepare(struct sg_ledger *ledger, bool full_sync, const char *path, struct sg_error *error)
+static int prepare(
+	struct sg_ledger *ledger, bool full_sync, const char *path, struct sg_error *error)
 {
 	int version = 0;
 	int status = sqlite3_exec(ledger->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
 
 	if (status == SQLITE_OK)
-		status = sqlite3_exec(ledger->db, full_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
-			NULL, NULL);
+		status = sqlite3_exec(ledger->db,
+			full_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+			NULL, NULL, NULL);
 	if (status == SQLITE_OK)
 		status = read_version(ledger, &version);
 	if (status == SQLITE_OK && version == 0)
 		status = make_schema(ledger);
 	else if (status == SQLITE_OK && version != SCHEMA_VERSION)
-		return sg_error_set(error, -EPROTO, "%s was written by another version of spendgate (schema %d)", path, version);
+		return sg_error_set(error, -EPROTO,
+			"%s was written by another version of spendgate (schema %d)", path,
+			version);
 	if (status == SQLITE_OK)
 		status = sqlite3_prepare_v2(ledger->db, insert_call, -1, &ledger->insert, NULL);
 	if (status == SQLITE_OK)
@@ -127,19 +142,22 @@ static int prepare(struct sg_ledger *ledger, bool full_sync, const char *path, s
 	return status == SQLITE_OK ? 0 : fail(ledger, path, status, error);
 }
 
-int sg_ledger_open(const char *path, bool full_sync, struct sg_ledger **ret_ledger, struct sg_error *error)
+int sg_ledger_open(
+	const char *path, bool full_sync, struct sg_ledger **ret_ledger, struct sg_error *error)
 {
 	struct sg_ledger *ledger = calloc(1, sizeof(*ledger));
 	int status, r;
 
 	if (!ledger)
 		return sg_error_set(error, -ENOMEM, "out of memory");
-	status = sqlite3_open_v2(path, &ledger->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	status = sqlite3_open_v2(path, &ledger->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (status == SQLITE_OK) {
 		sqlite3_busy_timeout(ledger->db, 2000);
 		r = prepare(ledger, full_sync, path, error);
 	} else {
-		r = ledger->db ? fail(ledger, path, status, error) : sg_error_set(error, -ENOMEM, "out of memory");
+		r = ledger->db ? fail(ledger, path, status, error)
+			       : sg_error_set(error, -ENOMEM, "out of memory");
 	}
 	if (r < 0) {
 		sg_ledger_close(ledger);
@@ -191,7 +209,8 @@ static int run(sqlite3_stmt *statement)
 	return to_errno(status);
 }
 
-static int add_to_totals(struct sg_ledger *ledger, const struct sg_slot *slot, const struct sg_charge *charge, bool estimated)
+static int add_to_totals(struct sg_ledger *ledger, const struct sg_slot *slot,
+	const struct sg_charge *charge, bool estimated)
 {
 	bind_text(ledger->totals, 1, slot->agent);
 	sqlite3_bind_int64(ledger->totals, 2, charge->nanousd);
@@ -214,7 +233,8 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool rec
 	sqlite3_bind_int64(insert, 3, recovered ? slot->at_ns : slot->settled_at_ns);
 	bind_text(insert, 4, slot->provider);
 	bind_text(insert, 5, slot->api);
-	bind_text(insert, 6, recovered || !slot->settled_model[0] ? slot->model : slot->settled_model);
+	bind_text(insert, 6,
+		recovered || !slot->settled_model[0] ? slot->model : slot->settled_model);
 	bind_text(insert, 7, slot->model);
 	bind_text(insert, 8, recovered ? "recovered" : slot->estimated ? "estimated" : "settled");
 	sqlite3_bind_int(insert, 9, recovered ? 0 : (int)slot->http_status);
@@ -236,11 +256,13 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool rec
 
 // ---- Reading ----
 
-int sg_ledger_read(struct sg_ledger *ledger, const char *agent, int64_t since_ns, sg_ledger_visit_fn visit, void *context)
+int sg_ledger_read(struct sg_ledger *ledger, const char *agent, int64_t since_ns,
+	sg_ledger_visit_fn visit, void *context)
 {
 	bool totals = since_ns == INT64_MIN;
 	sqlite3_stmt *statement = NULL;
-	int status = sqlite3_prepare_v2(ledger->db, totals ? read_totals : read_calls, -1, &statement, NULL);
+	int status = sqlite3_prepare_v2(
+		ledger->db, totals ? read_totals : read_calls, -1, &statement, NULL);
 
 	if (status == SQLITE_OK)
 		bind_text(statement, 1, agent);
@@ -256,7 +278,8 @@ int sg_ledger_read(struct sg_ledger *ledger, const char *agent, int64_t since_ns
 			.input_tokens = sqlite3_column_int64(statement, 2),
 			.output_tokens = sqlite3_column_int64(statement, 3),
 			.requests = sqlite3_column_int64(statement, 4) };
-		visit(context, sqlite3_column_int64(statement, 0), &charge, sqlite3_column_int64(statement, 5));
+		visit(context, sqlite3_column_int64(statement, 0), &charge,
+			sqlite3_column_int64(statement, 5));
 	}
 	sqlite3_finalize(statement);
 	return to_errno(status);

@@ -39,7 +39,8 @@ const char *sg_behavior_name(enum sg_behavior behavior)
 static int64_t find_unit(const char *letters, size_t length)
 {
 	for (size_t i = 0; i < SG_ARRAY_SIZE(units); i++)
-		if (strlen(units[i].letters) == length && memcmp(units[i].letters, letters, length) == 0)
+		if (strlen(units[i].letters) == length &&
+			memcmp(units[i].letters, letters, length) == 0)
 			return units[i].ns;
 	return 0;
 }
@@ -62,7 +63,8 @@ int sg_window_parse(const char *text, int64_t *ret_ns)
 		text += digits;
 		letters = strspn(text, "abcdefghijklmnopqrstuvwxyz");
 		unit = find_unit(text, letters);
-		if (!unit || __builtin_mul_overflow(number, unit, &part) || __builtin_add_overflow(total, part, &total))
+		if (!unit || __builtin_mul_overflow(number, unit, &part) ||
+			__builtin_add_overflow(total, part, &total))
 			return -EINVAL;
 		text += letters;
 	} while (*text);
@@ -87,7 +89,8 @@ void sg_window_format(int64_t window_ns, char *out, size_t size)
 		if (!number)
 			continue;
 		window_ns -= number * units[i].ns;
-		used += (size_t)snprintf(out + used, size - used, "%lld%s", (long long)number, units[i].letters);
+		used += (size_t)snprintf(
+			out + used, size - used, "%lld%s", (long long)number, units[i].letters);
 	}
 }
 
@@ -118,13 +121,16 @@ static int parse_money(const json_t *value, int64_t *ret_nanousd, struct sg_erro
 	}
 	r = text ? sg_money_parse(text, strlen(text), 9, ret_nanousd) : -EINVAL;
 	if (r == -ERANGE)
-		return sg_error_set(error, -EINVAL, "limit-usd %s: must have at most 9 decimal places and be below 9000000000", text);
+		return sg_error_set(error, -EINVAL,
+			"limit-usd %s: must have at most 9 decimal places and be below 9000000000",
+			text);
 	if (r < 0 || *ret_nanousd <= 0)
 		return sg_error_set(error, -EINVAL, "limit-usd must be > 0");
 	return 0;
 }
 
-static int parse_count(const json_t *value, const char *shown, int64_t *ret_count, struct sg_error *error)
+static int parse_count(
+	const json_t *value, const char *shown, int64_t *ret_count, struct sg_error *error)
 {
 	if (!json_is_integer(value) || json_integer_value(value) <= 0)
 		return sg_error_set(error, -EINVAL, "%s must be > 0", shown);
@@ -143,7 +149,8 @@ static int parse_window(const json_t *value, int64_t *ret_ns, struct sg_error *e
 	return 0;
 }
 
-static int parse_behavior(const json_t *value, enum sg_behavior *ret_behavior, struct sg_error *error)
+static int parse_behavior(
+	const json_t *value, enum sg_behavior *ret_behavior, struct sg_error *error)
 {
 	const char *text = json_string_value(value);
 
@@ -152,7 +159,8 @@ static int parse_behavior(const json_t *value, enum sg_behavior *ret_behavior, s
 			*ret_behavior = (enum sg_behavior)i;
 			return 0;
 		}
-	return sg_error_set(error, -EINVAL, "unknown behavior \"%s\": must be one of rate_limit, hard_stop, soft_alert",
+	return sg_error_set(error, -EINVAL,
+		"unknown behavior \"%s\": must be one of rate_limit, hard_stop, soft_alert",
 		text ? text : "");
 }
 
@@ -161,14 +169,15 @@ static int parse_name(const json_t *value, char *out, struct sg_error *error)
 	const char *text = json_string_value(value);
 
 	if (!text || !*text || strlen(text) >= SG_BUDGET_NAME_BYTES)
-		return sg_error_set(error, -EINVAL, "name must have 1 to %d characters", SG_BUDGET_NAME_BYTES - 1);
+		return sg_error_set(error, -EINVAL, "name must have 1 to %d characters",
+			SG_BUDGET_NAME_BYTES - 1);
 	strcpy(out, text);
 	return 0;
 }
 
 // `has_window` says whether the key was there at all.
-static int parse_field(
-	const char *key, const json_t *value, struct sg_budget_policy *budget, bool *has_window, struct sg_error *error)
+static int parse_field(const char *key, const json_t *value, struct sg_budget_policy *budget,
+	bool *has_window, struct sg_error *error)
 {
 	if (strcmp(key, "name") == 0)
 		return parse_name(value, budget->name, error);
@@ -191,7 +200,8 @@ static int parse_field(
 	return sg_error_set(error, -EINVAL, "unknown key \"%s\"", key);
 }
 
-static int parse_budget(const json_t *object, struct sg_budget_policy *budget, struct sg_error *error)
+static int parse_budget(
+	const json_t *object, struct sg_budget_policy *budget, struct sg_error *error)
 {
 	bool has_window = false;
 	const char *key;
@@ -206,9 +216,10 @@ static int parse_budget(const json_t *object, struct sg_budget_policy *budget, s
 		if (r < 0)
 			return r;
 	}
-	if (!budget->limit_nanousd && !budget->max_requests && !budget->max_tokens && !budget->max_input_tokens &&
-		!budget->max_output_tokens)
-		return sg_error_set(error, -EINVAL, "at least one of limit-usd or max-requests is required");
+	if (!budget->limit_nanousd && !budget->max_requests && !budget->max_tokens &&
+		!budget->max_input_tokens && !budget->max_output_tokens)
+		return sg_error_set(
+			error, -EINVAL, "at least one of limit-usd or max-requests is required");
 	if (!has_window)
 		return sg_error_set(error, -EINVAL, "window is required");
 	return 0;
@@ -218,7 +229,8 @@ static int check_unique(const struct sg_policy *policy, unsigned index, struct s
 {
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(policy->budgets[i].name, policy->budgets[index].name) == 0)
-			return sg_error_set(error, -EINVAL, "name \"%s\" is used twice", policy->budgets[i].name);
+			return sg_error_set(error, -EINVAL, "name \"%s\" is used twice",
+				policy->budgets[i].name);
 	return 0;
 }
 

@@ -10,9 +10,9 @@
 #include "base/attr.h"
 #include "base/error.h"
 
-#define SG_POLICY_MAX_BUDGETS  16
-#define SG_BUDGET_NAME_BYTES   64
-#define SG_WINDOW_LIFETIME     INT64_C(0)
+#define SG_POLICY_MAX_BUDGETS 16
+#define SG_BUDGET_NAME_BYTES  64
+#define SG_WINDOW_LIFETIME    INT64_C(0)
 
 enum sg_behavior { SG_HARD_STOP, SG_RATE_LIMIT, SG_SOFT_ALERT };
 
@@ -24,7 +24,7 @@ struct sg_budget_policy {
 	int64_t max_tokens; // input and output together
 	int64_t max_input_tokens;
 	int64_t max_output_tokens;
-	int64_t window_ns;  // rolling; SG_WINDOW_LIFETIME: never resets
+	int64_t window_ns; // rolling; SG_WINDOW_LIFETIME: never resets
 	enum sg_behavior behavior;
 };
 
@@ -33,11 +33,13 @@ struct sg_policy {
 	struct sg_budget_policy budgets[SG_POLICY_MAX_BUDGETS];
 };
 
-// Parses a JSON array of budget objects: {"name"?, "limit_usd"? (decimal string, or number), "max_requests"?, "max_tokens"?,
-// "max_input_tokens"?, "max_output_tokens"?, "window" ("90s", "1h30m", "24h", "7d", "lifetime"), "behavior"?}. At least one
-// cap; each > 0 and <= 2^53; unknown keys are errors. Texts as in docs: "limit-usd must be > 0", "window is required", ...,
-// prefixed by "budgets[N]: ". Returns 0 or -EINVAL.
-int sg_policy_parse(const json_t *budgets, struct sg_policy *ret_policy, struct sg_error *error) SG_WUNRES;
+// Parses a JSON array of budget objects: {"name"?, "limit_usd"? (decimal string, or number),
+// "max_requests"?, "max_tokens"?, "max_input_tokens"?, "max_output_tokens"?, "window" ("90s",
+// "1h30m", "24h", "7d", "lifetime"), "behavior"?}. At least one cap; each > 0 and <= 2^53; unknown
+// keys are errors. Texts as in docs: "limit-usd must be > 0", "window is required", ..., prefixed
+// by "budgets[N]: ". Returns 0 or -EINVAL.
+int sg_policy_parse(
+	const json_t *budgets, struct sg_policy *ret_policy, struct sg_error *error) SG_WUNRES;
 
 // "1h30m" and kin to nanoseconds; "lifetime" to SG_WINDOW_LIFETIME. Returns 0 or -EINVAL.
 int sg_window_parse(const char *text, int64_t *ret_ns) SG_WUNRES;

@@ -48,7 +48,8 @@ static struct sg_window_bucket *bucket_for(struct sg_window *window, int64_t at_
 	return newest;
 }
 
-void sg_window_add(struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+void sg_window_add(
+	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
 {
 	add_charge(&window->sum, charge, 1);
 	window->estimated += estimated;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was spent within a window. A rolling window is a ring of buckets; a bucket is forgotten when its newest entry is one
-// window old, so nothing is ever counted short, and a single entry exactly one window old no longer counts. O(1) amortised
-// whatever the history. Used under the account's lock.
+// What was spent within a window. A rolling window is a ring of buckets; a bucket is forgotten when
+// its newest entry is one window old, so nothing is ever counted short, and a single entry exactly
+// one window old no longer counts. O(1) amortised whatever the history. Used under the account's
+// lock.
 #pragma once
 
 #include <stdint.h>
@@ -12,7 +13,7 @@
 
 struct sg_window_bucket {
 	int64_t newest_ns; // monotonic
-	int64_t slice;     // which slice of time it is for
+	int64_t slice;	   // which slice of time it is for
 	struct sg_charge sum;
 	int64_t estimated;
 };
@@ -31,7 +32,8 @@ void sg_window_init(struct sg_window *window, int64_t length_ns);
 void sg_window_advance(struct sg_window *window, int64_t now_ns);
 
 // Counts a charge made at `at_ns` (not before the newest that is there, nor after now).
-void sg_window_add(struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated);
+void sg_window_add(
+	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated);
 
 // When the oldest bucket will be forgotten; INT64_MAX when there is none, or never (lifetime).
 int64_t sg_window_next_expiry_ns(const struct sg_window *window);

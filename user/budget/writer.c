@@ -16,7 +16,7 @@
 // Each index is written by one side only; they are on cache lines of their own.
 struct ring {
 	_Alignas(64) _Atomic uint32_t tail; // worker
-	_Alignas(64) uint32_t head;         // writer
+	_Alignas(64) uint32_t head;	    // writer
 	uint32_t items[SG_JOURNAL_SLOTS];
 };
 
@@ -48,21 +48,23 @@ static int add_ring(struct sg_writer *writer, const struct ring *ring, uint32_t 
 	int r = 0;
 
 	for (uint32_t i = ring->head; r == 0 && i != tail; i++)
-		r = sg_ledger_add(writer->ledger, &writer->journal->slots[ring->items[i % SG_JOURNAL_SLOTS]], false);
+		r = sg_ledger_add(writer->ledger,
+			&writer->journal->slots[ring->items[i % SG_JOURNAL_SLOTS]], false);
 	return r;
 }
 
 static void free_slots(struct sg_writer *writer, struct ring *ring, uint32_t tail)
 {
 	for (; ring->head != tail; ring->head++)
-		atomic_store_explicit(&writer->journal->slots[ring->items[ring->head % SG_JOURNAL_SLOTS]].state, SG_SLOT_FREE,
-			memory_order_release);
+		atomic_store_explicit(
+			&writer->journal->slots[ring->items[ring->head % SG_JOURNAL_SLOTS]].state,
+			SG_SLOT_FREE, memory_order_release);
 }
 
 // Returns 0 or -errno; on failure every slot stays SETTLED and is tried again.
 static int write_batch(struct sg_writer *writer)
 {
-	uint32_t tails[64];
+	uint32_t tails[64] = { 0 };
 	bool any = false;
 	int r;
 
@@ -90,7 +92,8 @@ static void tell_change(struct sg_writer *writer, int r)
 {
 	if (r < 0 && !writer->failing)
 		sg_log(SG_LOG_ERROR, "ledger_failed",
-			"reason=\"%s\" effect=\"calls are kept in the hold journal; new ones are refused when it is full\"",
+			"reason=\"%s\" effect=\"calls are kept in the hold journal; new ones are "
+			"refused when it is full\"",
 			sg_ledger_error(writer->ledger));
 	if (r == 0 && writer->failing)
 		sg_log(SG_LOG_INFO, "ledger_back", "effect=\"the hold journal is being written\"");
@@ -160,7 +163,8 @@ static struct sg_writer *free_writer(struct sg_writer *writer)
 	return NULL;
 }
 
-int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers, struct sg_writer **ret_writer)
+int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers,
+	struct sg_writer **ret_writer)
 {
 	struct sg_writer *writer = calloc(1, sizeof(*writer));
 	pthread_condattr_t attributes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread that moves settled slots into the ledger: a batch in one transaction, at most every 100 ms. Workers hand slots over
-// through a ring each (one producer, one consumer), without a lock or a system call.
+// The thread that moves settled slots into the ledger: a batch in one transaction, at most every
+// 100 ms. Workers hand slots over through a ring each (one producer, one consumer), without a lock
+// or a system call.
 #pragma once
 
 #include <stdint.h>
@@ -13,7 +14,8 @@
 struct sg_writer;
 
 // Takes the ledger.
-int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers, struct sg_writer **ret_writer) SG_WUNRES;
+int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers,
+	struct sg_writer **ret_writer) SG_WUNRES;
 
 // Writes what is there, and ends.
 struct sg_writer *sg_writer_stop(struct sg_writer *writer);

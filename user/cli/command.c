@@ -15,6 +15,7 @@
 #include "spendgate/exit.h"
 
 static volatile sig_atomic_t command_pid;
+static volatile sig_atomic_t early_signal; // came before there was a command
 
 // The terminal sends its signals (INT, QUIT, TSTP) to the command itself, which is in our process
 // group; what is sent to us alone is for the command.
@@ -26,6 +27,8 @@ static void forward(int signal_number)
 
 	if (command_pid > 0)
 		kill((pid_t)command_pid, signal_number);
+	else
+		early_signal = signal_number;
 	errno = saved;
 }
 
@@ -108,6 +111,8 @@ int sg_command_run(char *const *command, int cgroup_fd, int *ret_code, struct sg
 	if (pid == 0)
 		become_command(command, cgroup_fd, &saved_interrupt, &saved_quit);
 	command_pid = pid;
+	if (early_signal)
+		kill(pid, early_signal);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return sg_error_set(error, -errno, "waitpid: %s", strerror(errno));

@@ -20,6 +20,8 @@
 #define ANSWER_MS 30000
 #define START_MS  30000
 
+#define START_ATTEMPTS 3
+
 #ifndef SPENDGATE_SBIN
 #define SPENDGATE_SBIN "/usr/local/sbin"
 #endif
@@ -127,27 +129,6 @@ static int start_daemon(const char *config_path, struct sg_error *error)
 	return r;
 }
 
-int sg_daemon_open(
-	struct sg_daemon *daemon, bool start, const char *config_path, struct sg_error *error)
-{
-	int r = try_connect(daemon);
-
-	if (r < 0 && start) {
-		r = start_daemon(config_path, error);
-		if (r < 0)
-			return r;
-		r = try_connect(daemon);
-	}
-	if (r == -EACCES || r == -EPERM)
-		return sg_error_set(error, -EPERM, "only root may talk to spendgated: use sudo");
-	if (r < 0)
-		return sg_error_set(error, r,
-			"no spendgated answers at %s/control.sock: start it with systemctl start "
-			"spendgated",
-			sg_daemon_run_directory());
-	return 0;
-}
-
 void sg_daemon_close(struct sg_daemon *daemon)
 {
 	if (daemon->fd >= 0)
@@ -217,4 +198,42 @@ int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fd
 	sg_error_set(error, 0, "%s", sentence ? sentence : "spendgated refused without a reason");
 	json_decref(answer);
 	return -EREMOTEIO;
+}
+
+// A daemon on demand may be ending: it takes no connection any more, or closes it unread.
+static int connect_and_ping(struct sg_daemon *daemon, struct sg_error *error)
+{
+	json_t *request, *answer = NULL;
+	int r = try_connect(daemon);
+
+	if (r < 0)
+		return r;
+	request = json_pack("{s:s}", "op", "ping");
+	r = sg_daemon_ask(daemon, request, NULL, 0, &answer, error);
+	json_decref(request);
+	json_decref(answer);
+	if (r < 0)
+		sg_daemon_close(daemon);
+	return r;
+}
+
+int sg_daemon_open(
+	struct sg_daemon *daemon, bool start, const char *config_path, struct sg_error *error)
+{
+	int r = connect_and_ping(daemon, error);
+
+	for (int i = 0; r < 0 && start && i < START_ATTEMPTS; i++) {
+		r = start_daemon(config_path, error);
+		if (r < 0)
+			return r;
+		r = connect_and_ping(daemon, error);
+	}
+	if (r == -EACCES || r == -EPERM)
+		return sg_error_set(error, -EPERM, "only root may talk to spendgated: use sudo");
+	if (r < 0)
+		return sg_error_set(error, r,
+			"no spendgated answers at %s/control.sock: start it with systemctl start "
+			"spendgated",
+			sg_daemon_run_directory());
+	return 0;
 }

@@ -46,7 +46,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = { option_table, parse_option, "EXCHANGE.json",
-	"Says what a recorded exchange with a provider counts and costs, as JSON (docs/exchange-format.md).", NULL, NULL, NULL };
+	"Says what a recorded exchange with a provider counts and costs, as JSON "
+	"(docs/exchange-format.md).",
+	NULL, NULL, NULL };
 
 int sg_cli_meter(int argc, char **argv)
 {
@@ -66,7 +68,8 @@ int sg_cli_meter(int argc, char **argv)
 	if (r == 0) {
 		exchange = json_load_file(options.path, JSON_ALLOW_NUL, &where);
 		if (!exchange)
-			r = sg_error_set(&error, -EINVAL, "%s:%d:%d: %s", options.path, where.line, where.column, where.text);
+			r = sg_error_set(&error, -EINVAL, "%s:%d:%d: %s", options.path, where.line,
+				where.column, where.text);
 	}
 	if (r == 0)
 		r = sg_meter_exchange(exchange, table, &meter, &result, &error);

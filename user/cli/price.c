@@ -23,7 +23,10 @@ static const struct argp_option option_table[] = {
 	{ "provider", 'p', "PROVIDER", 0, "openai or anthropic", 0 },
 	{ "model", 'm', "MODEL", 0, "as the provider names it", 0 },
 	{ "at", KEY_AT, "DATE", 0, "price of this day, as 2026-11-24 (default: today)", 0 },
-	{ "usage", KEY_USAGE_FILE, "FILE", 0, "JSON with token counts (input_tokens, cache_read_tokens, output_tokens, ...): say its cost", 0 },
+	{ "usage", KEY_USAGE_FILE, "FILE", 0,
+		"JSON with token counts (input_tokens, cache_read_tokens, output_tokens, ...): say "
+		"its cost",
+		0 },
 	{ "prices", KEY_PRICES, "FILE", 0, "prices that are put over the built-in table", 0 },
 	{ 0 },
 };
@@ -58,7 +61,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = { option_table, parse_option, NULL,
-	"Prints the price of a model in USD per million tokens as JSON, or the exact cost of usage.", NULL, NULL, NULL };
+	"Prints the price of a model in USD per million tokens as JSON, or the exact cost of "
+	"usage.",
+	NULL, NULL, NULL };
 
 // Pico-dollars a token are micro-dollars per million: six digits.
 static void set_price(json_t *object, const char *key, int64_t pico)
@@ -71,8 +76,8 @@ static void set_price(json_t *object, const char *key, int64_t pico)
 
 static json_t *describe(const struct sg_price *price)
 {
-	json_t *object = json_pack("{s:s, s:s, s:s}", "provider", price->provider, "model", price->model, "unit",
-		"USD per 1,000,000 tokens");
+	json_t *object = json_pack("{s:s, s:s, s:s}", "provider", price->provider, "model",
+		price->model, "unit", "USD per 1,000,000 tokens");
 	char date[32];
 
 	if (price->from_ns > 0) {
@@ -85,7 +90,8 @@ static json_t *describe(const struct sg_price *price)
 	set_price(object, "cache_write_1h", price->cache_write_1h);
 	set_price(object, "output", price->output);
 	if (price->long_context_above) {
-		json_object_set_new(object, "long_context_above", json_integer(price->long_context_above));
+		json_object_set_new(
+			object, "long_context_above", json_integer(price->long_context_above));
 		set_price(object, "long_input", price->long_input);
 		set_price(object, "long_output", price->long_output);
 	}
@@ -94,7 +100,8 @@ static json_t *describe(const struct sg_price *price)
 	return object;
 }
 
-static int read_usage_count(const json_t *usage, const char *key, int64_t *ret_count, struct sg_error *error)
+static int read_usage_count(
+	const json_t *usage, const char *key, int64_t *ret_count, struct sg_error *error)
 {
 	const json_t *value = json_object_get(usage, key);
 
@@ -131,7 +138,8 @@ static int read_usage(const char *path, struct sg_usage *usage, struct sg_error 
 	int r = 0;
 
 	if (!file)
-		return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+		return sg_error_set(
+			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(counts); i++)
 		r = read_usage_count(file, counts[i].key, counts[i].value, error);
 	read_usage_text(file, "service_tier", usage->service_tier, sizeof(usage->service_tier));
@@ -141,8 +149,8 @@ static int read_usage(const char *path, struct sg_usage *usage, struct sg_error 
 	return r < 0 ? sg_error_prefix(error, r, "%s: ", path) : 0;
 }
 
-static int add_cost(const struct options *options, const struct sg_price_table *table, int64_t wall_ns, json_t *object,
-	struct sg_error *error)
+static int add_cost(const struct options *options, const struct sg_price_table *table,
+	int64_t wall_ns, json_t *object, struct sg_error *error)
 {
 	struct sg_outcome outcome = { .state = SG_EXCHANGE_SETTLED };
 	const struct sg_provider *provider = sg_provider_by_name(options->provider);
@@ -161,17 +169,21 @@ static int add_cost(const struct options *options, const struct sg_price_table *
 	return 0;
 }
 
-static int print_price(const struct options *options, const struct sg_price_table *table, int64_t wall_ns, struct sg_error *error)
+static int print_price(const struct options *options, const struct sg_price_table *table,
+	int64_t wall_ns, struct sg_error *error)
 {
 	const struct sg_price *price;
 	json_t *object;
 	int r = 0;
 
 	if (!sg_provider_by_name(options->provider))
-		return sg_error_set(error, -EINVAL, "unknown provider \"%s\": openai or anthropic", options->provider);
+		return sg_error_set(error, -EINVAL, "unknown provider \"%s\": openai or anthropic",
+			options->provider);
 	price = sg_price_find(table, options->provider, options->model, wall_ns);
 	if (!price)
-		return sg_error_set(error, -ENOENT, "no price for model \"%s\" of %s: add it with --prices, or \"prices\" in the configuration",
+		return sg_error_set(error, -ENOENT,
+			"no price for model \"%s\" of %s: add it with --prices, or \"prices\" in "
+			"the configuration",
 			options->model, options->provider);
 	object = describe(price);
 	if (options->usage)

@@ -289,6 +289,8 @@ static void on_agent(struct sg_link *link, const struct sg_channel_message *mess
 		r = sg_channel_send(link->fd, SG_CHANNEL_AGENT_RESULT, message->header.id, r,
 			error.text, strlen(error.text), NULL, 0);
 	pthread_mutex_unlock(&link->lock);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 }
 
 static void on_status(struct sg_link *link, const struct sg_channel_message *message)
@@ -301,6 +303,8 @@ static void on_status(struct sg_link *link, const struct sg_channel_message *mes
 		r = sg_channel_send(link->fd, SG_CHANNEL_STATUS_RESULT, message->header.id, r, NULL,
 			0, &fd, fd >= 0);
 	pthread_mutex_unlock(&link->lock);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 	if (fd >= 0)
 		close(fd);
 }

@@ -177,7 +177,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	signal_fd = block_signals();
 	set_log_level(configuration);
 	enforcer->worker_count = worker_count(configuration);
-	r = signal_fd < 0 ? signal_fd : open_parts(enforcer, options, configuration, &context, error);
+	r = signal_fd < 0 ? signal_fd
+			  : open_parts(enforcer, options, configuration, &context, error);
 	if (r == 0)
 		r = sg_loop_new(&loop);
 	if (r == 0)

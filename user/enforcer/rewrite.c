@@ -60,8 +60,8 @@ static int append_request_header(
 		return append_accept_encoding(exchange, header, out);
 	if (name_is(header, "content-length") && has_edit(exchange))
 		return sg_buf_printf(out, "content-length: %llu\r\n",
-			(unsigned long long)(exchange->body.length - exchange->edit.remove +
-					     exchange->edit.text_length));
+			(unsigned long long)exchange->body.length - exchange->edit.remove +
+				exchange->edit.text_length);
 	return append_line(out, header);
 }
 

@@ -13,7 +13,8 @@
 
 #define PIECE_BYTES 16384
 
-typedef int (*decode_fn)(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context);
+typedef int (*decode_fn)(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context);
 
 struct sg_inflate {
 	decode_fn decode;
@@ -26,7 +27,8 @@ struct sg_inflate {
 	char piece[PIECE_BYTES];
 };
 
-static int hand_out(struct sg_inflate *inflate, size_t length, sg_inflate_fn on_bytes, void *context)
+static int hand_out(
+	struct sg_inflate *inflate, size_t length, sg_inflate_fn on_bytes, void *context)
 {
 	inflate->decoded_bytes += length;
 	if (inflate->decoded_bytes > SG_INFLATE_MAX_BYTES)
@@ -73,16 +75,18 @@ static int run_zlib(struct sg_inflate *inflate, sg_inflate_fn on_bytes, void *co
 	return 0;
 }
 
-static int decode_gzip(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context)
+static int decode_gzip(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context)
 {
 	inflate->zlib.next_in = (Bytef *)bytes;
 	inflate->zlib.avail_in = (uInt)length;
 	return run_zlib(inflate, on_bytes, context);
 }
 
-// "deflate" is zlib's format by RFC 9110, 8.4.1.2, and raw deflate by the habit of some servers. The first byte of the former
-// has the method 8 in its low bits.
-static int decode_deflate(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context)
+// "deflate" is zlib's format by RFC 9110, 8.4.1.2, and raw deflate by the habit of some servers.
+// The first byte of the former has the method 8 in its low bits.
+static int decode_deflate(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context)
 {
 	int r = 0;
 
@@ -96,7 +100,8 @@ static int decode_deflate(struct sg_inflate *inflate, const char *bytes, size_t 
 
 // ---- br, zstd ----
 
-static int decode_brotli(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context)
+static int decode_brotli(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context)
 {
 	const uint8_t *in = (const uint8_t *)bytes;
 	BrotliDecoderResult result;
@@ -106,7 +111,8 @@ static int decode_brotli(struct sg_inflate *inflate, const char *bytes, size_t l
 		size_t room = PIECE_BYTES;
 		uint8_t *out = (uint8_t *)inflate->piece;
 
-		result = BrotliDecoderDecompressStream(inflate->brotli, &length, &in, &room, &out, NULL);
+		result = BrotliDecoderDecompressStream(
+			inflate->brotli, &length, &in, &room, &out, NULL);
 		if (result == BROTLI_DECODER_RESULT_ERROR)
 			return -EBADMSG;
 		r = hand_out(inflate, PIECE_BYTES - room, on_bytes, context);
@@ -116,7 +122,8 @@ static int decode_brotli(struct sg_inflate *inflate, const char *bytes, size_t l
 	return result == BROTLI_DECODER_RESULT_SUCCESS && length ? -EBADMSG : 0;
 }
 
-static int decode_zstd(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context)
+static int decode_zstd(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context)
 {
 	ZSTD_inBuffer in = { bytes, length, 0 };
 	ZSTD_outBuffer out;
@@ -197,7 +204,8 @@ struct sg_inflate *sg_inflate_free(struct sg_inflate *inflate)
 	return NULL;
 }
 
-int sg_inflate_feed(struct sg_inflate *inflate, const char *bytes, size_t length, sg_inflate_fn on_bytes, void *context)
+int sg_inflate_feed(struct sg_inflate *inflate, const char *bytes, size_t length,
+	sg_inflate_fn on_bytes, void *context)
 {
 	return length ? inflate->decode(inflate, bytes, length, on_bytes, context) : 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streaming decoder for content codings (gzip, deflate, br, zstd), used for metering only: the bytes that travel are never
-// changed. The output per message is capped. One owner; any thread.
+// Streaming decoder for content codings (gzip, deflate, br, zstd), used for metering only: the
+// bytes that travel are never changed. The output per message is capped. One owner; any thread.
 #pragma once
 
 #include <stddef.h>
@@ -14,13 +14,13 @@
 
 struct sg_inflate;
 
-// `coding` is a Content-Encoding value. Returns 0; -ENOTSUP for a coding (or list of codings) that is not known; -ENOMEM.
-// "identity" and "" give *ret_inflate = NULL and 0: no decoder is needed.
+// `coding` is a Content-Encoding value. Returns 0; -ENOTSUP for a coding (or list of codings) that
+// is not known; -ENOMEM. "identity" and "" give *ret_inflate = NULL and 0: no decoder is needed.
 int sg_inflate_new(struct sg_str coding, struct sg_inflate **ret_inflate) SG_WUNRES;
 struct sg_inflate *sg_inflate_free(struct sg_inflate *inflate);
 
-// Decoded bytes are handed out in pieces; views are valid during the call. Returns 0, -EBADMSG (corrupt), -EFBIG (over the
-// cap), -ENOMEM, or what the callback returned.
+// Decoded bytes are handed out in pieces; views are valid during the call. Returns 0, -EBADMSG
+// (corrupt), -EFBIG (over the cap), -ENOMEM, or what the callback returned.
 typedef int (*sg_inflate_fn)(void *context, const char *bytes, size_t length);
 int sg_inflate_feed(struct sg_inflate *inflate, const char *bytes, size_t length,
 	sg_inflate_fn on_bytes, void *context) SG_WUNRES;

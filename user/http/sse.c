@@ -50,7 +50,8 @@ static int take_field(struct sg_sse *sse, const char *line, size_t length)
 	if (name_length == 4 && memcmp(line, "data", 4) == 0)
 		return add_data(sse, value, value_length);
 	if (name_length == 5 && memcmp(line, "event", 5) == 0) {
-		sse->name_length = value_length < sizeof(sse->name) ? value_length : sizeof(sse->name);
+		sse->name_length =
+			value_length < sizeof(sse->name) ? value_length : sizeof(sse->name);
 		memcpy(sse->name, value, sse->name_length);
 	}
 	return 0;
@@ -74,8 +75,8 @@ static int give_event(struct sg_sse *sse, size_t raw_end, sg_sse_event_fn on_eve
 	return r;
 }
 
-static int take_line(struct sg_sse *sse, const char *line, size_t length, size_t raw_end, sg_sse_event_fn on_event,
-	void *context)
+static int take_line(struct sg_sse *sse, const char *line, size_t length, size_t raw_end,
+	sg_sse_event_fn on_event, void *context)
 {
 	if (!sse->saw_first_byte) {
 		sse->saw_first_byte = true;
@@ -89,7 +90,8 @@ static int take_line(struct sg_sse *sse, const char *line, size_t length, size_t
 	return take_field(sse, line, length);
 }
 
-// A line that began in an earlier feed is gathered in sse->line; one that would be too long to matter is cut.
+// A line that began in an earlier feed is gathered in sse->line; one that would be too long to
+// matter is cut.
 static int keep_part(struct sg_sse *sse, const char *bytes, size_t length)
 {
 	size_t room = SG_SSE_MAX_EVENT_BYTES - sg_buf_length(&sse->line);
@@ -101,8 +103,8 @@ static int keep_part(struct sg_sse *sse, const char *bytes, size_t length)
 	return sg_buf_append(&sse->line, bytes, length);
 }
 
-static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t raw_end, sg_sse_event_fn on_event,
-	void *context)
+static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t raw_end,
+	sg_sse_event_fn on_event, void *context)
 {
 	int r;
 
@@ -110,7 +112,8 @@ static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t
 		return take_line(sse, bytes, length, raw_end, on_event, context);
 	r = keep_part(sse, bytes, length);
 	if (r == 0)
-		r = take_line(sse, (const char *)sg_buf_head(&sse->line), sg_buf_length(&sse->line), raw_end, on_event, context);
+		r = take_line(sse, (const char *)sg_buf_head(&sse->line), sg_buf_length(&sse->line),
+			raw_end, on_event, context);
 	sg_buf_consume(&sse->line, sg_buf_length(&sse->line));
 	return r;
 }
@@ -124,7 +127,8 @@ static const char *find_line_end(const char *from, const char *end)
 	return cr ? cr : lf;
 }
 
-int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_event_fn on_event, void *context)
+int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_event_fn on_event,
+	void *context)
 {
 	const char *at = bytes, *end = bytes + length;
 	int r = 0;

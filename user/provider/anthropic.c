@@ -5,7 +5,8 @@
 
 #include "provider/api.h"
 
-// The provider ends a server tool's loop after this many turns when no max_uses is given, and says pause_turn.
+// The provider ends a server tool's loop after this many turns when no max_uses is given, and says
+// pause_turn.
 #define SERVER_TOOL_TURNS 10
 
 // ---- Request ----
@@ -114,7 +115,8 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 // Tools with a schema of the agent's, and the provider's tools that the agent itself runs.
 static bool runs_at_agent(const char *type)
 {
-	static const char *const heads[] = { "custom", "bash_", "text_editor_", "computer_", "memory_" };
+	static const char *const heads[] = { "custom", "bash_", "text_editor_", "computer_",
+		"memory_" };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(heads); i++)
 		if (starts_with(type, heads[i]))
@@ -129,7 +131,8 @@ static void on_tool(struct sg_request_reader *reader, const struct sg_json_value
 		reader->tool_is_hosted = false;
 		reader->tool_max_uses = -1;
 	} else if (reader->tool_is_hosted) {
-		reader->facts.tool_turns += reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS;
+		reader->facts.tool_turns +=
+			reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS;
 	}
 }
 
@@ -294,24 +297,35 @@ enum response_node {
 };
 
 // The rows below a message at `base` whose usage is at `usage_base`.
-#define SHARED_PATHS(base, usage_base)                                                                                         \
-	[R_MODEL - 1] = { base, "model" }, [R_CONTENT - 1] = { base, "content" }, [R_PART - 1] = { R_CONTENT, NULL },          \
-	[R_TEXT - 1] = { R_PART, "text" }, [R_THINKING - 1] = { R_PART, "thinking" },                                          \
-	[R_USAGE - 1] = { usage_base, "usage" }, [U_INPUT - 1] = { R_USAGE, "input_tokens" },                                  \
-	[U_OUTPUT - 1] = { R_USAGE, "output_tokens" }, [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens" },            \
-	[U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens" },                                                   \
-	[U_CREATION - 1] = { R_USAGE, "cache_creation" }, [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens" },   \
-	[U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens" },                                                     \
-	[U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                                                         \
-	[U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens" }, [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use" },     \
-	[U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests" }, [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier" },    \
-	[U_SPEED - 1] = { R_USAGE, "speed" }, [U_GEO - 1] = { R_USAGE, "inference_geo" },                                      \
-	[U_ITERATIONS - 1] = { R_USAGE, "iterations" }, [I_ITEM - 1] = { U_ITERATIONS, NULL },                                 \
-	[I_TYPE - 1] = { I_ITEM, "type" }, [I_MODEL - 1] = { I_ITEM, "model" }, [I_INPUT - 1] = { I_ITEM, "input_tokens" },    \
-	[I_OUTPUT - 1] = { I_ITEM, "output_tokens" }, [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens" },              \
-	[I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens" }, [I_CREATION - 1] = { I_ITEM, "cache_creation" },   \
-	[I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens" },                                                     \
-	[I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens" }
+#define SHARED_PATHS(base, usage_base)                                                             \
+	[R_MODEL - 1] = { base, "model" }, [R_CONTENT - 1] = { base, "content" },                  \
+		   [R_PART - 1] = { R_CONTENT, NULL }, [R_TEXT - 1] = { R_PART, "text" },          \
+		   [R_THINKING - 1] = { R_PART, "thinking" },                                      \
+		   [R_USAGE - 1] = { usage_base, "usage" },                                        \
+		   [U_INPUT - 1] = { R_USAGE, "input_tokens" },                                    \
+		   [U_OUTPUT - 1] = { R_USAGE, "output_tokens" },                                  \
+		   [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens" },                    \
+		   [U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens" },            \
+		   [U_CREATION - 1] = { R_USAGE, "cache_creation" },                               \
+		   [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens" },              \
+		   [U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens" },              \
+		   [U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                  \
+		   [U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens" },                     \
+		   [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use" },                          \
+		   [U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests" },                 \
+		   [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier" },                             \
+		   [U_SPEED - 1] = { R_USAGE, "speed" },                                           \
+		   [U_GEO - 1] = { R_USAGE, "inference_geo" },                                     \
+		   [U_ITERATIONS - 1] = { R_USAGE, "iterations" },                                 \
+		   [I_ITEM - 1] = { U_ITERATIONS, NULL }, [I_TYPE - 1] = { I_ITEM, "type" },       \
+		   [I_MODEL - 1] = { I_ITEM, "model" },                                            \
+		   [I_INPUT - 1] = { I_ITEM, "input_tokens" },                                     \
+		   [I_OUTPUT - 1] = { I_ITEM, "output_tokens" },                                   \
+		   [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens" },                     \
+		   [I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens" },             \
+		   [I_CREATION - 1] = { I_ITEM, "cache_creation" },                                \
+		   [I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens" },              \
+		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens" }
 
 static const struct sg_json_path body_paths[] = {
 	SHARED_PATHS(SG_JSON_ROOT, SG_JSON_ROOT),
@@ -343,8 +357,8 @@ static const struct sg_json_path event_paths[] = {
 // Where message_start's usage members are the same as those of a body or a message_delta.
 static int same_member(int node)
 {
-	static const int members[] = { U_INPUT, U_OUTPUT, U_CACHE_READ, U_CACHE_CREATION, U_CREATION, U_CREATION_5M,
-		U_CREATION_1H, U_SERVICE_TIER, U_SPEED, U_GEO };
+	static const int members[] = { U_INPUT, U_OUTPUT, U_CACHE_READ, U_CACHE_CREATION,
+		U_CREATION, U_CREATION_5M, U_CREATION_1H, U_SERVICE_TIER, U_SPEED, U_GEO };
 
 	return node >= M_INPUT ? members[node - M_INPUT] : node;
 }
@@ -400,7 +414,8 @@ static void copy_text(const struct sg_json_value *value, char *out, size_t size)
 }
 
 // Members of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
-static bool on_usage_member(struct sg_response_reader *reader, int node, const struct sg_json_value *value)
+static bool on_usage_member(
+	struct sg_response_reader *reader, int node, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage, *line = &reader->line;
 
@@ -554,16 +569,18 @@ static void sum_lines(struct sg_outcome *outcome)
 {
 	struct sg_usage *usage = &outcome->usage;
 
-	usage->input_tokens = usage->output_tokens = usage->cache_read_tokens = usage->cache_write_tokens =
-		usage->cache_write_1h_tokens = 0;
+	usage->input_tokens = usage->output_tokens = usage->cache_read_tokens =
+		usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
 	for (unsigned i = 0; i < outcome->line_count; i++) {
 		struct sg_usage *line = &outcome->lines[i];
 
 		if (!line->model[0])
-			snprintf(line->model, sizeof(line->model), "%s", usage->model); // the model that was called
+			snprintf(line->model, sizeof(line->model), "%s",
+				usage->model); // the model that was called
 		snprintf(line->service_tier, sizeof(line->service_tier), "%s", usage->service_tier);
 		snprintf(line->speed, sizeof(line->speed), "%s", usage->speed);
-		snprintf(line->inference_geo, sizeof(line->inference_geo), "%s", usage->inference_geo);
+		snprintf(line->inference_geo, sizeof(line->inference_geo), "%s",
+			usage->inference_geo);
 		if (line->input_tokens < 0 || line->output_tokens < 0) {
 			outcome->bad_evidence = true;
 			return;
@@ -573,7 +590,8 @@ static void sum_lines(struct sg_outcome *outcome)
 	outcome->lines[0].web_search_requests = usage->web_search_requests;
 }
 
-// Advisors, compactions and fallbacks are not in the top level: then the iterations alone are priced (rule 5).
+// Advisors, compactions and fallbacks are not in the top level: then the iterations alone are
+// priced (rule 5).
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
@@ -585,12 +603,14 @@ static void finish_response(struct sg_response_reader *reader)
 	else if (reader->cache_creation >
 		 outcome->usage.cache_write_tokens + outcome->usage.cache_write_1h_tokens)
 		// What the split does not name is of the dearer kind.
-		outcome->usage.cache_write_1h_tokens = reader->cache_creation - outcome->usage.cache_write_tokens;
+		outcome->usage.cache_write_1h_tokens =
+			reader->cache_creation - outcome->usage.cache_write_tokens;
 	if (reader->line_by_iterations && outcome->line_count)
 		sum_lines(outcome);
 	else
 		outcome->line_count = 0;
-	if (outcome->usage.output_tokens >= 0 && outcome->usage.reasoning_tokens > outcome->usage.output_tokens)
+	if (outcome->usage.output_tokens >= 0 &&
+		outcome->usage.reasoning_tokens > outcome->usage.output_tokens)
 		outcome->bad_evidence = true;
 }
 

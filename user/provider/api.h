@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a wire format's file gives to the readers: tables of wanted paths and small functions. Not for other modules.
+// What a wire format's file gives to the readers: tables of wanted paths and small functions. Not
+// for other modules.
 #pragma once
 
 #include "base/buf.h"
@@ -16,8 +17,8 @@ struct sg_request_reader {
 	int64_t max_primary, max_fallback;
 	// the tool that is being read
 	bool tool_is_hosted;
-	int64_t tool_max_uses; // -1: not told
-	bool hosted_tools;     // any
+	int64_t tool_max_uses;	// -1: not told
+	bool hosted_tools;	// any
 	int64_t max_tool_calls; // of the whole request; -1: not told
 	// stream_options, as it stands in the body
 	uint64_t options_offset, options_end;
@@ -32,31 +33,31 @@ struct sg_response_reader {
 	unsigned status;
 	bool is_stream;
 	bool filters;
-	bool unreadable;               // content coding unknown or corrupt
+	bool unreadable; // content coding unknown or corrupt
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
-	struct sg_json_scan scan;      // of the body, or of one event
+	struct sg_json_scan scan; // of the body, or of one event
 	struct sg_outcome outcome;
 	bool usage_seen;
-	bool final;                    // the counters are the final ones
-	bool stream_ended;             // the stream's own end was seen
-	bool failed_early;             // an error before anything was produced
-	bool produced;                 // something billable has begun
+	bool final;	   // the counters are the final ones
+	bool stream_ended; // the stream's own end was seen
+	bool failed_early; // an error before anything was produced
+	bool produced;	   // something billable has begun
 	// of the event that is being read
 	int64_t event_choices;
 	bool event_usage;
 	char event_type[64];
 	int64_t event_delta_bytes;
 	// filter
-	struct sg_buf held;            // raw bytes of the unfinished event
-	bool held_passed;              // it was too long to be held
-	struct sg_buf *out;            // during a feed
-	size_t event_start;            // in the bytes of this feed
+	struct sg_buf held; // raw bytes of the unfinished event
+	bool held_passed;   // it was too long to be held
+	struct sg_buf *out; // during a feed
+	size_t event_start; // in the bytes of this feed
 	const char *feed_bytes;
 	// Anthropic
 	struct sg_usage line;
 	bool line_by_iterations;
-	int64_t cache_creation;        // cache_creation_input_tokens: the sum of both kinds
+	int64_t cache_creation; // cache_creation_input_tokens: the sum of both kinds
 	bool creation_is_split;
 };
 
@@ -75,7 +76,7 @@ struct sg_api {
 	void (*end_event)(struct sg_response_reader *reader);
 	void (*finish_response)(struct sg_response_reader *reader); // before the state is decided
 	bool needs_include_usage; // streams tell usage only when asked
-	const char *end_mark;     // an event whose data starts with it ends the stream, or NULL
+	const char *end_mark;	  // an event whose data starts with it ends the stream, or NULL
 };
 
 extern const struct sg_api sg_api_openai_chat;
@@ -89,6 +90,7 @@ void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);
 
 // A counter of usage: null is ignored, what is no count marks the evidence as bad.
-void sg_response_count(struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
+void sg_response_count(
+	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
 
 void sg_usage_reset(struct sg_usage *usage);

@@ -12,8 +12,8 @@
 
 static const unsigned char bom[3] = { 0xef, 0xbb, 0xbf };
 
-void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths, size_t path_count, sg_json_fn on_value,
-	void *context)
+void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths,
+	size_t path_count, sg_json_fn on_value, void *context)
 {
 	memset(scan, 0, offsetof(struct sg_json_scan, text));
 	scan->paths = paths;
@@ -38,7 +38,8 @@ static int find_member(const struct sg_json_scan *scan, int parent)
 
 		if (path->parent != parent || !path->key)
 			continue;
-		if (whole && strlen(path->key) == scan->text_length && memcmp(path->key, scan->text, scan->text_length) == 0)
+		if (whole && strlen(path->key) == scan->text_length &&
+			memcmp(path->key, scan->text, scan->text_length) == 0)
 			return (int)i + 1;
 		if (path->key[0] == '*')
 			any = (int)i + 1;
@@ -170,7 +171,8 @@ static void add_code_point(struct sg_json_scan *scan, uint32_t point)
 	add_text(scan, out, length);
 }
 
-// A surrogate without its partner counts as the replacement character, which is what decoders make of it.
+// A surrogate without its partner counts as the replacement character, which is what decoders make
+// of it.
 static void flush_surrogate(struct sg_json_scan *scan)
 {
 	if (scan->high_surrogate)
@@ -183,7 +185,8 @@ static void end_unicode(struct sg_json_scan *scan)
 	uint32_t unit = scan->unicode;
 
 	if (scan->high_surrogate && unit >= 0xdc00 && unit <= 0xdfff) {
-		add_code_point(scan, 0x10000 + ((uint32_t)(scan->high_surrogate - 0xd800) << 10) + (unit - 0xdc00));
+		add_code_point(scan, 0x10000 + ((uint32_t)(scan->high_surrogate - 0xd800) << 10) +
+					     (unit - 0xdc00));
 		scan->high_surrogate = 0;
 		return;
 	}
@@ -212,11 +215,13 @@ static size_t plain_run(const char *bytes, size_t length)
 	size_t i = 0;
 
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
+		      control = _mm_set1_epi8(0x1f);
 
 	for (; i + 16 <= length; i += 16) {
 		__m128i block = _mm_loadu_si128((const __m128i *)(const void *)(bytes + i));
-		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote),
+						   _mm_cmpeq_epi8(block, backslash)),
 			_mm_cmpeq_epi8(_mm_min_epu8(block, control), block));
 		int mask = _mm_movemask_epi8(hit);
 
@@ -276,13 +281,18 @@ static int next_number_part(enum sg_json_number part, char c)
 	case SG_JSON_ZERO:
 		return c == '.' ? SG_JSON_POINT : exponent ? SG_JSON_EXPONENT : -1;
 	case SG_JSON_DIGITS:
-		return digit ? SG_JSON_DIGITS : c == '.' ? SG_JSON_POINT : exponent ? SG_JSON_EXPONENT : -1;
+		return digit	  ? SG_JSON_DIGITS
+		       : c == '.' ? SG_JSON_POINT
+		       : exponent ? SG_JSON_EXPONENT
+				  : -1;
 	case SG_JSON_POINT:
 		return digit ? SG_JSON_FRACTION : -1;
 	case SG_JSON_FRACTION:
 		return digit ? SG_JSON_FRACTION : exponent ? SG_JSON_EXPONENT : -1;
 	case SG_JSON_EXPONENT:
-		return digit ? SG_JSON_EXPONENT_DIGITS : c == '+' || c == '-' ? SG_JSON_EXPONENT_SIGN : -1;
+		return digit		      ? SG_JSON_EXPONENT_DIGITS
+		       : c == '+' || c == '-' ? SG_JSON_EXPONENT_SIGN
+					      : -1;
 	case SG_JSON_EXPONENT_SIGN:
 	case SG_JSON_EXPONENT_DIGITS:
 		return digit ? SG_JSON_EXPONENT_DIGITS : -1;
@@ -292,7 +302,8 @@ static int next_number_part(enum sg_json_number part, char c)
 
 static bool number_is_whole(enum sg_json_number part)
 {
-	return part == SG_JSON_ZERO || part == SG_JSON_DIGITS || part == SG_JSON_FRACTION || part == SG_JSON_EXPONENT_DIGITS;
+	return part == SG_JSON_ZERO || part == SG_JSON_DIGITS || part == SG_JSON_FRACTION ||
+	       part == SG_JSON_EXPONENT_DIGITS;
 }
 
 static enum sg_json_state end_number(struct sg_json_scan *scan)
@@ -310,7 +321,8 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static enum sg_json_state start_literal(struct sg_json_scan *scan, const char *rest, enum sg_json_type type)
+static enum sg_json_state start_literal(
+	struct sg_json_scan *scan, const char *rest, enum sg_json_type type)
 {
 	scan->literal = rest;
 	scan->literal_type = type;
@@ -494,8 +506,10 @@ int sg_json_count(const struct sg_json_value *value, int64_t *ret_count)
 {
 	int64_t count;
 
-	if ((value->type != SG_JSON_NUMBER && value->type != SG_JSON_STRING) || value->length != value->decoded_length ||
-		sg_money_parse(value->text, value->length, 0, &count) < 0 || count > INT64_C(1) << 53)
+	if ((value->type != SG_JSON_NUMBER && value->type != SG_JSON_STRING) ||
+		value->length != value->decoded_length ||
+		sg_money_parse(value->text, value->length, 0, &count) < 0 ||
+		count > INT64_C(1) << 53)
 		return -ERANGE;
 	*ret_count = count;
 	return 0;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A streaming JSON scanner (RFC 8259) for a few wanted paths: fed in any pieces, no allocation, strings skipped many bytes at a
-// time. The whole text is checked for grammar; what is not wanted is not kept. One owner; any thread.
+// A streaming JSON scanner (RFC 8259) for a few wanted paths: fed in any pieces, no allocation,
+// strings skipped many bytes at a time. The whole text is checked for grammar; what is not wanted
+// is not kept. One owner; any thread.
 //
-// Differences to a full parser: bytes of strings are not checked for UTF-8; depth is limited to SG_JSON_MAX_DEPTH; a UTF-8 byte
-// order mark before the text is skipped.
+// Differences to a full parser: bytes of strings are not checked for UTF-8; depth is limited to
+// SG_JSON_MAX_DEPTH; a UTF-8 byte order mark before the text is skipped.
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +15,7 @@
 
 #define SG_JSON_MAX_DEPTH  256
 #define SG_JSON_TEXT_BYTES 192 // of a wanted string or number that are kept
-#define SG_JSON_ROOT       0
+#define SG_JSON_ROOT	   0
 #define SG_JSON_UNWANTED   (-1)
 
 // A row: inside `parent`, the member `key` (NULL: any element of an array; "*": any member that no
@@ -37,29 +38,30 @@ enum sg_json_type {
 struct sg_json_value {
 	int node;
 	enum sg_json_type type;
-	bool end;                // objects and arrays are told twice: at their begin and at their end
-	const char *text;        // strings (escapes decoded) and numbers (as written): the first bytes, NUL-terminated
-	size_t length;           // of text
+	bool end;	  // objects and arrays are told twice: at their begin and at their end
+	const char *text; // strings (escapes decoded) and numbers (as written): the first bytes,
+			  // NUL-terminated
+	size_t length;	  // of text
 	uint64_t decoded_length; // of the whole string in UTF-8 bytes
-	uint64_t offset;         // of the first byte of the value in the text
-	uint64_t end_offset;     // one past its last byte; of an object or array only at its end
+	uint64_t offset;	 // of the first byte of the value in the text
+	uint64_t end_offset;	 // one past its last byte; of an object or array only at its end
 };
 
 typedef void (*sg_json_fn)(void *context, const struct sg_json_value *value);
 
 enum sg_json_state {
-	SG_JSON_VALUE,       // a value must follow
-	SG_JSON_FIRST_ITEM,  // a value or ]
-	SG_JSON_FIRST_KEY,   // a key or }
-	SG_JSON_KEY,         // a key must follow
+	SG_JSON_VALUE,	    // a value must follow
+	SG_JSON_FIRST_ITEM, // a value or ]
+	SG_JSON_FIRST_KEY,  // a key or }
+	SG_JSON_KEY,	    // a key must follow
 	SG_JSON_COLON,
-	SG_JSON_AFTER,       // comma, or the end of the container
+	SG_JSON_AFTER, // comma, or the end of the container
 	SG_JSON_IN_STRING,
 	SG_JSON_ESCAPE,
 	SG_JSON_UNICODE,
 	SG_JSON_IN_NUMBER,
 	SG_JSON_IN_LITERAL,
-	SG_JSON_DONE,        // only white space may follow
+	SG_JSON_DONE, // only white space may follow
 	SG_JSON_FAILED,
 };
 
@@ -86,11 +88,11 @@ struct sg_json_scan {
 	uint8_t unicode_digits;
 	uint16_t unicode;
 	uint16_t high_surrogate;
-	const char *literal;    // what is left of true, false, null
+	const char *literal; // what is left of true, false, null
 	enum sg_json_type literal_type;
-	int node;               // of the value that comes or is being read
+	int node; // of the value that comes or is being read
 	unsigned depth;
-	uint64_t offset;        // of the next byte
+	uint64_t offset; // of the next byte
 	uint64_t value_offset;
 	uint64_t decoded_length;
 	size_t text_length;
@@ -101,8 +103,8 @@ struct sg_json_scan {
 	} stack[SG_JSON_MAX_DEPTH];
 };
 
-void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths, size_t path_count, sg_json_fn on_value,
-	void *context);
+void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths,
+	size_t path_count, sg_json_fn on_value, void *context);
 
 // Returns 0 or -EBADMSG (no JSON; sticks).
 int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t length);
@@ -110,6 +112,6 @@ int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t lengt
 // End of text. Returns 0 when it was one whole value, else -EBADMSG.
 int sg_json_scan_finish(struct sg_json_scan *scan) SG_WUNRES;
 
-// A count: a whole number from 0 to 2^53 ("12", "12.0", "1.2e1"), also when it was given as a string. Returns 0, or -ERANGE for
-// anything else (negative, fraction, NaN, too large).
+// A count: a whole number from 0 to 2^53 ("12", "12.0", "1.2e1"), also when it was given as a
+// string. Returns 0, or -ERANGE for anything else (negative, fraction, NaN, too large).
 int sg_json_count(const struct sg_json_value *value, int64_t *ret_count) SG_WUNRES;

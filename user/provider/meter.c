@@ -24,8 +24,8 @@ struct meter {
 	struct sg_request_facts facts;
 	struct sg_request_edit edit;
 	struct sg_outcome outcome;
-	struct sg_buf seen;  // what the agent gets, when a usage chunk was asked for
-	bool cut;            // the exchange ended before its end
+	struct sg_buf seen; // what the agent gets, when a usage chunk was asked for
+	bool cut;	    // the exchange ended before its end
 	uint64_t random;
 	struct sg_error *error;
 };
@@ -89,8 +89,8 @@ static int body_bytes(const json_t *side, struct sg_buf *out)
 	return r;
 }
 
-// The bodies show what was seen until then; where we ended it ourselves, also the closing events that we added behind
-// `after_bytes`, which are not the provider's.
+// The bodies show what was seen until then; where we ended it ourselves, also the closing events
+// that we added behind `after_bytes`, which are not the provider's.
 static void apply_abort(struct meter *meter)
 {
 	const json_t *abort = json_object_get(meter->response, "abort");
@@ -98,13 +98,15 @@ static void apply_abort(struct meter *meter)
 	json_int_t after = json_integer_value(json_object_get(abort, "after_bytes"));
 
 	meter->cut = abort != NULL;
-	if (by && strcmp(by, "proxy") == 0 && after > 0 && (size_t)after < sg_buf_length(&meter->response_bytes))
+	if (by && strcmp(by, "proxy") == 0 && after > 0 &&
+		(size_t)after < sg_buf_length(&meter->response_bytes))
 		meter->response_bytes.end = meter->response_bytes.start + (size_t)after;
 }
 
 static struct sg_str header(const json_t *side, const char *name)
 {
-	const char *value = json_string_value(json_object_get(json_object_get(side, "headers"), name));
+	const char *value =
+		json_string_value(json_object_get(json_object_get(side, "headers"), name));
 
 	return (struct sg_str){ value ? value : "", value ? strlen(value) : 0 };
 }
@@ -143,8 +145,8 @@ static int read_request(struct meter *meter)
 	while (r == 0 && at < length) {
 		size_t piece = next_piece(meter, length - at);
 
-		r = inflate ? sg_inflate_feed(inflate, bytes + at, piece, scan_piece, reader) :
-			      sg_request_reader_feed(reader, bytes + at, piece);
+		r = inflate ? sg_inflate_feed(inflate, bytes + at, piece, scan_piece, reader)
+			    : sg_request_reader_feed(reader, bytes + at, piece);
 		at += piece;
 	}
 	if (r == 0)
@@ -187,7 +189,8 @@ static bool is_our_refusal(const struct meter *meter)
 	struct sg_str retry = header(meter->response, "x-should-retry");
 	json_int_t status = json_integer_value(json_object_get(meter->response, "status"));
 
-	// Providers do not send this header with their own quota errors; their gateways do, and bill nothing either.
+	// Providers do not send this header with their own quota errors; their gateways do, and
+	// bill nothing either.
 	return status >= 400 && retry.length == 5 && memcmp(retry.data, "false", 5) == 0;
 }
 
@@ -198,8 +201,9 @@ static void set_count(json_t *result, const char *key, int64_t count, bool known
 
 static void set_nothing_used(json_t *result)
 {
-	static const char *const keys[] = { "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-		"output_tokens", "reasoning_tokens", "requests" };
+	static const char *const keys[] = { "input_tokens", "cache_read_tokens",
+		"cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
+		"requests" };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++)
 		json_object_set_new(result, keys[i], json_integer(0));
@@ -216,11 +220,13 @@ static void set_text(json_t *result, const char *key, const char *text)
 static void set_reserve(const struct meter *meter, json_t *result)
 {
 	const struct sg_request_facts *facts = &meter->facts;
-	json_t *reserve = json_pack("{s:s, s:I}", "input_bound", facts->context_window ? "context_window" : "body_bytes", "choices",
+	json_t *reserve = json_pack("{s:s, s:I}", "input_bound",
+		facts->context_window ? "context_window" : "body_bytes", "choices",
 		(json_int_t)facts->choices);
 
 	json_object_set_new(reserve, "output_bound",
-		facts->max_output >= 0 ? json_integer(facts->max_output) : json_string("model_max"));
+		facts->max_output >= 0 ? json_integer(facts->max_output)
+				       : json_string("model_max"));
 	set_text(reserve, "reasons", facts->reasons);
 	json_object_set_new(result, "reserve", reserve);
 }
@@ -232,7 +238,8 @@ static void set_usage(const struct meter *meter, json_t *result)
 	bool settled = meter->outcome.state == SG_EXCHANGE_SETTLED;
 	bool input_known = usage->input_tokens >= 0 && !meter->outcome.bad_evidence;
 
-	set_count(result, "input_tokens", usage->input_tokens, input_known && (settled || meter->facts.stream));
+	set_count(result, "input_tokens", usage->input_tokens,
+		input_known && (settled || meter->facts.stream));
 	set_count(result, "cache_read_tokens", usage->cache_read_tokens, true);
 	set_count(result, "cache_write_tokens", usage->cache_write_tokens, true);
 	set_count(result, "cache_write_1h_tokens", usage->cache_write_1h_tokens, true);
@@ -259,10 +266,11 @@ static void set_lines(const struct meter *meter, json_t *result)
 	for (unsigned i = 0; i < meter->outcome.line_count; i++) {
 		const struct sg_usage *line = &meter->outcome.lines[i];
 
-		json_array_append_new(lines,
-			json_pack("{s:s, s:I, s:I, s:I}", "model", line->model, "input_tokens", (json_int_t)line->input_tokens,
-				"cache_read_tokens", (json_int_t)line->cache_read_tokens, "output_tokens",
-				(json_int_t)line->output_tokens));
+		json_array_append_new(
+			lines, json_pack("{s:s, s:I, s:I, s:I}", "model", line->model,
+				       "input_tokens", (json_int_t)line->input_tokens,
+				       "cache_read_tokens", (json_int_t)line->cache_read_tokens,
+				       "output_tokens", (json_int_t)line->output_tokens));
 	}
 	if (json_array_size(lines))
 		json_object_set(result, "lines", lines);
@@ -272,12 +280,15 @@ static void set_lines(const struct meter *meter, json_t *result)
 static void set_estimate(const struct meter *meter, json_t *result)
 {
 	const struct sg_outcome *outcome = &meter->outcome;
-	json_t *estimate = json_pack("{s:I}", "visible_output_bytes", (json_int_t)outcome->visible_output_bytes);
+	json_t *estimate = json_pack(
+		"{s:I}", "visible_output_bytes", (json_int_t)outcome->visible_output_bytes);
 
 	if (outcome->usage.output_tokens >= 0 && outcome->usage.source == SG_SOURCE_SSE) {
-		json_object_set_new(estimate, "output_tokens_min", json_integer(outcome->usage.output_tokens));
+		json_object_set_new(
+			estimate, "output_tokens_min", json_integer(outcome->usage.output_tokens));
 		if (meter->facts.max_output >= 0)
-			json_object_set_new(estimate, "output_tokens_max", json_integer(meter->facts.max_output));
+			json_object_set_new(estimate, "output_tokens_max",
+				json_integer(meter->facts.max_output));
 	}
 	json_object_set_new(result, "estimate", estimate);
 }
@@ -294,7 +305,8 @@ static void set_unseen(const struct meter *meter, json_t *result)
 	{
 		size_t event_length = json_string_length(event);
 
-		if (length - at >= event_length && memcmp(seen + at, json_string_value(event), event_length) == 0)
+		if (length - at >= event_length &&
+			memcmp(seen + at, json_string_value(event), event_length) == 0)
 			at += event_length;
 		else
 			json_array_append_new(unseen, json_integer((json_int_t)index));
@@ -311,10 +323,12 @@ static void set_cost(const struct meter *meter, json_t *result)
 	int r = -ENOENT;
 
 	if (meter->outcome.state == SG_EXCHANGE_SETTLED)
-		r = sg_price_cost(meter->table, meter->provider, meter->facts.model, &meter->outcome, meter->options->wall_ns, &charge);
-	else if (sg_price_bound(meter->table, meter->provider, &meter->facts, meter->options->wall_ns, &bound) == 0) {
-		sg_price_estimate(meter->table, meter->provider, &meter->facts, &meter->outcome, &bound, meter->options->wall_ns,
-			&charge);
+		r = sg_price_cost(meter->table, meter->provider, meter->facts.model,
+			&meter->outcome, meter->options->wall_ns, &charge);
+	else if (sg_price_bound(meter->table, meter->provider, &meter->facts,
+			 meter->options->wall_ns, &bound) == 0) {
+		sg_price_estimate(meter->table, meter->provider, &meter->facts, &meter->outcome,
+			&bound, meter->options->wall_ns, &charge);
 		r = 0;
 	}
 	if (r == 0) {
@@ -340,8 +354,10 @@ static void describe_metered(const struct meter *meter, json_t *result)
 	bool billable = outcome->state != SG_EXCHANGE_ERROR_FREE && !denied;
 
 	json_object_set_new(result, "billable", json_boolean(billable));
-	json_object_set_new(result, "state", json_string(denied ? "denied" : state_names[outcome->state]));
-	json_object_set_new(result, "model", json_string(outcome->usage.model[0] ? outcome->usage.model : meter->facts.model));
+	json_object_set_new(
+		result, "state", json_string(denied ? "denied" : state_names[outcome->state]));
+	json_object_set_new(result, "model",
+		json_string(outcome->usage.model[0] ? outcome->usage.model : meter->facts.model));
 	json_object_set_new(result, "requested_model", json_string(meter->facts.model));
 	set_reserve(meter, result);
 	if (!billable) {
@@ -361,7 +377,8 @@ static void describe_metered(const struct meter *meter, json_t *result)
 static void describe_unmetered(const struct meter *meter, json_t *result)
 {
 	bool unknown = meter->route.kind == SG_ROUTE_UNKNOWN;
-	const char *model = json_string_value(json_object_get(json_object_get(meter->request, "body"), "model"));
+	const char *model = json_string_value(
+		json_object_get(json_object_get(meter->request, "body"), "model"));
 
 	json_object_set_new(result, "billable", json_boolean(unknown));
 	json_object_set_new(result, "state", json_string(unknown ? "refused" : "free"));
@@ -380,10 +397,12 @@ static int find_route(struct meter *meter)
 	bool upgrade = json_integer_value(json_object_get(meter->response, "status")) == 101;
 
 	if (!host || !method || !path || !meter->response)
-		return sg_error_set(meter->error, -EINVAL, "request.method, request.host, request.path and response are needed");
+		return sg_error_set(meter->error, -EINVAL,
+			"request.method, request.host, request.path and response are needed");
 	meter->provider = sg_provider_by_host(host, strlen(host));
 	if (!meter->provider)
-		return sg_error_set(meter->error, -EINVAL, "request.host: \"%s\" is no known provider", host);
+		return sg_error_set(
+			meter->error, -EINVAL, "request.host: \"%s\" is no known provider", host);
 	meter->route = sg_provider_route(meter->provider, (struct sg_str){ method, strlen(method) },
 		(struct sg_str){ path, strlen(path) }, upgrade);
 	return 0;
@@ -401,11 +420,13 @@ static int read_exchange(struct meter *meter)
 	}
 	if (r == 0)
 		r = read_response(meter);
-	return r < 0 ? sg_error_set(meter->error, r, "the exchange's bodies can't be read: %s", strerror(-r)) : 0;
+	return r < 0 ? sg_error_set(meter->error, r, "the exchange's bodies can't be read: %s",
+			       strerror(-r))
+		     : 0;
 }
 
-int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table, const struct sg_meter_options *options,
-	json_t **ret_result, struct sg_error *error)
+int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table,
+	const struct sg_meter_options *options, json_t **ret_result, struct sg_error *error)
 {
 	struct meter meter = { .request = json_object_get(exchange, "request"),
 		.response = json_object_get(exchange, "response"),

@@ -63,7 +63,8 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 {
 	static const struct {
 		const char *type, *reason;
-	} kinds[] = { { "image_url", "image_url" }, { "input_audio", "audio_part" }, { "file", "file" } };
+	} kinds[] = { { "image_url", "image_url" }, { "input_audio", "audio_part" },
+		{ "file", "file" } };
 
 	if (strcmp(value->text, "text") == 0 || strcmp(value->text, "refusal") == 0)
 		return;
@@ -115,7 +116,8 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		break;
 	case N:
 		facts->choices = 1;
-		if (value->type != SG_JSON_NULL && (sg_json_count(value, &facts->choices) < 0 || facts->choices < 1))
+		if (value->type != SG_JSON_NULL &&
+			(sg_json_count(value, &facts->choices) < 0 || facts->choices < 1))
 			facts->choices = 1;
 		break;
 	case STREAM:
@@ -338,7 +340,8 @@ static void finish_response(struct sg_response_reader *reader)
 		else
 			usage->input_tokens -= cached;
 	}
-	if (usage->audio_input_tokens > usage->input_tokens + cached && usage->audio_input_tokens > 0)
+	if (usage->audio_input_tokens > usage->input_tokens + cached &&
+		usage->audio_input_tokens > 0)
 		reader->outcome.bad_evidence = true;
 	if (usage->reasoning_tokens > usage->output_tokens && usage->output_tokens >= 0)
 		reader->outcome.bad_evidence = true;

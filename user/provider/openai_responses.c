@@ -71,22 +71,24 @@ static bool is_one_of(const char *text, const char *const *words)
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
-	static const char *const texts[] = { "input_text", "output_text", "refusal", "text", "summary_text", "reasoning_text",
-		NULL };
+	static const char *const texts[] = { "input_text", "output_text", "refusal", "text",
+		"summary_text", "reasoning_text", NULL };
 
 	if (value->type != SG_JSON_STRING || is_one_of(value->text, texts))
 		return;
 	if (strcmp(value->text, "input_image") == 0)
 		facts->images++;
-	take_window(facts, strcmp(value->text, "input_image") == 0 ? "image_url" :
-			   strcmp(value->text, "input_file") == 0  ? "file" :
-								     "unknown_part");
+	take_window(facts, strcmp(value->text, "input_image") == 0  ? "image_url"
+			   : strcmp(value->text, "input_file") == 0 ? "file"
+								    : "unknown_part");
 }
 
-// Tools that the agent runs itself are text; all others run at the provider and feed the model what no byte here bounds.
+// Tools that the agent runs itself are text; all others run at the provider and feed the model what
+// no byte here bounds.
 static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	static const char *const own[] = { "function", "custom", "local_shell", "shell", "apply_patch", "namespace", NULL };
+	static const char *const own[] = { "function", "custom", "local_shell", "shell",
+		"apply_patch", "namespace", NULL };
 
 	if (value->type != SG_JSON_STRING || is_one_of(value->text, own))
 		return;
@@ -202,16 +204,21 @@ enum response_node {
 };
 
 // The rows of a response object that is `base`.
-#define RESPONSE_PATHS(base)                                                                                                   \
-	[R_ID - 1] = { base, "id" }, [R_MODEL - 1] = { base, "model" }, [R_STATUS - 1] = { base, "status" },                   \
-	[R_SERVICE_TIER - 1] = { base, "service_tier" }, [R_USAGE - 1] = { base, "usage" },                                    \
-	[R_INPUT_TOKENS - 1] = { R_USAGE, "input_tokens" }, [R_OUTPUT_TOKENS - 1] = { R_USAGE, "output_tokens" },              \
-	[R_INPUT_DETAILS - 1] = { R_USAGE, "input_tokens_details" }, [R_CACHED - 1] = { R_INPUT_DETAILS, "cached_tokens" },    \
-	[R_CACHE_WRITE - 1] = { R_INPUT_DETAILS, "cache_write_tokens" },                                                       \
-	[R_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                                                         \
-	[R_REASONING - 1] = { R_OUTPUT_DETAILS, "reasoning_tokens" }, [R_OUTPUT - 1] = { base, "output" },                     \
-	[R_ITEM - 1] = { R_OUTPUT, NULL }, [R_CONTENT - 1] = { R_ITEM, "content" }, [R_PART - 1] = { R_CONTENT, NULL },        \
-	[R_TEXT - 1] = { R_PART, "text" }, [R_ARGUMENTS - 1] = { R_ITEM, "arguments" }
+#define RESPONSE_PATHS(base)                                                                       \
+	[R_ID - 1] = { base, "id" }, [R_MODEL - 1] = { base, "model" },                            \
+		[R_STATUS - 1] = { base, "status" },                                               \
+		[R_SERVICE_TIER - 1] = { base, "service_tier" },                                   \
+		[R_USAGE - 1] = { base, "usage" },                                                 \
+		[R_INPUT_TOKENS - 1] = { R_USAGE, "input_tokens" },                                \
+		[R_OUTPUT_TOKENS - 1] = { R_USAGE, "output_tokens" },                              \
+		[R_INPUT_DETAILS - 1] = { R_USAGE, "input_tokens_details" },                       \
+		[R_CACHED - 1] = { R_INPUT_DETAILS, "cached_tokens" },                             \
+		[R_CACHE_WRITE - 1] = { R_INPUT_DETAILS, "cache_write_tokens" },                   \
+		[R_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                     \
+		[R_REASONING - 1] = { R_OUTPUT_DETAILS, "reasoning_tokens" },                      \
+		[R_OUTPUT - 1] = { base, "output" }, [R_ITEM - 1] = { R_OUTPUT, NULL },            \
+		[R_CONTENT - 1] = { R_ITEM, "content" }, [R_PART - 1] = { R_CONTENT, NULL },       \
+		[R_TEXT - 1] = { R_PART, "text" }, [R_ARGUMENTS - 1] = { R_ITEM, "arguments" }
 
 static const struct sg_json_path body_paths[] = { RESPONSE_PATHS(SG_JSON_ROOT) };
 
@@ -237,7 +244,9 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case R_STATUS:
-		if (value->type == SG_JSON_STRING && (strcmp(value->text, "queued") == 0 || strcmp(value->text, "in_progress") == 0))
+		if (value->type == SG_JSON_STRING &&
+			(strcmp(value->text, "queued") == 0 ||
+				strcmp(value->text, "in_progress") == 0))
 			outcome->state = SG_EXCHANGE_PENDING;
 		else
 			outcome->state = SG_EXCHANGE_SETTLED;
@@ -250,7 +259,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		if (value->end || (value->type == SG_JSON_NULL && reader->is_stream))
 			break;
 		sg_usage_reset(usage);
-		outcome->bad_evidence = value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL;
+		outcome->bad_evidence =
+			value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL;
 		reader->usage_seen = value->type == SG_JSON_OBJECT;
 		break;
 	case R_INPUT_TOKENS:
@@ -309,8 +319,10 @@ static void finish_response(struct sg_response_reader *reader)
 	struct sg_usage *usage = &outcome->usage;
 	int64_t cached = usage->cache_read_tokens + usage->cache_write_tokens;
 
-	// A background answer is settled by a later poll; a stream that was cut in progress is not one.
-	if (outcome->state == SG_EXCHANGE_PENDING && (!reader->facts->background || reader->is_stream || reader->usage_seen))
+	// A background answer is settled by a later poll; a stream that was cut in progress is not
+	// one.
+	if (outcome->state == SG_EXCHANGE_PENDING &&
+		(!reader->facts->background || reader->is_stream || reader->usage_seen))
 		outcome->state = SG_EXCHANGE_SETTLED;
 	if (outcome->state != SG_EXCHANGE_PENDING)
 		outcome->pending_id[0] = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dated price table and what it makes of usage. Prices are pico-dollars a token, products are 128-bit, a call is rounded up
-// once to nano-dollars. Immutable after loading: any thread.
+// The dated price table and what it makes of usage. Prices are pico-dollars a token, products are
+// 128-bit, a call is rounded up once to nano-dollars. Immutable after loading: any thread.
 #pragma once
 
 #include <stdint.h>
@@ -16,20 +16,22 @@
 
 struct sg_price_table;
 
-// One model's prices in force from a date. Classes without a price of their own carry the price that is charged for them.
+// One model's prices in force from a date. Classes without a price of their own carry the price
+// that is charged for them.
 struct sg_price {
 	char provider[24];
 	char model[SG_MODEL_BYTES];
-	int64_t from_ns;             // wall time of effect
-	int64_t input, output;       // pico-dollars a token, here and below
+	int64_t from_ns;       // wall time of effect
+	int64_t input, output; // pico-dollars a token, here and below
 	int64_t cache_read, cache_write, cache_write_1h;
 	int64_t audio_input, audio_output;
-	int64_t long_context_above;  // input tokens in all; 0: no such tier
+	int64_t long_context_above; // input tokens in all; 0: no such tier
 	int64_t long_input, long_output, long_cache_read, long_cache_write, long_cache_write_1h;
-	int64_t web_search;          // nano-dollars a search; 0: none
-	int64_t context_window;      // tokens
-	int64_t max_output;          // tokens
-	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has no such thing
+	int64_t web_search;	// nano-dollars a search; 0: none
+	int64_t context_window; // tokens
+	int64_t max_output;	// tokens
+	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
+	// no such thing
 	int64_t flex, priority, batch, geo_us, fast;
 };
 
@@ -37,26 +39,29 @@ struct sg_price {
 int sg_price_table_builtin(struct sg_price_table **ret_table, struct sg_error *error) SG_WUNRES;
 
 // The built-in table with entries of a file in the same format put over it. Errors name the entry.
-int sg_price_table_load(const char *path, struct sg_price_table **ret_table, struct sg_error *error) SG_WUNRES;
+int sg_price_table_load(
+	const char *path, struct sg_price_table **ret_table, struct sg_error *error) SG_WUNRES;
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 
-// The price in force at `wall_ns`; exact name first, then the longest entry of which the name is a dated form
-// (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514). NULL: unknown.
+// The price in force at `wall_ns`; exact name first, then the longest entry of which the name is a
+// dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514). NULL: unknown.
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);
 
 // Upper bound of a call: worst admissible input class, tier and modifiers.
 // Returns 0, -ENOENT (no price) or -ERANGE (can't be bounded: facts->reasons tells).
 int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
-	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge) SG_WUNRES;
+	const struct sg_request_facts *facts, int64_t wall_ns,
+	struct sg_charge *ret_charge) SG_WUNRES;
 
-// Cost of what was used, by the response's model and tier (the request's model where the response names none or an
-// unknown one). Returns 0 or -ENOENT (no price: charge the hold).
+// Cost of what was used, by the response's model and tier (the request's model where the response
+// names none or an unknown one). Returns 0 or -ENOENT (no price: charge the hold).
 int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider,
 	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns,
 	struct sg_charge *ret_charge) SG_WUNRES;
 
-// Upper bound of a cut call: its hold, with exact input in place of the bound where the provider told it.
+// Upper bound of a cut call: its hold, with exact input in place of the bound where the provider
+// told it.
 void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, const struct sg_outcome *outcome,
 	const struct sg_charge *bound, int64_t wall_ns, struct sg_charge *ret_charge);

@@ -11,7 +11,7 @@
 
 // providers.md 5b: chat framing and hidden text of the provider's templates, in tokens.
 #define TOKENS_PER_MESSAGE 64
-#define TOKENS_OVERHEAD    256
+#define TOKENS_OVERHEAD	   256
 #define TOKENS_FOR_TOOLS   1500
 
 typedef unsigned __int128 wide;
@@ -24,10 +24,11 @@ static struct class_prices prices_for(const struct sg_price *price, int64_t tota
 {
 	// The whole request is at the higher rate, not the part above the threshold.
 	if (price->long_context_above && total_input > price->long_context_above)
-		return (struct class_prices){ price->long_input, price->long_output, price->long_cache_read,
-			price->long_cache_write, price->long_cache_write_1h };
-	return (struct class_prices){ price->input, price->output, price->cache_read, price->cache_write,
-		price->cache_write_1h };
+		return (struct class_prices){ price->long_input, price->long_output,
+			price->long_cache_read, price->long_cache_write,
+			price->long_cache_write_1h };
+	return (struct class_prices){ price->input, price->output, price->cache_read,
+		price->cache_write, price->cache_write_1h };
 }
 
 static int64_t at_least_zero(int64_t count)
@@ -82,10 +83,12 @@ static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usa
 // Millionths of a pico-dollar.
 static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 {
-	int64_t input = at_least_zero(usage->input_tokens), output = at_least_zero(usage->output_tokens);
+	int64_t input = at_least_zero(usage->input_tokens),
+		output = at_least_zero(usage->output_tokens);
 	int64_t audio_input = min_of(at_least_zero(usage->audio_input_tokens), input);
 	int64_t audio_output = min_of(at_least_zero(usage->audio_output_tokens), output);
-	int64_t total = input + usage->cache_read_tokens + usage->cache_write_tokens + usage->cache_write_1h_tokens;
+	int64_t total = input + usage->cache_read_tokens + usage->cache_write_tokens +
+			usage->cache_write_1h_tokens;
 	struct class_prices prices = prices_for(price, total);
 	wide sum = 0;
 
@@ -98,20 +101,22 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum *= (wide)tier_multiplier(price, usage);
 	// Fees are per use, whatever the tier.
-	sum += (wide)usage->web_search_requests * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
+	sum += (wide)usage->web_search_requests * (wide)price->web_search * PICO_PER_NANO *
+	       SG_PRICE_ONE;
 	return sum;
 }
 
-static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider, const char *model,
-	const char *requested_model, int64_t wall_ns)
+static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider,
+	const char *model, const char *requested_model, int64_t wall_ns)
 {
 	const struct sg_price *price = sg_price_find(table, provider, model, wall_ns);
 
 	return price ? price : sg_price_find(table, provider, requested_model, wall_ns);
 }
 
-int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider, const char *requested_model,
-	const struct sg_outcome *outcome, int64_t wall_ns, struct sg_charge *ret_charge)
+int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider,
+	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns,
+	struct sg_charge *ret_charge)
 {
 	const char *name = sg_provider_name(provider);
 	const struct sg_usage *usage = &outcome->usage;
@@ -120,15 +125,16 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 	wide sum = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct sg_price *price = find_used(table, name, lines[i].model, requested_model, wall_ns);
+		const struct sg_price *price =
+			find_used(table, name, lines[i].model, requested_model, wall_ns);
 
 		if (!price)
 			return -ENOENT;
 		sum += cost_of(price, &lines[i]);
 	}
 	*ret_charge = (struct sg_charge){ .nanousd = to_nanousd(sum),
-		.input_tokens = at_least_zero(usage->input_tokens) + usage->cache_read_tokens + usage->cache_write_tokens +
-				usage->cache_write_1h_tokens,
+		.input_tokens = at_least_zero(usage->input_tokens) + usage->cache_read_tokens +
+				usage->cache_write_tokens + usage->cache_write_1h_tokens,
 		.output_tokens = at_least_zero(usage->output_tokens),
 		.requests = 1 };
 	return 0;
@@ -142,12 +148,14 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 
 	if (facts->context_window)
 		return price->context_window;
-	return min_of(price->context_window, facts->body_bytes + TOKENS_PER_MESSAGE * facts->messages + overhead);
+	return min_of(price->context_window,
+		facts->body_bytes + TOKENS_PER_MESSAGE * facts->messages + overhead);
 }
 
 static int64_t output_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	int64_t one = facts->max_output >= 0 ? min_of(facts->max_output, price->max_output) : price->max_output;
+	int64_t one = facts->max_output >= 0 ? min_of(facts->max_output, price->max_output)
+					     : price->max_output;
 	int64_t choices = min_of(max_of(facts->choices, 1), 1024);
 
 	return one * choices + facts->prediction_bytes;
@@ -156,7 +164,8 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 // The dearest modifier that the answer may come back with.
 static int64_t worst_multiplier(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	bool may_be_priority = strcmp(facts->service_tier, "priority") == 0 || strcmp(facts->service_tier, "auto") == 0;
+	bool may_be_priority = strcmp(facts->service_tier, "priority") == 0 ||
+			       strcmp(facts->service_tier, "auto") == 0;
 	int64_t multiplier = may_be_priority ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
 
 	multiplier = times_up(multiplier, max_of(price->geo_us, SG_PRICE_ONE));
@@ -177,7 +186,8 @@ static int64_t dearest_input(const struct sg_price *price, const struct class_pr
 	return dearest;
 }
 
-static int64_t bound_money(const struct sg_price *price, const struct sg_request_facts *facts, int64_t input, int64_t output)
+static int64_t bound_money(const struct sg_price *price, const struct sg_request_facts *facts,
+	int64_t input, int64_t output)
 {
 	int64_t turns = 1 + facts->tool_turns;
 	struct class_prices prices = prices_for(price, input);
@@ -186,14 +196,16 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 
 	sum += (wide)output * (wide)max_of(prices.output, price->audio_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
-	sum += (wide)(facts->tool_turns + search_model) * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
+	sum += (wide)(facts->tool_turns + search_model) * (wide)price->web_search * PICO_PER_NANO *
+	       SG_PRICE_ONE;
 	return to_nanousd(sum);
 }
 
 int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge)
 {
-	const struct sg_price *price = sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
+	const struct sg_price *price =
+		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
 	int64_t input, output;
 
 	if (!price)
@@ -210,20 +222,23 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 }
 
 void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,
-	const struct sg_request_facts *facts, const struct sg_outcome *outcome, const struct sg_charge *bound,
-	int64_t wall_ns, struct sg_charge *ret_charge)
+	const struct sg_request_facts *facts, const struct sg_outcome *outcome,
+	const struct sg_charge *bound, int64_t wall_ns, struct sg_charge *ret_charge)
 {
 	struct sg_outcome worst = *outcome;
-	const struct sg_price *price = sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
+	const struct sg_price *price =
+		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
 	struct sg_charge charge;
 
 	*ret_charge = *bound;
-	// Where the provider told the input before the cut, only the output is uncertain; hosted tools may have looped further.
+	// Where the provider told the input before the cut, only the output is uncertain; hosted
+	// tools may have looped further.
 	if (!price || outcome->bad_evidence || outcome->usage.input_tokens < 0 || facts->tool_turns)
 		return;
 	worst.line_count = 0;
 	worst.usage.output_tokens = max_of(bound->output_tokens, outcome->usage.output_tokens);
 	worst.usage.web_search_requests = at_least_zero(outcome->usage.web_search_requests);
-	if (sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 && charge.nanousd < bound->nanousd)
+	if (sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
+		charge.nanousd < bound->nanousd)
 		*ret_charge = charge;
 }

@@ -29,8 +29,8 @@ struct loading {
 
 // ---- One entry ----
 
-static int read_decimal(const struct loading *loading, const json_t *object, const char *key, int digits, int64_t otherwise,
-	int64_t *ret_value)
+static int read_decimal(const struct loading *loading, const json_t *object, const char *key,
+	int digits, int64_t otherwise, int64_t *ret_value)
 {
 	const json_t *value = json_object_get(object, key);
 	const char *text = json_string_value(value);
@@ -40,24 +40,28 @@ static int read_decimal(const struct loading *loading, const json_t *object, con
 		return 0;
 	}
 	if (!text || sg_money_parse(text, strlen(text), digits, ret_value) < 0)
-		return sg_error_set(loading->error, -EINVAL, "%s: %s must be a decimal number in quotes", loading->place, key);
+		return sg_error_set(loading->error, -EINVAL,
+			"%s: %s must be a decimal number in quotes", loading->place, key);
 	return 0;
 }
 
 static int read_required(const struct loading *loading, const char *key, int64_t *ret_value)
 {
 	if (!json_object_get(loading->model, key))
-		return sg_error_set(loading->error, -EINVAL, "%s: %s is missing", loading->place, key);
+		return sg_error_set(
+			loading->error, -EINVAL, "%s: %s is missing", loading->place, key);
 	return read_decimal(loading, loading->model, key, PER_MILLION_DIGITS, 0, ret_value);
 }
 
-static int read_count(const struct loading *loading, const json_t *object, const char *key, int64_t *ret_value)
+static int read_count(
+	const struct loading *loading, const json_t *object, const char *key, int64_t *ret_value)
 {
 	const json_t *value = json_object_get(object, key);
 
 	*ret_value = json_integer_value(value);
 	if (!json_is_integer(value) || *ret_value <= 0 || *ret_value > INT64_C(1) << 40)
-		return sg_error_set(loading->error, -EINVAL, "%s: %s must be a positive number", loading->place, key);
+		return sg_error_set(loading->error, -EINVAL, "%s: %s must be a positive number",
+			loading->place, key);
 	return 0;
 }
 
@@ -72,7 +76,8 @@ static int read_date(const struct loading *loading, int64_t *ret_ns)
 		return 0;
 	end = text ? strptime(text, "%Y-%m-%d", &date) : NULL;
 	if (!end || *end)
-		return sg_error_set(loading->error, -EINVAL, "%s: from must be a date as 2026-09-01", loading->place);
+		return sg_error_set(loading->error, -EINVAL,
+			"%s: from must be a date as 2026-09-01", loading->place);
 	*ret_ns = timegm(&date) * SG_NS_PER_SEC;
 	return 0;
 }
@@ -96,7 +101,8 @@ static int read_long_context(const struct loading *loading, struct sg_price *pri
 		return 0;
 	r = read_count(loading, tier, "above", &price->long_context_above);
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(parts); i++)
-		r = read_decimal(loading, tier, parts[i].key, PER_MILLION_DIGITS, parts[i].otherwise, parts[i].value);
+		r = read_decimal(loading, tier, parts[i].key, PER_MILLION_DIGITS,
+			parts[i].otherwise, parts[i].value);
 	return r;
 }
 
@@ -107,19 +113,23 @@ static int read_prices(const struct loading *loading, struct sg_price *price)
 	if (r == 0)
 		r = read_required(loading, "output", &price->output);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_read", PER_MILLION_DIGITS, price->input, &price->cache_read);
+		r = read_decimal(loading, loading->model, "cache_read", PER_MILLION_DIGITS,
+			price->input, &price->cache_read);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_write", PER_MILLION_DIGITS, price->input, &price->cache_write);
+		r = read_decimal(loading, loading->model, "cache_write", PER_MILLION_DIGITS,
+			price->input, &price->cache_write);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_write_1h", PER_MILLION_DIGITS, price->cache_write,
-			&price->cache_write_1h);
+		r = read_decimal(loading, loading->model, "cache_write_1h", PER_MILLION_DIGITS,
+			price->cache_write, &price->cache_write_1h);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "audio_input", PER_MILLION_DIGITS, price->input, &price->audio_input);
+		r = read_decimal(loading, loading->model, "audio_input", PER_MILLION_DIGITS,
+			price->input, &price->audio_input);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "audio_output", PER_MILLION_DIGITS, price->output,
-			&price->audio_output);
+		r = read_decimal(loading, loading->model, "audio_output", PER_MILLION_DIGITS,
+			price->output, &price->audio_output);
 	if (r == 0)
-		r = read_decimal(loading, loading->model, "web_search_per_1k", 6, 0, &price->web_search);
+		r = read_decimal(
+			loading, loading->model, "web_search_per_1k", 6, 0, &price->web_search);
 	return r == 0 ? read_long_context(loading, price) : r;
 }
 
@@ -128,12 +138,14 @@ static int read_multipliers(const struct loading *loading, struct sg_price *pric
 	const struct {
 		const char *key;
 		int64_t *value;
-	} parts[] = { { "flex", &price->flex }, { "priority", &price->priority }, { "batch", &price->batch },
-		{ "geo_us", &price->geo_us }, { "fast", &price->fast } };
+	} parts[] = { { "flex", &price->flex }, { "priority", &price->priority },
+		{ "batch", &price->batch }, { "geo_us", &price->geo_us },
+		{ "fast", &price->fast } };
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(parts); i++)
-		r = read_decimal(loading, loading->model, parts[i].key, MULTIPLIER_DIGITS, SG_PRICE_ONE, parts[i].value);
+		r = read_decimal(loading, loading->model, parts[i].key, MULTIPLIER_DIGITS,
+			SG_PRICE_ONE, parts[i].value);
 	return r;
 }
 
@@ -145,8 +157,10 @@ static int read_model(const json_t *model, struct sg_price *price, struct sg_err
 	struct loading loading = { model, place, error };
 	int r;
 
-	if (!provider || !name || strlen(provider) >= sizeof(price->provider) || strlen(name) >= sizeof(price->model))
-		return sg_error_set(error, -EINVAL, "an entry without provider or model, or with one that is too long");
+	if (!provider || !name || strlen(provider) >= sizeof(price->provider) ||
+		strlen(name) >= sizeof(price->model))
+		return sg_error_set(error, -EINVAL,
+			"an entry without provider or model, or with one that is too long");
 	strcpy(price->provider, provider);
 	strcpy(price->model, name);
 	snprintf(place, sizeof(place), "%s/%s", provider, name);
@@ -181,8 +195,10 @@ static bool same_entry(const struct sg_price *a, const struct sg_price *b)
 	return compare_prices(a, b) == 0;
 }
 
-// Adds the entries of a document; one that is there already (same provider, model and date) is replaced.
-static int add_document(struct sg_price_table *table, const char *text, size_t length, struct sg_error *error)
+// Adds the entries of a document; one that is there already (same provider, model and date) is
+// replaced.
+static int add_document(
+	struct sg_price_table *table, const char *text, size_t length, struct sg_error *error)
 {
 	json_error_t where;
 	json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
@@ -191,16 +207,18 @@ static int add_document(struct sg_price_table *table, const char *text, size_t l
 	int r = 0;
 
 	if (!json_is_array(models)) {
-		r = root ? sg_error_set(error, -EINVAL, "there is no list \"models\"") :
-			   sg_error_set(error, -EINVAL, "line %d: %s", where.line, where.text);
+		r = root ? sg_error_set(error, -EINVAL, "there is no list \"models\"")
+			 : sg_error_set(error, -EINVAL, "line %d: %s", where.line, where.text);
 		json_decref(root);
 		return r;
 	}
-	larger = realloc(table->prices, (table->count + json_array_size(models) + 1) * sizeof(*larger));
-	if (!larger)
-		r = sg_error_set(error, -ENOMEM, "out of memory");
-	else
-		table->prices = larger;
+	larger = realloc(
+		table->prices, (table->count + json_array_size(models) + 1) * sizeof(*larger));
+	if (!larger) {
+		json_decref(root);
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	}
+	table->prices = larger;
 	for (size_t i = 0; r == 0 && i < json_array_size(models); i++) {
 		struct sg_price price = { .provider = "" };
 		size_t at = 0;
@@ -266,7 +284,8 @@ struct sg_price_table *sg_price_table_free(struct sg_price_table *table)
 // ---- Finding ----
 
 // First entry of {provider, model[0..length)}, or table->count.
-static size_t lower_bound(const struct sg_price_table *table, const char *provider, const char *model, size_t length)
+static size_t lower_bound(
+	const struct sg_price_table *table, const char *provider, const char *model, size_t length)
 {
 	size_t low = 0, high = table->count;
 
@@ -287,15 +306,16 @@ static size_t lower_bound(const struct sg_price_table *table, const char *provid
 	return low;
 }
 
-static const struct sg_price *find_exact(
-	const struct sg_price_table *table, const char *provider, const char *model, size_t length, int64_t wall_ns)
+static const struct sg_price *find_exact(const struct sg_price_table *table, const char *provider,
+	const char *model, size_t length, int64_t wall_ns)
 {
 	const struct sg_price *found = NULL;
 
 	for (size_t i = lower_bound(table, provider, model, length); i < table->count; i++) {
 		const struct sg_price *price = &table->prices[i];
 
-		if (strcmp(price->provider, provider) != 0 || strncmp(price->model, model, length) != 0 || price->model[length])
+		if (strcmp(price->provider, provider) != 0 ||
+			strncmp(price->model, model, length) != 0 || price->model[length])
 			break;
 		if (price->from_ns <= wall_ns)
 			found = price; // the last that is in force
@@ -316,8 +336,8 @@ static size_t undated_length(const char *model, size_t length)
 {
 	const char *end = model + length;
 
-	if (length > 11 && end[-11] == '-' && all_digits(end - 10, 4) && end[-6] == '-' && all_digits(end - 5, 2) &&
-		end[-3] == '-' && all_digits(end - 2, 2))
+	if (length > 11 && end[-11] == '-' && all_digits(end - 10, 4) && end[-6] == '-' &&
+		all_digits(end - 5, 2) && end[-3] == '-' && all_digits(end - 2, 2))
 		return length - 11;
 	if (length > 9 && end[-9] == '-' && all_digits(end - 8, 8))
 		return length - 9;
@@ -326,11 +346,12 @@ static size_t undated_length(const char *model, size_t length)
 	return 0;
 }
 
-const struct sg_price *sg_price_find(
-	const struct sg_price_table *table, const char *provider, const char *model, int64_t wall_ns)
+const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
+	const char *model, int64_t wall_ns)
 {
 	size_t length = strlen(model), undated;
-	const struct sg_price *price = length ? find_exact(table, provider, model, length, wall_ns) : NULL;
+	const struct sg_price *price =
+		length ? find_exact(table, provider, model, length, wall_ns) : NULL;
 
 	if (price || !length)
 		return price;

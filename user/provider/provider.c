@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which hosts are whose, and which paths cost money. Unknown POST paths of a known provider are never free.
+// Which hosts are whose, and which paths cost money. Unknown POST paths of a known provider are
+// never free.
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -9,14 +10,15 @@
 #define MAX_PATH 512
 
 struct path_rule {
-	const char *pattern; // '*' stands for one or more segments at the end, '+' for exactly one segment
+	const char *pattern; // '*' stands for one or more segments at the end, '+' for exactly one
+			     // segment
 	const struct sg_api *api; // NULL: free
 };
 
 struct sg_provider {
 	const char *name;
-	const char *const *hosts;         // exact, or a domain whose subdomains are regions
-	const struct path_rule *post;     // POST, PUT, PATCH
+	const char *const *hosts;     // exact, or a domain whose subdomains are regions
+	const struct path_rule *post; // POST, PUT, PATCH
 };
 
 static const char *const openai_hosts[] = { "api.openai.com", NULL };
@@ -58,7 +60,8 @@ static bool is_host_of(const char *known, const char *host, size_t length)
 {
 	size_t known_length = strlen(known);
 
-	if (length < known_length || strncasecmp(host + length - known_length, known, known_length) != 0)
+	if (length < known_length ||
+		strncasecmp(host + length - known_length, known, known_length) != 0)
 		return false;
 	return length == known_length || host[length - known_length - 1] == '.';
 }
@@ -109,8 +112,9 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// Decodes escapes and joins doubled slashes, as a lenient server might: matching must not be easier to fool than it. Dot
-// segments, encoded slashes and NULs are not understood: such a path is unknown.
+// Decodes escapes and joins doubled slashes, as a lenient server might: matching must not be easier
+// to fool than it. Dot segments, encoded slashes and NULs are not understood: such a path is
+// unknown.
 static bool normalise(struct sg_str path, char *out, size_t size)
 {
 	size_t used = 0;
@@ -139,7 +143,8 @@ static bool normalise(struct sg_str path, char *out, size_t size)
 		used--;
 	out[used] = 0;
 	return used && out[0] == '/' && !strstr(out, "/./") && !strstr(out, "/../") &&
-	       !(used >= 2 && strcmp(out + used - 2, "/.") == 0) && !(used >= 3 && strcmp(out + used - 3, "/..") == 0);
+	       !(used >= 2 && strcmp(out + used - 2, "/.") == 0) &&
+	       !(used >= 3 && strcmp(out + used - 3, "/..") == 0);
 }
 
 static bool matches(const char *pattern, const char *path)
@@ -170,7 +175,8 @@ static bool method_is(struct sg_str method, const char *name)
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade)
 {
-	static const struct sg_route unknown = { SG_ROUTE_UNKNOWN, NULL }, free_route = { SG_ROUTE_FREE, NULL };
+	static const struct sg_route unknown = { SG_ROUTE_UNKNOWN, NULL },
+				     free_route = { SG_ROUTE_FREE, NULL };
 	char normal[MAX_PATH];
 
 	// A WebSocket (realtime, responses) would carry what is not metered yet.
@@ -179,7 +185,8 @@ struct sg_route sg_provider_route(
 	if (method_is(method, "GET") || method_is(method, "HEAD") || method_is(method, "OPTIONS") ||
 		method_is(method, "DELETE"))
 		return free_route;
-	if (!(method_is(method, "POST") || method_is(method, "PUT") || method_is(method, "PATCH")) ||
+	if (!(method_is(method, "POST") || method_is(method, "PUT") ||
+		    method_is(method, "PATCH")) ||
 		!normalise(path, normal, sizeof(normal)))
 		return unknown;
 	for (const struct path_rule *rule = provider->post; rule->pattern; rule++) {
@@ -187,7 +194,8 @@ struct sg_route sg_provider_route(
 			continue;
 		if (!rule->api)
 			return free_route;
-		return method_is(method, "POST") ? (struct sg_route){ SG_ROUTE_METERED, rule->api } : unknown;
+		return method_is(method, "POST") ? (struct sg_route){ SG_ROUTE_METERED, rule->api }
+						 : unknown;
 	}
 	return unknown;
 }

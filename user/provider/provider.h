@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an exchange with a provider means: which paths are billable, what a request may cost at most, what its answer says was
-// used. Pure: no I/O, no clock, one owner per object, any thread. Bytes from agents and providers are untrusted.
+// What an exchange with a provider means: which paths are billable, what a request may cost at
+// most, what its answer says was used. Pure: no I/O, no clock, one owner per object, any thread.
+// Bytes from agents and providers are untrusted.
 #pragma once
 
 #include <stdbool.h>
@@ -15,10 +16,11 @@
 #define SG_COUNT_MAX   (INT64_C(1) << 53) // counts above it are no evidence
 
 struct sg_provider; // one const table row per provider, e.g. name "openai"
-struct sg_api;      // one const table row per wire format, e.g. name "chat"
+struct sg_api;	    // one const table row per wire format, e.g. name "chat"
 
 enum sg_route_kind {
-	SG_ROUTE_FREE,    // passes unmetered: GET, DELETE, OPTIONS, HEAD, and the POST paths that cost nothing
+	SG_ROUTE_FREE, // passes unmetered: GET, DELETE, OPTIONS, HEAD, and the POST paths that cost
+		       // nothing
 	SG_ROUTE_METERED,
 	SG_ROUTE_UNKNOWN, // a POST, PUT or PATCH that is in no table, or an upgrade: refused
 };
@@ -36,8 +38,8 @@ const char *sg_provider_name(const struct sg_provider *provider);
 // The i-th built-in host name, NULL past the end: for the name constraints of the CA.
 const char *sg_provider_host(unsigned i);
 
-// `path` with query. Percent-escapes, doubled slashes and dot segments are normalised for matching only; a path that does
-// not normalise is unknown.
+// `path` with query. Percent-escapes, doubled slashes and dot segments are normalised for matching
+// only; a path that does not normalise is unknown.
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade);
 
@@ -49,30 +51,32 @@ enum sg_include_usage { SG_USAGE_NOT_NEEDED, SG_USAGE_ASKED, SG_USAGE_TO_ADD };
 
 // What the request allows.
 struct sg_request_facts {
-	bool is_object;               // the body is one JSON object, well-formed to its end
-	char model[SG_MODEL_BYTES];   // "" if absent; the last of duplicate keys
-	int64_t max_output;           // -1: absent
-	int64_t choices;              // n; 1 when absent
+	bool is_object;		    // the body is one JSON object, well-formed to its end
+	char model[SG_MODEL_BYTES]; // "" if absent; the last of duplicate keys
+	int64_t max_output;	    // -1: absent
+	int64_t choices;	    // n; 1 when absent
 	bool stream;
 	bool background;
-	bool fast;                    // Anthropic: speed fast
-	bool cache_write;             // Anthropic: asks for cache writes,
-	bool cache_write_1h;          // some of them for an hour
+	bool fast;	     // Anthropic: speed fast
+	bool cache_write;    // Anthropic: asks for cache writes,
+	bool cache_write_1h; // some of them for an hour
 	enum sg_include_usage include_usage;
-	int64_t body_bytes;           // decoded
-	int64_t messages;             // elements of messages / input
-	int64_t images;               // image parts, by URL or inline
+	int64_t body_bytes; // decoded
+	int64_t messages;   // elements of messages / input
+	int64_t images;	    // image parts, by URL or inline
 	bool tools;
-	bool context_window;          // input can't be bounded by bytes: take the context window
-	bool unbounded;               // server-side loops or the like: no bound from the request; reasons tell
-	int64_t tool_turns;           // hosted tool loop bound (max_tool_calls, max_uses); 0: none
+	bool context_window; // input can't be bounded by bytes: take the context window
+	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
+	int64_t tool_turns; // hosted tool loop bound (max_tool_calls, max_uses); 0: none
 	int64_t prediction_bytes;
 	char service_tier[24];
-	char reasons[128];            // comma-separated words: why the bound is not plain bytes ("image_url,mcp")
-	char malformed[64];           // why the body was not understood, when !is_object
+	char reasons[128];  // comma-separated words: why the bound is not plain bytes
+			    // ("image_url,mcp")
+	char malformed[64]; // why the body was not understood, when !is_object
 };
 
-// One change of the request body: put `text` in place of `remove` bytes at `offset`. Offsets are of the decoded body.
+// One change of the request body: put `text` in place of `remove` bytes at `offset`. Offsets are of
+// the decoded body.
 struct sg_request_edit {
 	uint64_t offset;
 	uint64_t remove;
@@ -82,11 +86,14 @@ struct sg_request_edit {
 
 struct sg_request_reader;
 
-int sg_request_reader_new(const struct sg_api *api, struct sg_request_reader **ret_reader) SG_WUNRES;
+int sg_request_reader_new(
+	const struct sg_api *api, struct sg_request_reader **ret_reader) SG_WUNRES;
 struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reader);
 
-// Decoded body bytes in any pieces. Returns 0 or -ENOMEM; what is wrong with the body shows in the facts.
-int sg_request_reader_feed(struct sg_request_reader *reader, const char *bytes, size_t length) SG_WUNRES;
+// Decoded body bytes in any pieces. Returns 0 or -ENOMEM; what is wrong with the body shows in the
+// facts.
+int sg_request_reader_feed(
+	struct sg_request_reader *reader, const char *bytes, size_t length) SG_WUNRES;
 
 // End of body. *ret_edit is valid when facts->include_usage is SG_USAGE_TO_ADD.
 void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_request_facts *ret_facts,
@@ -95,15 +102,16 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 // ---- Response ----
 
 enum sg_exchange_state {
-	SG_EXCHANGE_SETTLED,    // usage is known exactly
-	SG_EXCHANGE_ESTIMATED,  // no final usage: charge by policy
-	SG_EXCHANGE_PENDING,    // a later GET tells
+	SG_EXCHANGE_SETTLED,	// usage is known exactly
+	SG_EXCHANGE_ESTIMATED,	// no final usage: charge by policy
+	SG_EXCHANGE_PENDING,	// a later GET tells
 	SG_EXCHANGE_ERROR_FREE, // the provider failed and bills nothing
 };
 
 enum sg_usage_source { SG_SOURCE_NONE, SG_SOURCE_BODY, SG_SOURCE_SSE };
 
-// Disjoint token classes: input_tokens is uncached input only; reasoning is a part of output. -1: unknown.
+// Disjoint token classes: input_tokens is uncached input only; reasoning is a part of output. -1:
+// unknown.
 struct sg_usage {
 	char model[SG_MODEL_BYTES]; // the response's; "" unknown
 	char service_tier[24];
@@ -112,12 +120,12 @@ struct sg_usage {
 	enum sg_usage_source source;
 	int64_t input_tokens;
 	int64_t cache_read_tokens;
-	int64_t cache_write_tokens;    // 5 minutes, 30 minutes or unsplit
+	int64_t cache_write_tokens; // 5 minutes, 30 minutes or unsplit
 	int64_t cache_write_1h_tokens;
 	int64_t output_tokens;
 	int64_t reasoning_tokens;
-	int64_t audio_input_tokens;    // part of input
-	int64_t audio_output_tokens;   // part of output
+	int64_t audio_input_tokens;  // part of input
+	int64_t audio_output_tokens; // part of output
 	int64_t web_search_requests;
 };
 
@@ -125,13 +133,15 @@ struct sg_usage {
 
 struct sg_outcome {
 	enum sg_exchange_state state;
-	struct sg_usage usage;            // totals; for an estimate what is known (Anthropic: input, and output so far)
-	unsigned line_count;              // > 0: priced by these (advisor, fallback: each its own model), usage is their sum
+	struct sg_usage usage; // totals; for an estimate what is known (Anthropic: input, and
+			       // output so far)
+	unsigned line_count; // > 0: priced by these (advisor, fallback: each its own model), usage
+			     // is their sum
 	struct sg_usage lines[SG_USAGE_MAX_LINES];
-	int64_t visible_output_bytes;     // text, reasoning text and tool arguments delivered
+	int64_t visible_output_bytes; // text, reasoning text and tool arguments delivered
 	char pending_id[96];
-	bool bad_evidence;                // usage was there but negative, not a number, or over 2^53: refused
-	const char *note;                 // one word for the log, or NULL
+	bool bad_evidence; // usage was there but negative, not a number, or over 2^53: refused
+	const char *note;  // one word for the log, or NULL
 };
 
 struct sg_response_reader;
@@ -141,25 +151,30 @@ struct sg_response_options {
 	const struct sg_request_facts *facts; // borrowed until free
 	unsigned status;
 	struct sg_str content_type;
-	struct sg_str content_encoding;       // "" : none
-	bool remove_usage_chunk;              // we asked for usage in the agent's place: take its chunk out again
+	struct sg_str content_encoding; // "" : none
+	bool remove_usage_chunk; // we asked for usage in the agent's place: take its chunk out
+				 // again
 };
 
-int sg_response_reader_new(
-	const struct sg_response_options *options, struct sg_response_reader **ret_reader) SG_WUNRES;
+int sg_response_reader_new(const struct sg_response_options *options,
+	struct sg_response_reader **ret_reader) SG_WUNRES;
 struct sg_response_reader *sg_response_reader_free(struct sg_response_reader *reader);
 
-// True when feed() must be given `out` and only what it appends goes to the agent (whole events, held until their end).
+// True when feed() must be given `out` and only what it appends goes to the agent (whole events,
+// held until their end).
 bool sg_response_reader_is_filter(const struct sg_response_reader *reader);
 
-// Payload bytes (after transfer coding) in any pieces. Without a filter `out` is NULL and the bytes are only read. Returns 0
-// or -ENOMEM. A body that can't be understood is no error here: the outcome says so.
+// Payload bytes (after transfer coding) in any pieces. Without a filter `out` is NULL and the bytes
+// are only read. Returns 0 or -ENOMEM. A body that can't be understood is no error here: the
+// outcome says so.
 int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes, size_t length,
 	struct sg_buf *out) SG_WUNRES;
 
-// True once the stream's own end was seen ([DONE], message_stop, response.completed): what follows is no longer needed.
+// True once the stream's own end was seen ([DONE], message_stop, response.completed): what follows
+// is no longer needed.
 bool sg_response_reader_is_complete(const struct sg_response_reader *reader);
 
-// End of the response; `complete` is false when it was cut (by either side). Filter: the rest goes to `out`.
+// End of the response; `complete` is false when it was cut (by either side). Filter: the rest goes
+// to `out`.
 int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, struct sg_buf *out,
 	struct sg_outcome *ret_outcome) SG_WUNRES;

@@ -12,7 +12,8 @@
 #include "base/clock.h"
 #include "base/money.h"
 
-// A cap that refills within this time may be waited for; a longer Retry-After would make SDKs sleep for it without limit.
+// A cap that refills within this time may be waited for; a longer Retry-After would make SDKs sleep
+// for it without limit.
 #define RETRY_WITHIN_SECONDS 60
 
 struct shape {
@@ -24,16 +25,26 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	[SG_ANSWER_BUDGET] = { 429, "Too Many Requests", "insufficient_quota", "insufficient_quota", "rate_limit_error", true },
-	[SG_ANSWER_UNKNOWN_MODEL] = { 403, "Forbidden", "invalid_request_error", "unknown_model", "permission_error", true },
-	[SG_ANSWER_UNKNOWN_PATH] = { 403, "Forbidden", "invalid_request_error", "unmetered_path", "permission_error", true },
-	[SG_ANSWER_UNBOUNDED] = { 403, "Forbidden", "invalid_request_error", "unbounded_cost", "permission_error", true },
-	[SG_ANSWER_BAD_BODY] = { 400, "Bad Request", "invalid_request_error", "invalid_body", "invalid_request_error", true },
-	[SG_ANSWER_TOO_LARGE] = { 413, "Content Too Large", "invalid_request_error", "request_too_large", "request_too_large", true },
-	[SG_ANSWER_BAD_REQUEST] = { 400, "Bad Request", "invalid_request_error", "malformed_http", "invalid_request_error", true },
-	[SG_ANSWER_MISDIRECTED] = { 421, "Misdirected Request", "invalid_request_error", "wrong_host", "invalid_request_error", true },
-	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable", "api_error", false },
-	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account", "api_error", false },
+	[SG_ANSWER_BUDGET] = { 429, "Too Many Requests", "insufficient_quota", "insufficient_quota",
+		"rate_limit_error", true },
+	[SG_ANSWER_UNKNOWN_MODEL] = { 403, "Forbidden", "invalid_request_error", "unknown_model",
+		"permission_error", true },
+	[SG_ANSWER_UNKNOWN_PATH] = { 403, "Forbidden", "invalid_request_error", "unmetered_path",
+		"permission_error", true },
+	[SG_ANSWER_UNBOUNDED] = { 403, "Forbidden", "invalid_request_error", "unbounded_cost",
+		"permission_error", true },
+	[SG_ANSWER_BAD_BODY] = { 400, "Bad Request", "invalid_request_error", "invalid_body",
+		"invalid_request_error", true },
+	[SG_ANSWER_TOO_LARGE] = { 413, "Content Too Large", "invalid_request_error",
+		"request_too_large", "request_too_large", true },
+	[SG_ANSWER_BAD_REQUEST] = { 400, "Bad Request", "invalid_request_error", "malformed_http",
+		"invalid_request_error", true },
+	[SG_ANSWER_MISDIRECTED] = { 421, "Misdirected Request", "invalid_request_error",
+		"wrong_host", "invalid_request_error", true },
+	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable",
+		"api_error", false },
+	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account",
+		"api_error", false },
 };
 
 // ---- Words ----
@@ -49,13 +60,16 @@ static void describe_budget(const struct sg_answer *answer, char *out, size_t si
 	sg_window_format(refusal->window_ns, window, sizeof(window));
 	if (refusal->money)
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s is exhausted: $%s of $%s spent and $%s held (window %s); this call's upper bound "
-			"does not fit. Usage quota exhausted (insufficient_quota). Ask the operator to raise the cap, or send a smaller "
+			"Budget \"%s\" of agent %s is exhausted: $%s of $%s spent and $%s held "
+			"(window %s); this call's upper bound "
+			"does not fit. Usage quota exhausted (insufficient_quota). Ask the "
+			"operator to raise the cap, or send a smaller "
 			"request with a lower output limit.",
 			refusal->budget, answer->agent, spent, limit, held, window);
 	else
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s: its request or token limit is reached (%lld requests in window %s). Usage quota "
+			"Budget \"%s\" of agent %s: its request or token limit is reached (%lld "
+			"requests in window %s). Usage quota "
 			"exhausted (insufficient_quota). Ask the operator to raise the cap.",
 			refusal->budget, answer->agent, (long long)refusal->requests, window);
 }
@@ -70,35 +84,43 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 		break;
 	case SG_ANSWER_UNKNOWN_MODEL:
 		snprintf(out, size,
-			"spendgate knows no price for model \"%.128s\", so it can't keep agent %s within its budget. Ask the operator to "
+			"spendgate knows no price for model \"%.128s\", so it can't keep agent %s "
+			"within its budget. Ask the operator to "
 			"add the price or to set unknown_model.",
 			detail, answer->agent);
 		break;
 	case SG_ANSWER_UNKNOWN_PATH:
-		snprintf(out, size, "spendgate can't meter %.200s and refuses it. Metered: chat completions, responses, messages.",
+		snprintf(out, size,
+			"spendgate can't meter %.200s and refuses it. Metered: chat completions, "
+			"responses, messages.",
 			detail);
 		break;
 	case SG_ANSWER_UNBOUNDED:
 		snprintf(out, size,
-			"spendgate can't bound the cost of this request (%.128s). Set max_tool_calls, or leave these features out.", detail);
+			"spendgate can't bound the cost of this request (%.128s). Set "
+			"max_tool_calls, or leave these features out.",
+			detail);
 		break;
 	case SG_ANSWER_BAD_BODY:
 		snprintf(out, size, "spendgate can't read this request: %.200s.", detail);
 		break;
 	case SG_ANSWER_TOO_LARGE:
-		snprintf(out, size, "the request body is larger than spendgate takes for a metered call");
+		snprintf(out, size,
+			"the request body is larger than spendgate takes for a metered call");
 		break;
 	case SG_ANSWER_BAD_REQUEST:
 		snprintf(out, size, "malformed HTTP request: %.200s", detail);
 		break;
 	case SG_ANSWER_MISDIRECTED:
-		snprintf(out, size, "the Host header is not the name that this connection was made for");
+		snprintf(out, size,
+			"the Host header is not the name that this connection was made for");
 		break;
 	case SG_ANSWER_UPSTREAM:
 		snprintf(out, size, "spendgate can't reach the provider: %.400s", detail);
 		break;
 	case SG_ANSWER_UNAVAILABLE:
-		snprintf(out, size, "spendgate can't account for this call right now: %.200s", detail);
+		snprintf(out, size, "spendgate can't account for this call right now: %.200s",
+			detail);
 		break;
 	}
 }
@@ -122,7 +144,8 @@ static json_t *budget_object(const struct sg_answer *answer)
 
 	json_object_set_new(object, "name", json_string(refusal->budget));
 	json_object_set_new(object, "scope", json_string("agent"));
-	json_object_set_new(object, "reason", json_string(refusal->money ? "budget_exceeded" : "rate_limited"));
+	json_object_set_new(
+		object, "reason", json_string(refusal->money ? "budget_exceeded" : "rate_limited"));
 	json_object_set_new(object, "behavior", json_string(sg_behavior_name(refusal->behavior)));
 	if (refusal->limit_nanousd)
 		set_money(object, "limit_usd", refusal->limit_nanousd);
@@ -131,7 +154,8 @@ static json_t *budget_object(const struct sg_answer *answer)
 	set_money(object, "reported_cost_usd", refusal->spent_nanousd);
 	set_money(object, "held_usd", refusal->held_nanousd);
 	json_object_set_new(object, "requests", json_integer(refusal->requests));
-	json_object_set_new(object, "unknown_cost_requests", json_integer(refusal->unknown_cost_requests));
+	json_object_set_new(
+		object, "unknown_cost_requests", json_integer(refusal->unknown_cost_requests));
 	sg_window_format(refusal->window_ns, text, sizeof(text));
 	json_object_set_new(object, "window", json_string(text));
 	if (refusal->resets_in_ns >= 0) {
@@ -161,20 +185,23 @@ static bool is_anthropic(const struct sg_answer *answer)
 	return answer->provider && strcmp(sg_provider_name(answer->provider), "anthropic") == 0;
 }
 
-static json_t *anthropic_body(const struct sg_answer *answer, const struct shape *shape, unsigned status, const char *message)
+static json_t *anthropic_body(const struct sg_answer *answer, const struct shape *shape,
+	unsigned status, const char *message)
 {
 	const char *type = status == 402 ? "billing_error" : shape->anthropic_type;
 	json_t *error = json_pack("{s:s, s:o}", "type", type, "message", clean_string(message));
 
 	if (answer->kind == SG_ANSWER_BUDGET)
-		json_object_set_new(error, "details", json_pack("{s:s}", "error_code", "enforced_spend_limit_reached"));
-	return json_pack("{s:s, s:o, s:s}", "type", "error", "error", error, "request_id", "req_spendgate");
+		json_object_set_new(error, "details",
+			json_pack("{s:s}", "error_code", "enforced_spend_limit_reached"));
+	return json_pack(
+		"{s:s, s:o, s:s}", "type", "error", "error", error, "request_id", "req_spendgate");
 }
 
 static json_t *openai_body(const struct shape *shape, const char *message)
 {
-	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", clean_string(message), "type", shape->openai_type, "param",
-		"code", shape->openai_code);
+	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", clean_string(message),
+		"type", shape->openai_type, "param", "code", shape->openai_code);
 }
 
 static char *render_body(const struct sg_answer *answer, const struct shape *shape, unsigned status)
@@ -183,7 +210,8 @@ static char *render_body(const struct sg_answer *answer, const struct shape *sha
 	char message[768], *text;
 
 	describe(answer, message, sizeof(message));
-	body = is_anthropic(answer) ? anthropic_body(answer, shape, status, message) : openai_body(shape, message);
+	body = is_anthropic(answer) ? anthropic_body(answer, shape, status, message)
+				    : openai_body(shape, message);
 	if (body && answer->kind == SG_ANSWER_BUDGET)
 		json_object_set_new(body, "budget", budget_object(answer));
 	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -197,13 +225,14 @@ static char *render_body(const struct sg_answer *answer, const struct shape *sha
 static void format_date(int64_t wall_ns, char *out, size_t size)
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec" };
 	time_t seconds = wall_ns / SG_NS_PER_SEC;
 	struct tm date;
 
 	gmtime_r(&seconds, &date);
-	snprintf(out, size, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[date.tm_wday], date.tm_mday, months[date.tm_mon],
-		date.tm_year + 1900, date.tm_hour, date.tm_min, date.tm_sec);
+	snprintf(out, size, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[date.tm_wday], date.tm_mday,
+		months[date.tm_mon], date.tm_year + 1900, date.tm_hour, date.tm_min, date.tm_sec);
 }
 
 // Seconds until a retry may succeed, when that is soon; 0: final.
@@ -228,7 +257,8 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	char date[64], *body;
 	int r;
 
-	// Only the Stainless SDKs obey x-should-retry; others would retry a 429, and none retries a 402 (providers.md, 6a).
+	// Only the Stainless SDKs obey x-should-retry; others would retry a 429, and none retries a
+	// 402 (providers.md, 6a).
 	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !answer->stainless) {
 		status = 402;
 		phrase = "Payment Required";
@@ -237,8 +267,10 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	if (!body)
 		return -ENOMEM;
 	format_date(answer->wall_ns, date, sizeof(date));
-	r = sg_buf_printf(out, "HTTP/1.1 %u %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\ndate: %s\r\n", status,
-		phrase, strlen(body), date);
+	r = sg_buf_printf(out,
+		"HTTP/1.1 %u %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\ndate: "
+		"%s\r\n",
+		status, phrase, strlen(body), date);
 	if (r == 0 && seconds)
 		r = sg_buf_printf(out, "retry-after: %lld\r\n", (long long)seconds);
 	else if (r == 0 && shape->final)

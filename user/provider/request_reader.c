@@ -28,7 +28,8 @@ int sg_request_reader_new(const struct sg_api *api, struct sg_request_reader **r
 	reader->api = api;
 	reader->facts.max_output = reader->max_primary = reader->max_fallback = -1;
 	reader->facts.choices = 1;
-	sg_json_scan_init(&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
+	sg_json_scan_init(
+		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
 	*ret_reader = reader;
 	return 0;
 }
@@ -51,7 +52,8 @@ void sg_request_add_reason(struct sg_request_facts *facts, const char *word)
 	size_t used = strlen(facts->reasons);
 
 	if (!strstr(facts->reasons, word))
-		snprintf(facts->reasons + used, sizeof(facts->reasons) - used, "%s%s", used ? "," : "", word);
+		snprintf(facts->reasons + used, sizeof(facts->reasons) - used, "%s%s",
+			used ? "," : "", word);
 }
 
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size)
@@ -62,8 +64,8 @@ void sg_value_copy(const struct sg_json_value *value, char *out, size_t size)
 	out[length] = 0;
 }
 
-// Asks for usage where the agent did not, with the least change: a new member behind the opening brace, a new value of
-// stream_options, or of its include_usage.
+// Asks for usage where the agent did not, with the least change: a new member behind the opening
+// brace, a new value of stream_options, or of its include_usage.
 static void make_edit(const struct sg_request_reader *reader, struct sg_request_edit *edit)
 {
 	const char *text;
@@ -95,7 +97,8 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 
 	if (sg_json_scan_finish(&reader->scan) < 0 || !facts->is_object) {
 		facts->is_object = false;
-		snprintf(facts->malformed, sizeof(facts->malformed), "the body is not one JSON object (byte %llu)",
+		snprintf(facts->malformed, sizeof(facts->malformed),
+			"the body is not one JSON object (byte %llu)",
 			(unsigned long long)reader->scan.offset);
 	}
 	facts->max_output = reader->max_primary >= 0 ? reader->max_primary : reader->max_fallback;

@@ -19,7 +19,8 @@ void sg_usage_reset(struct sg_usage *usage)
 	usage->web_search_requests = 0;
 }
 
-void sg_response_count(struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count)
+void sg_response_count(
+	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count)
 {
 	if (value->type == SG_JSON_NULL)
 		return;
@@ -54,7 +55,8 @@ static int pass_event(struct sg_response_reader *reader, size_t end, bool drop)
 	if (!reader->filters)
 		return 0;
 	if (!drop || reader->held_passed) {
-		r = sg_buf_append(reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
+		r = sg_buf_append(
+			reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
 		if (r == 0)
 			r = sg_buf_append(reader->out, reader->feed_bytes + start, end - start);
 	}
@@ -74,11 +76,13 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 	reader->event_delta_bytes = 0;
 	if (!event->data_length || event->truncated)
 		return;
-	if (mark && event->data_length >= strlen(mark) && memcmp(event->data, mark, strlen(mark)) == 0) {
+	if (mark && event->data_length >= strlen(mark) &&
+		memcmp(event->data, mark, strlen(mark)) == 0) {
 		reader->stream_ended = true;
 		return;
 	}
-	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count, on_event_value, reader);
+	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count,
+		on_event_value, reader);
 	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
 	if (sg_json_scan_finish(&reader->scan) == 0)
 		reader->api->end_event(reader);
@@ -90,7 +94,8 @@ static int on_sse_event(void *context, const struct sg_sse_event *event)
 
 	read_event(reader, event);
 	// The chunk that came because usage was asked for in the agent's place.
-	return pass_event(reader, event->raw_end, reader->event_choices == 0 && reader->event_usage);
+	return pass_event(
+		reader, event->raw_end, reader->event_choices == 0 && reader->event_usage);
 }
 
 // ---- Bytes ----
@@ -110,7 +115,8 @@ static bool has_type(struct sg_str value, const char *type)
 	return value.length >= strlen(type) && strncasecmp(value.data, type, strlen(type)) == 0;
 }
 
-int sg_response_reader_new(const struct sg_response_options *options, struct sg_response_reader **ret_reader)
+int sg_response_reader_new(
+	const struct sg_response_options *options, struct sg_response_reader **ret_reader)
 {
 	struct sg_response_reader *reader = calloc(1, sizeof(*reader));
 	int r;
@@ -122,15 +128,20 @@ int sg_response_reader_new(const struct sg_response_options *options, struct sg_
 	reader->status = options->status;
 	reader->is_stream = has_type(options->content_type, "text/event-stream");
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
-	if (r == -ENOTSUP)
+	if (r == -ENOTSUP) {
 		reader->unreadable = true;
-	else if (r < 0)
-		return sg_response_reader_free(reader) ? 0 : r;
-	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is, with the chunk that was asked for.
-	reader->filters = options->remove_usage_chunk && reader->is_stream && !reader->inflate && !reader->unreadable;
+	} else if (r < 0) {
+		sg_response_reader_free(reader);
+		return r;
+	}
+	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is,
+	// with the chunk that was asked for.
+	reader->filters = options->remove_usage_chunk && reader->is_stream && !reader->inflate &&
+			  !reader->unreadable;
 	sg_sse_init(&reader->sse);
 	sg_usage_reset(&reader->outcome.usage);
-	sg_json_scan_init(&reader->scan, reader->api->body_paths, reader->api->body_path_count, on_body_value, reader);
+	sg_json_scan_init(&reader->scan, reader->api->body_paths, reader->api->body_path_count,
+		on_body_value, reader);
 	*ret_reader = reader;
 	return 0;
 }
@@ -171,7 +182,8 @@ static int hold_rest(struct sg_response_reader *reader, size_t length)
 	return r < 0 ? r : sg_buf_append(reader->out, rest, left);
 }
 
-int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes, size_t length, struct sg_buf *out)
+int sg_response_reader_feed(
+	struct sg_response_reader *reader, const char *bytes, size_t length, struct sg_buf *out)
 {
 	int r = 0;
 
@@ -197,19 +209,21 @@ int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes
 static void decide_state(struct sg_response_reader *reader, bool complete)
 {
 	struct sg_outcome *outcome = &reader->outcome;
-	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 && outcome->usage.input_tokens >= 0;
+	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 &&
+		       outcome->usage.input_tokens >= 0;
 
-	outcome->usage.source = !reader->usage_seen ? SG_SOURCE_NONE : reader->is_stream ? SG_SOURCE_SSE : SG_SOURCE_BODY;
+	outcome->usage.source = !reader->usage_seen ? SG_SOURCE_NONE
+				: reader->is_stream ? SG_SOURCE_SSE
+						    : SG_SOURCE_BODY;
 	if (outcome->state == SG_EXCHANGE_PENDING)
 		return;
+	outcome->state = SG_EXCHANGE_ESTIMATED;
 	if (outcome->bad_evidence)
-		outcome->state = SG_EXCHANGE_ESTIMATED;
-	else if (counted && (reader->final || (!reader->is_stream && complete)))
+		return;
+	if (counted && (reader->final || (!reader->is_stream && complete)))
 		outcome->state = SG_EXCHANGE_SETTLED;
 	else if (reader->status >= 400 || (reader->failed_early && !reader->produced))
 		outcome->state = SG_EXCHANGE_ERROR_FREE;
-	else
-		outcome->state = SG_EXCHANGE_ESTIMATED;
 }
 
 int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, struct sg_buf *out,
@@ -222,7 +236,8 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	reader->event_start = 0;
 	if (reader->is_stream && !reader->stream_ended)
 		r = sg_sse_finish(&reader->sse, on_sse_event, reader);
-	else if (!reader->is_stream && !reader->unreadable && sg_json_scan_finish(&reader->scan) < 0)
+	else if (!reader->is_stream && !reader->unreadable &&
+		 sg_json_scan_finish(&reader->scan) < 0)
 		reader->usage_seen = false; // a torn body: what it said so far is no evidence
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);

@@ -107,7 +107,8 @@ int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, stru
 	if (pinned_cgroup(directory, service_hooks[0]) == cgroup_id)
 		return 0; // an earlier warden's, with our program in it by now: no moment without
 	remove_links(directory);
-	return attach_all(redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
+	return attach_all(
+		redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
 }
 
 static void agent_directory(

@@ -33,7 +33,8 @@ static const struct {
 	{ "ff00::", 8 },
 };
 
-static int libbpf_print(enum libbpf_print_level level, const char *format, va_list arguments)
+static int SG_PRINTF(2, 0)
+	libbpf_print(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	char text[1024];
 

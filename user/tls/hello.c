@@ -5,18 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_HEADER      5
-#define RECORD_MAX         (16384 + 256)
-#define HANDSHAKE_RECORD   22
-#define CLIENT_HELLO       1
-#define EXTENSION_SNI      0
-#define EXTENSION_ALPN     16
-#define EXTENSION_ECH      0xfe0d
-#define HANDSHAKE_HEADER   4
-#define HELLO_FIXED_BYTES  34 // version and random
-#define NAME_TYPE_HOST     0
+#define RECORD_HEADER	  5
+#define RECORD_MAX	  (16384 + 256)
+#define HANDSHAKE_RECORD  22
+#define CLIENT_HELLO	  1
+#define EXTENSION_SNI	  0
+#define EXTENSION_ALPN	  16
+#define EXTENSION_ECH	  0xfe0d
+#define HANDSHAKE_HEADER  4
+#define HELLO_FIXED_BYTES 34 // version and random
+#define NAME_TYPE_HOST	  0
 
-// What is left to read. `failed` sticks: a reader that asks for more than there is gets zeros and finds out at the end.
+// What is left to read. `failed` sticks: a reader that asks for more than there is gets zeros and
+// finds out at the end.
 struct cursor {
 	const uint8_t *at;
 	size_t left;
@@ -68,7 +69,8 @@ static int copy_name(const struct cursor *name, struct sg_hello *hello)
 
 		if (c >= 'A' && c <= 'Z')
 			c = (uint8_t)(c + 32);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'))
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+			    c == '_'))
 			return -EBADMSG;
 		hello->sni[i] = (char)c;
 	}
@@ -87,7 +89,8 @@ static int read_sni(struct cursor extension, struct sg_hello *hello)
 		uint32_t type = take_number(&list, 1);
 		struct cursor name = take_block(&list, 2);
 
-		if (name.failed || (type == NAME_TYPE_HOST && (hello->sni[0] || copy_name(&name, hello) < 0)))
+		if (name.failed ||
+			(type == NAME_TYPE_HOST && (hello->sni[0] || copy_name(&name, hello) < 0)))
 			return -EBADMSG;
 	}
 	return list.failed ? -EBADMSG : 0;
@@ -176,7 +179,8 @@ static int wait_for(size_t need, size_t *ret_need)
 }
 
 // The handshake message in one piece: in place when it is in one record, else gathered.
-static int parse_records(const uint8_t *data, size_t length, uint8_t *gathered, struct sg_hello *hello, size_t *ret_need)
+static int parse_records(const uint8_t *data, size_t length, uint8_t *gathered,
+	struct sg_hello *hello, size_t *ret_need)
 {
 	size_t offset = 0, have = 0, wanted = 0;
 
@@ -197,12 +201,15 @@ static int parse_records(const uint8_t *data, size_t length, uint8_t *gathered, 
 		if (have >= 1 && gathered[0] != CLIENT_HELLO)
 			return -EBADMSG;
 		if (have >= HANDSHAKE_HEADER)
-			wanted = HANDSHAKE_HEADER +
-				 ((size_t)gathered[1] << 16 | (size_t)gathered[2] << 8 | gathered[3]);
+			wanted = HANDSHAKE_HEADER + ((size_t)gathered[1] << 16 |
+							    (size_t)gathered[2] << 8 | gathered[3]);
 		if (wanted > SG_HELLO_MAX_BYTES)
 			return -EMSGSIZE;
 		if (wanted && have >= wanted)
-			return read_hello(gathered + HANDSHAKE_HEADER, wanted - HANDSHAKE_HEADER, hello) < 0 ? -EBADMSG : 1;
+			return read_hello(gathered + HANDSHAKE_HEADER, wanted - HANDSHAKE_HEADER,
+				       hello) < 0
+				       ? -EBADMSG
+				       : 1;
 		if (part < record)
 			return wait_for(offset + RECORD_HEADER + record, ret_need);
 		offset += RECORD_HEADER + record;

@@ -285,7 +285,7 @@ void sg_setup_stop(struct sg_warden *warden)
 
 int sg_setup_purge(struct sg_warden *warden, struct sg_error *error)
 {
-	struct sg_redirect *redirect;
+	struct sg_redirect *redirect = NULL;
 	char fallback[PATH_MAX];
 	int r = make_directory(warden->run_directory, error);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The budget engine by the numbered cases of docs/budgets.md, against a naive model, under threads and under SIGKILL.
+// The budget engine by the numbered cases of docs/budgets.md, against a naive model, under threads
+// and under SIGKILL.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,10 +84,13 @@ static struct sg_account *account_with(const char *name, const struct sg_budget_
 
 static struct sg_charge cost(int64_t nanousd)
 {
-	return (struct sg_charge){ .nanousd = nanousd, .input_tokens = 10, .output_tokens = 10, .requests = 1 };
+	return (struct sg_charge){
+		.nanousd = nanousd, .input_tokens = 10, .output_tokens = 10, .requests = 1
+	};
 }
 
-static int take(unsigned worker, struct sg_account *account, int64_t nanousd, struct sg_hold *hold, struct sg_refusal *refusal)
+static int take(unsigned worker, struct sg_account *account, int64_t nanousd, struct sg_hold *hold,
+	struct sg_refusal *refusal)
 {
 	static const struct sg_call call = { "openai", "gpt-4o", "chat" };
 	struct sg_charge bound = cost(nanousd);
@@ -97,7 +101,9 @@ static int take(unsigned worker, struct sg_account *account, int64_t nanousd, st
 
 static void settle(struct sg_hold *hold, int64_t nanousd)
 {
-	struct sg_settlement settlement = { .state = SG_SETTLED, .charge = cost(nanousd), .http_status = 200 };
+	struct sg_settlement settlement = {
+		.state = SG_SETTLED, .charge = cost(nanousd), .http_status = 200
+	};
 
 	sg_hold_settle(engine, hold, &settlement);
 }
@@ -120,7 +126,8 @@ static int64_t spent_of(struct sg_account *account)
 
 static void case_16_at_the_limit_everything_is_refused(void **state)
 {
-	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 500 });
+	struct sg_account *account =
+		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 500 });
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -134,8 +141,10 @@ static void case_16_at_the_limit_everything_is_refused(void **state)
 
 static void case_17_and_18_reasons(void **state)
 {
-	struct sg_account *requests = account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
-	struct sg_account *both = account_with("b", &(struct sg_budget_policy){ .max_requests = 1, .limit_nanousd = 5 });
+	struct sg_account *requests =
+		account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
+	struct sg_account *both = account_with(
+		"b", &(struct sg_budget_policy){ .max_requests = 1, .limit_nanousd = 5 });
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -152,8 +161,8 @@ static void case_17_and_18_reasons(void **state)
 
 static void case_19_and_28_an_entry_one_window_old_no_longer_counts(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .max_requests = 1, .window_ns = 2 * SG_NS_PER_SEC });
+	struct sg_account *account = account_with("a",
+		&(struct sg_budget_policy){ .max_requests = 1, .window_ns = 2 * SG_NS_PER_SEC });
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -170,7 +179,8 @@ static void case_19_and_28_an_entry_one_window_old_no_longer_counts(void **state
 
 static void case_30_a_released_hold_counts_nothing(void **state)
 {
-	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
+	struct sg_account *account =
+		account_with("a", &(struct sg_budget_policy){ .max_requests = 1 });
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -187,7 +197,8 @@ static void case_30_a_released_hold_counts_nothing(void **state)
 
 static void case_38_a_restart_remembers_settled_and_dangling(void **state)
 {
-	const struct sg_budget_policy budget = { .limit_nanousd = 1000, .window_ns = 3600 * SG_NS_PER_SEC };
+	const struct sg_budget_policy budget = { .limit_nanousd = 1000,
+		.window_ns = 3600 * SG_NS_PER_SEC };
 	struct sg_account *account = account_with("a", &budget);
 	struct sg_refusal refusal;
 	struct sg_hold settled, dangling;
@@ -206,7 +217,8 @@ static void case_38_a_restart_remembers_settled_and_dangling(void **state)
 
 static void a_policy_change_never_resets_usage(void **state)
 {
-	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 100 });
+	struct sg_account *account =
+		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 100 });
 	struct sg_refusal refusal;
 	struct sg_hold hold, over_change;
 
@@ -214,7 +226,8 @@ static void a_policy_change_never_resets_usage(void **state)
 	assert_int_equal(take(0, account, 60, &hold, &refusal), 0);
 	settle(&hold, 60);
 	assert_int_equal(take(0, account, 40, &over_change, &refusal), 0);
-	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 120, .window_ns = 60 * SG_NS_PER_SEC });
+	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 120,
+					    .window_ns = 60 * SG_NS_PER_SEC });
 	assert_int_equal(take(0, account, 30, &hold, &refusal), -EDQUOT); // 60 spent and 40 held
 	settle(&over_change, 10);
 	assert_int_equal(take(0, account, 50, &hold, &refusal), 0);
@@ -236,21 +249,26 @@ static void case_62_and_70_never_above_the_cap(void **state)
 		unsigned held = 0;
 
 		snprintf(name, sizeof(name), "trial-%d", trial % 8);
-		account = account_with(name, &(struct sg_budget_policy){ .limit_nanousd = cap, .window_ns = SG_NS_PER_SEC });
+		account = account_with(name, &(struct sg_budget_policy){ .limit_nanousd = cap,
+						     .window_ns = SG_NS_PER_SEC });
 		now_ns += SG_NS_PER_SEC;
 		for (int call = 0; call < 64; call++) {
-			if (held < 64 && take(call % 2, account, 1 + (int64_t)(random_number() % (uint64_t)cap), &holds[held], &refusal) == 0)
+			if (held < 64 && take(call % 2, account,
+						 1 + (int64_t)(random_number() % (uint64_t)cap),
+						 &holds[held], &refusal) == 0)
 				held++;
 			if (held && random_number() % 2) {
 				struct sg_hold *hold = &holds[--held];
-				int64_t bill = (int64_t)(random_number() % (uint64_t)(hold->bound.nanousd + 1));
+				int64_t bill = (int64_t)(random_number() %
+							 (uint64_t)(hold->bound.nanousd + 1));
 
 				billed += bill;
 				settle(hold, bill);
 			}
 		}
 		while (held) {
-			billed += holds[held - 1].bound.nanousd; // the provider always emits its limit
+			billed += holds[held - 1]
+					  .bound.nanousd; // the provider always emits its limit
 			settle(&holds[held - 1], holds[held - 1].bound.nanousd);
 			held--;
 		}
@@ -286,7 +304,8 @@ static void *spend_in_thread(void *context)
 
 static void case_58_parallel_workers_share_one_cap(void **state)
 {
-	struct sg_account *account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 50000 });
+	struct sg_account *account =
+		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 50000 });
 	struct thread_work work[2] = { { 0, account, 0, 0 }, { 1, account, 0, 0 } };
 	pthread_t threads[2];
 	int64_t billed;
@@ -308,7 +327,8 @@ static void spend_until_killed(int out)
 	struct sg_account *account;
 
 	open_engine(2);
-	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
+	account =
+		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
 	for (;;) {
 		struct sg_refusal refusal;
 		struct sg_hold hold;
@@ -330,7 +350,8 @@ static void case_63_sigkill_loses_nothing(void **state)
 	printf("seed %llu\n", (unsigned long long)seed);
 	engine = sg_engine_close(engine);
 	for (int round = 0; round < 20; round++) {
-		const struct timespec pause = { .tv_nsec = 20000000 + (long)(random_number() % 150000000) };
+		const struct timespec pause = { .tv_nsec = 20000000 +
+							   (long)(random_number() % 150000000) };
 		struct sg_account *account;
 		char bytes[65536];
 		int ends[2];
@@ -350,11 +371,14 @@ static void case_63_sigkill_loses_nothing(void **state)
 			told += 2 * n;
 		close(ends[0]);
 		open_engine(2);
-		account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
+		account = account_with(
+			"a", &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50 });
 		spent = spent_of(account);
 		engine = sg_engine_close(engine);
 		assert_true(spent >= told);
-		assert_true(spent <= told + (round + 1) * 3); // one call may have been in flight at each kill
+		assert_true(
+			spent <=
+			told + (round + 1) * 3); // one call may have been in flight at each kill
 	}
 	assert_true(told > 0);
 }
@@ -388,17 +412,26 @@ static void two_engines_do_not_share_a_directory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(case_16_at_the_limit_everything_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_16_at_the_limit_everything_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(case_17_and_18_reasons, setup, teardown),
-		cmocka_unit_test_setup_teardown(case_19_and_28_an_entry_one_window_old_no_longer_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(case_30_a_released_hold_counts_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(case_38_a_restart_remembers_settled_and_dangling, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_policy_change_never_resets_usage, setup, teardown),
-		cmocka_unit_test_setup_teardown(case_62_and_70_never_above_the_cap, setup, teardown),
-		cmocka_unit_test_setup_teardown(case_58_parallel_workers_share_one_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_19_and_28_an_entry_one_window_old_no_longer_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_30_a_released_hold_counts_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_38_a_restart_remembers_settled_and_dangling, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_policy_change_never_resets_usage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_62_and_70_never_above_the_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			case_58_parallel_workers_share_one_cap, setup, teardown),
 		cmocka_unit_test_setup_teardown(case_63_sigkill_loses_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_torn_journal_is_refused_with_the_remedy, setup, teardown),
-		cmocka_unit_test_setup_teardown(two_engines_do_not_share_a_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_torn_journal_is_refused_with_the_remedy, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			two_engines_do_not_share_a_directory, setup, teardown),
 	};
 	const char *given = getenv("SEED");
 

@@ -29,7 +29,9 @@ static void case_1_and_2_a_whole_policy(void **state)
 	struct sg_error error = { "" };
 
 	(void)state;
-	assert_int_equal(parse("[{\"limit_usd\": 1.25, \"max_requests\": 12, \"window\": \"1h\"}]", &policy, &error), 0);
+	assert_int_equal(parse("[{\"limit_usd\": 1.25, \"max_requests\": 12, \"window\": \"1h\"}]",
+				 &policy, &error),
+		0);
 	assert_int_equal(policy.count, 1);
 	assert_int_equal(policy.budgets[0].limit_nanousd, 1250000000);
 	assert_int_equal(policy.budgets[0].max_requests, 12);
@@ -57,7 +59,8 @@ static void money_is_read_exactly(void **state)
 		struct sg_error error = { "" };
 		char text[128];
 
-		snprintf(text, sizeof(text), "[{\"limit_usd\": %s, \"window\": \"lifetime\"}]", rows[i].json);
+		snprintf(text, sizeof(text), "[{\"limit_usd\": %s, \"window\": \"lifetime\"}]",
+			rows[i].json);
 		assert_int_equal(parse(text, &policy, &error), 0);
 		assert_int_equal(policy.budgets[0].limit_nanousd, rows[i].nanousd);
 	}
@@ -68,21 +71,33 @@ static void cases_3_to_8_and_12_bad_policies_name_the_place(void **state)
 	static const struct {
 		const char *json, *text;
 	} rows[] = {
-		{ "[{\"window\": \"1h\"}]", "budgets[0]: at least one of limit-usd or max-requests is required" },
+		{ "[{\"window\": \"1h\"}]",
+			"budgets[0]: at least one of limit-usd or max-requests is required" },
 		{ "[{\"limit_usd\": 0, \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
-		{ "[{\"limit_usd\": -1, \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
-		{ "[{\"limit_usd\": \"NaN\", \"window\": \"1h\"}]", "budgets[0]: limit-usd must be > 0" },
-		{ "[{\"max_requests\": 0, \"window\": \"1h\"}]", "budgets[0]: max-requests must be > 0" },
-		{ "[{\"max_requests\": 9007199254740993, \"window\": \"1h\"}]", "budgets[0]: max-requests must be at most 2^53" },
+		{ "[{\"limit_usd\": -1, \"window\": \"1h\"}]",
+			"budgets[0]: limit-usd must be > 0" },
+		{ "[{\"limit_usd\": \"NaN\", \"window\": \"1h\"}]",
+			"budgets[0]: limit-usd must be > 0" },
+		{ "[{\"max_requests\": 0, \"window\": \"1h\"}]",
+			"budgets[0]: max-requests must be > 0" },
+		{ "[{\"max_requests\": 9007199254740993, \"window\": \"1h\"}]",
+			"budgets[0]: max-requests must be at most 2^53" },
 		{ "[{\"max_requests\": 1}]", "budgets[0]: window is required" },
-		{ "[{\"max_requests\": 1, \"window\": \"soon\"}]", "budgets[0]: window must be a positive duration" },
-		{ "[{\"max_requests\": 1, \"window\": \"-1h\"}]", "budgets[0]: window must be a positive duration" },
-		{ "[{\"max_requests\": 1, \"window\": \"0s\"}]", "budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"soon\"}]",
+			"budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"-1h\"}]",
+			"budgets[0]: window must be a positive duration" },
+		{ "[{\"max_requests\": 1, \"window\": \"0s\"}]",
+			"budgets[0]: window must be a positive duration" },
 		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"behavior\": \"magic\"}]",
-			"budgets[0]: unknown behavior \"magic\": must be one of rate_limit, hard_stop, soft_alert" },
-		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"limit\": 2}]", "budgets[0]: unknown key \"limit\"" },
-		{ "[{\"max_requests\": 1, \"window\": \"1h\"}, {}]", "budgets[1]: at least one of limit-usd or max-requests is required" },
-		{ "[{\"name\": \"a\", \"max_requests\": 1, \"window\": \"1h\"}, {\"name\": \"a\", \"max_requests\": 1, \"window\": \"1h\"}]",
+			"budgets[0]: unknown behavior \"magic\": must be one of rate_limit, "
+			"hard_stop, soft_alert" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"limit\": 2}]",
+			"budgets[0]: unknown key \"limit\"" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\"}, {}]",
+			"budgets[1]: at least one of limit-usd or max-requests is required" },
+		{ "[{\"name\": \"a\", \"max_requests\": 1, \"window\": \"1h\"}, {\"name\": \"a\", "
+		  "\"max_requests\": 1, \"window\": \"1h\"}]",
 			"budgets[1]: name \"a\" is used twice" },
 	};
 
@@ -98,8 +113,10 @@ static void cases_3_to_8_and_12_bad_policies_name_the_place(void **state)
 
 static void windows_are_read_and_written(void **state)
 {
-	static const char *const texts[] = { "90s", "1h30m", "24h", "7d", "lifetime", "500ms", "1d2h3m4s" };
-	static const char *const canonical[] = { "1m30s", "1h30m", "1d", "7d", "lifetime", "500ms", "1d2h3m4s" };
+	static const char *const texts[] = { "90s", "1h30m", "24h", "7d", "lifetime", "500ms",
+		"1d2h3m4s" };
+	static const char *const canonical[] = { "1m30s", "1h30m", "1d", "7d", "lifetime", "500ms",
+		"1d2h3m4s" };
 
 	(void)state;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(texts); i++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Heads and bodies: what is taken, and what two parsers could read in two ways and is therefore refused.
+// Heads and bodies: what is taken, and what two parsers could read in two ways and is therefore
+// refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,8 @@ static ssize_t parse(enum sg_h1_kind kind, const char *text, struct sg_h1_head *
 
 static void a_request_is_read(void **state)
 {
-	static const char text[] = "POST /v1/x?y=1 HTTP/1.1\r\nHost: API.example:8443\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello";
+	static const char text[] = "POST /v1/x?y=1 HTTP/1.1\r\nHost: "
+				   "API.example:8443\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello";
 	struct sg_h1_head head;
 
 	(void)state;
@@ -47,7 +49,8 @@ static void every_prefix_wants_more(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < strlen(text); i++)
-		assert_int_equal(sg_h1_parse_head(SG_H1_REQUEST, false, text, i, &head, &reason), 0);
+		assert_int_equal(
+			sg_h1_parse_head(SG_H1_REQUEST, false, text, i, &head, &reason), 0);
 	assert_int_equal(parse(SG_H1_REQUEST, text, &head), strlen(text));
 	assert_int_equal(head.framing, SG_H1_NO_BODY);
 }
@@ -55,8 +58,10 @@ static void every_prefix_wants_more(void **state)
 static void ambiguous_requests_are_refused(void **state)
 {
 	static const char *const rows[] = {
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+		"5\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
@@ -65,7 +70,8 @@ static void ambiguous_requests_are_refused(void **state)
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n",
 		"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n folded\r\n\r\n",
@@ -99,7 +105,8 @@ static void a_nul_is_refused(void **state)
 	const char *reason;
 
 	(void)state;
-	assert_true(sg_h1_parse_head(SG_H1_REQUEST, false, text, sizeof(text) - 1, &head, &reason) < 0);
+	assert_true(
+		sg_h1_parse_head(SG_H1_REQUEST, false, text, sizeof(text) - 1, &head, &reason) < 0);
 }
 
 static void responses_are_framed(void **state)
@@ -123,12 +130,17 @@ static void responses_are_framed(void **state)
 		assert_true(parse(SG_H1_RESPONSE, rows[i].text, &head) > 0);
 		assert_int_equal(head.framing, rows[i].framing);
 	}
-	assert_true(sg_h1_parse_head(SG_H1_RESPONSE, true, rows[0].text, strlen(rows[0].text), &head, &reason) > 0);
+	assert_true(sg_h1_parse_head(SG_H1_RESPONSE, true, rows[0].text, strlen(rows[0].text),
+			    &head, &reason) > 0);
 	assert_int_equal(head.framing, SG_H1_NO_BODY); // an answer to HEAD
-	assert_true(parse(SG_H1_RESPONSE, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", &head) < 0);
+	assert_true(parse(SG_H1_RESPONSE,
+			    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: "
+			    "chunked\r\n\r\n",
+			    &head) < 0);
 }
 
-// Feeds in pieces of `piece` bytes. Returns the raw bytes taken, or -errno; the payload is gathered.
+// Feeds in pieces of `piece` bytes. Returns the raw bytes taken, or -errno; the payload is
+// gathered.
 static ssize_t feed(const char *raw, size_t length, size_t piece, char *payload, size_t *ret_length)
 {
 	struct sg_h1_head head = { .framing = SG_H1_CHUNKED };
@@ -153,14 +165,16 @@ static ssize_t feed(const char *raw, size_t length, size_t piece, char *payload,
 
 static void chunked_bodies_are_read_in_any_pieces(void **state)
 {
-	static const char raw[] = "5;ext=\"1\"\r\nhello\r\n1\r\n \r\nA\r\nbeautiful!\r\n0\r\nX-Trailer: y\r\n\r\nGET /next";
+	static const char raw[] = "5;ext=\"1\"\r\nhello\r\n1\r\n "
+				  "\r\nA\r\nbeautiful!\r\n0\r\nX-Trailer: y\r\n\r\nGET /next";
 
 	(void)state;
 	for (size_t piece = 1; piece < sizeof(raw); piece++) {
 		char payload[64];
 		size_t length;
 
-		assert_int_equal(feed(raw, sizeof(raw) - 1, piece, payload, &length), sizeof(raw) - 1 - 9);
+		assert_int_equal(
+			feed(raw, sizeof(raw) - 1, piece, payload, &length), sizeof(raw) - 1 - 9);
 		assert_int_equal(length, 16);
 		assert_memory_equal(payload, "hello beautiful!", 16);
 	}
@@ -168,8 +182,10 @@ static void chunked_bodies_are_read_in_any_pieces(void **state)
 
 static void bad_chunks_are_refused(void **state)
 {
-	static const char *const rows[] = { "\r\n", "g\r\n", "0x5\r\nhello", "-1\r\n", "5 \r\nhello\r\n", "fffffffffffffffff\r\n",
-		"5\nhello\r\n", "5\r\nhelloX\r\n", "5\r\nhello\n0\r\n\r\n", "0\r\n folded\r\n\r\n", "0\r\nX\r\n\r\n", "0\r\nX: a\n\r\n" };
+	static const char *const rows[] = { "\r\n", "g\r\n", "0x5\r\nhello", "-1\r\n",
+		"5 \r\nhello\r\n", "fffffffffffffffff\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n",
+		"5\r\nhello\n0\r\n\r\n", "0\r\n folded\r\n\r\n", "0\r\nX\r\n\r\n",
+		"0\r\nX: a\n\r\n" };
 
 	(void)state;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {

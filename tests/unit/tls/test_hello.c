@@ -99,12 +99,14 @@ static void other_protocols_and_damage_are_told_apart(void **state)
 	size_t need, length = make_hello("api.openai.com", NULL, 0);
 
 	(void)state;
-	assert_int_equal(sg_hello_parse((const uint8_t *)"GET / HTTP/1.1", 14, &hello, &need), -EPROTO);
+	assert_int_equal(
+		sg_hello_parse((const uint8_t *)"GET / HTTP/1.1", 14, &hello, &need), -EPROTO);
 	assert_int_equal(sg_hello_parse((const uint8_t *)"SSH-2.0", 7, &hello, &need), -EPROTO);
 	for (size_t i = 9; i < length; i++) {
 		uint8_t saved = hello_bytes[i];
 
-		hello_bytes[i] ^= 0xff; // must be taken or refused, never read beyond its end (sanitizers watch)
+		hello_bytes[i] ^= 0xff; // must be taken or refused, never read beyond its end
+					// (sanitizers watch)
 		(void)!sg_hello_parse(hello_bytes, length, &hello, &need);
 		hello_bytes[i] = saved;
 	}

@@ -149,7 +149,8 @@ static void a_leaf_outside_the_constraints_is_refused_by_clients(void **state)
 
 static void the_root_is_kept_until_a_host_is_added(void **state)
 {
-	struct sg_ca *first = open_ca(providers), *second = open_ca(providers), *third = open_ca(everything);
+	struct sg_ca *first = open_ca(providers), *second = open_ca(providers),
+		     *third = open_ca(everything);
 	X509 *a = root_of(first), *b = root_of(second), *c = root_of(third);
 	struct stat status;
 	char path[96];
@@ -172,8 +173,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(leaves_verify_strictly, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_leaf_outside_the_constraints_is_refused_by_clients, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_root_is_kept_until_a_host_is_added, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_leaf_outside_the_constraints_is_refused_by_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_root_is_kept_until_a_host_is_added, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("ca", tests, NULL, NULL);

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an agent's sockets may do: rows of the interception matrix, on the running kernel's real BPF.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+
+import { Gate, PYTHON, build, chat, scratch, start, startMock } from './lib.mjs';
+
+let mock, gate;
+before(async () => {
+	mock = await startMock();
+	gate = new Gate(mock);
+});
+after(() => mock.stop());
+
+const python = (agent, code, extra = []) => gate.run(agent, { 'limit-usd': '1' }, [PYTHON, '-c', `import socket, errno, os, sys, struct\n${code}`], extra);
+
+// Connects in some way to the provider's address and says which peer the agent believes to have, and how the connect ended.
+const attempt = (name, code, expected) => test(name, async () => {
+	const { stdout, stderr } = await python(name.replace(/[^a-z0-9]+/gi, '-').slice(0, 40), code);
+	assert.equal(stdout.trim(), expected, stderr);
+});
+
+attempt('TCP connect, IPv4: redirected; the agent sees the peer that it asked for', `
+s = socket.create_connection(("203.0.113.10", 443), 5); print(s.getpeername()[:2])`, "('203.0.113.10', 443)");
+attempt('TCP connect, non-blocking', `
+import select
+s = socket.socket(); s.setblocking(False); r = s.connect_ex(("203.0.113.10", 443)); select.select([], [s], [], 5)
+print(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.getpeername()[0])`, '0 203.0.113.10');
+attempt('TCP connect from an IPv6 socket to a mapped IPv4 address', `
+s = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0); s.settimeout(5)
+s.connect(("::ffff:203.0.113.10", 443)); print(s.getpeername()[:2])`, "('::ffff:203.0.113.10', 443)");
+attempt('TCP connect, IPv6', `
+s = socket.create_connection(("2001:db8::10", 443), 5); print(s.getpeername()[:2])`, "('2001:db8::10', 443)");
+attempt('TCP fast open', `
+s = socket.socket()
+try: s.sendto(b"GET", socket.MSG_FASTOPEN, ("203.0.113.10", 443)); print(s.getpeername()[0])
+except OSError as e: print(errno.errorcode[e.errno])`, '203.0.113.10');
+attempt('a failed connect, then another address on the same socket', `
+s = socket.socket()
+try: s.connect(("127.0.0.1", 1))
+except OSError: pass
+s.connect(("203.0.113.10", 443)); print(s.getpeername()[0])`, '203.0.113.10');
+attempt('UDP to port 443 by connect, sendto and sendmsg: refused at once', `
+out = []
+for send in (lambda s: s.connect(("203.0.113.10", 443)), lambda s: s.sendto(b"x", ("203.0.113.10", 443)), lambda s: s.sendmsg([b"x"], [], 0, ("203.0.113.10", 443))):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try: send(s); out.append("sent")
+    except OSError as e: out.append(errno.errorcode[e.errno])
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+try: s.sendto(b"x", ("::ffff:203.0.113.10", 443)); out.append("sent")
+except OSError as e: out.append(errno.errorcode[e.errno])
+print(*out)`, 'EPERM EPERM EPERM EPERM');
+attempt('other UDP on loopback passes', `
+a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(("127.0.0.1", 0)); a.settimeout(5)
+b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); b.sendto(b"hi", a.getsockname()); print(a.recv(9))`, "b'hi'");
+attempt('TCP on loopback is direct', `
+a = socket.socket(); a.bind(("127.0.0.1", 0)); a.listen()
+b = socket.create_connection(a.getsockname(), 5); print(b.getpeername() == a.getsockname())`, 'True');
+attempt('the enforcer\'s own port: neither connected to nor bound', `
+ports = set()
+for line in open("/proc/net/tcp").read().splitlines()[1:]:
+    f = line.split()
+    if f[3] == "0A" and f[1].startswith("0100007F"): ports.add((int(f[1].split(":")[1], 16), f[7]))
+out = set()
+for port, uid in ports:
+    s = socket.socket()
+    try: s.connect(("127.0.0.1", port)); connected = "yes"
+    except OSError as e: connected = errno.errorcode[e.errno]
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try: s.bind(("127.0.0.1", port)); bound = "yes"
+    except OSError as e: bound = errno.errorcode[e.errno]
+    if connected == "EPERM": out.add((connected, bound))
+print(out)`, "{('EPERM', 'EPERM')}");
+attempt('a network namespace that the agent makes: refused, not direct', `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x40000000) == 0, os.strerror(ctypes.get_errno())
+s = socket.socket(); s.settimeout(5)
+try: s.connect(("203.0.113.10", 443)); print("connected")
+except OSError as e: print(errno.errorcode[e.errno])`, 'EPERM');
+
+test('children in a cgroup of their own are still the agent', async () => {
+	const before_ = (await mock.bill()).calls;
+	const { stdout, status } = await gate.run('child-cgroup', { 'limit-usd': '1' }, ['sh', '-c', `
+set -e
+own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+root=$(awk '{for(i=7;i<=NF;i++) if($i=="-" && $(i+1)=="cgroup2"){print $5; exit}}' /proc/self/mountinfo)
+mkdir "$root$own/inner"
+sh -c 'echo $$ > "$0/cgroup.procs"; exec curl -sS -m 10 -d "$1" https://api.openai.com/v1/chat/completions' "$root$own/inner" '${JSON.stringify(chat('mock:tokens=4').body)}'
+rmdir "$root$own/inner"`]);
+	assert.equal(JSON.parse(stdout).usage.completion_tokens, 4);
+	assert.equal(status.calls, 1);
+	assert.equal((await mock.bill()).calls, before_ + 1);
+});
+
+test('what is no provider is passed through untouched: the client sees the server\'s own certificate', async () => {
+	const dir = `${scratch}/other`;
+	fs.mkdirSync(dir);
+	await start('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${dir}/key`, '-out', `${dir}/crt`, '-days', '2', '-subj', '/CN=other.example', '-addext', 'subjectAltName=DNS:other.example']).done;
+	// The redirect keeps the original address: a host of ours must answer there.
+	await start('ip', ['address', 'add', '203.0.113.20/32', 'dev', 'lo']).done;
+	const server = tls.createServer({ key: fs.readFileSync(`${dir}/key`), cert: fs.readFileSync(`${dir}/crt`) }, (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nother'));
+	await new Promise((resolve) => server.listen(443, '203.0.113.20', resolve));
+	const echo = http.createServer((request, response) => response.end('plain other'));
+	await new Promise((resolve) => echo.listen(8080, '203.0.113.20', resolve));
+	const { stdout, stderr, status } = await gate.run('other', { 'max-requests': 1 }, ['sh', '-c', `curl -sS -m 10 --cacert ${dir}/crt https://other.example/; curl -sS -m 10 http://other.example:8080/`]);
+	assert.equal(stdout, 'otherplain other', stderr);
+	assert.equal(status.calls, 0);
+	server.close();
+	echo.close();
+	await start('ip', ['address', 'del', '203.0.113.20/32', 'dev', 'lo']).done;
+});
+
+test('an h2-only client is refused clearly; h2 with http/1.1 gets http/1.1', async () => {
+	const probe = (protocols) => gate.run('alpn', {}, ['openssl', 's_client', '-connect', '203.0.113.10:443', '-servername', 'api.openai.com', '-alpn', protocols]);
+	assert.match((await probe('h2,http/1.1')).stdout, /ALPN protocol: http\/1.1/);
+	const refused = await probe('h2');
+	assert.match(refused.stderr + refused.stdout, /no application protocol/);
+	assert.match(gate.log(), /HTTP\/2 only clients/);
+});
+
+test('ambiguous requests get 400 and the connection ends; a wrong Host gets 421', async () => {
+	const send = (text) => gate.run('smuggle', {}, [PYTHON, '-c', `
+import socket, ssl, sys
+s = ssl.create_default_context().wrap_socket(socket.create_connection(("203.0.113.10", 443), 5), server_hostname="api.openai.com")
+s.sendall(sys.argv[1].encode().decode("unicode_escape").encode("latin1"))
+out = b""
+while True:
+    data = s.recv(65536)
+    if not data: break
+    out += data
+print(out.decode().split("\\r\\n")[0], out.count(b"HTTP/1.1 "))`, text]);
+	const before_ = (await mock.bill()).requests;
+	const rows = [
+		'POST /v1/chat/completions HTTP/1.1\\r\\nHost: api.openai.com\\r\\nContent-Length: 5\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\nGET / HTTP/1.1\\r\\n\\r\\n',
+		'POST /v1/chat/completions HTTP/1.1\\r\\nHost: api.openai.com\\r\\nContent-Length: 5\\r\\nContent-Length: 6\\r\\n\\r\\nhello!',
+		'GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\nX: a\\r\\n b\\r\\n\\r\\n',
+		'POST /v1/chat/completions HTTP/1.1\\r\\nHost: api.openai.com\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\nxyz\\r\\n',
+	];
+	for (const row of rows) assert.equal((await send(row)).stdout.trim(), 'HTTP/1.1 400 Bad Request 1', row);
+	assert.equal((await send('GET /v1/models HTTP/1.1\\r\\nHost: api.anthropic.com\\r\\nConnection: close\\r\\n\\r\\n')).stdout.trim(), 'HTTP/1.1 421 Misdirected Request 1');
+	assert.equal((await mock.bill()).requests, before_, 'nothing reached the provider');
+	const pipelined = await send('GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\n\\r\\nGET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\nConnection: close\\r\\n\\r\\n');
+	assert.equal(pipelined.stdout.trim(), 'HTTP/1.1 200 OK 2');
+});
+
+test('bytes are the same with and without spendgate, streams too', async () => {
+	const body = JSON.stringify(chat('mock:tokens=30', { stream: true, stream_options: { include_usage: true } }).body);
+	const direct = await start('curl', ['-sS', '--cacert', mock.ca, '--resolve', `api.openai.com:${mock.port}:127.0.0.1`, '-d', body, `https://api.openai.com:${mock.port}/v1/chat/completions`]).done;
+	const through = await gate.run('identity', {}, ['curl', '-sS', '-d', body, 'https://api.openai.com/v1/chat/completions']);
+	assert.equal(through.stdout, direct.stdout);
+});
+
+test('status: a table and JSON of a running daemon', async () => {
+	const own = new Gate(mock);
+	await own.daemon();
+	const running = own.begin('watched', { 'limit-usd': '1' }, ['sleep', '20']);
+	let status;
+	do status = JSON.parse((await start(`${build}/spendgate`, ['status', '--json'], { env: own.env }).done).stdout);
+	while (!status.agents.length);
+	assert.equal(status.agents[0].name, 'watched');
+	assert.equal(status.agents[0].budgets[0].limit_usd, '1');
+	assert.match((await start(`${build}/spendgate`, ['status'], { env: own.env }).done).stdout, /watched +run +lifetime +1 /);
+	running.child.kill('SIGTERM');
+	await running.done;
+	await own.stop();
+});

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// One exchange of untrusted bytes through the readers of a wire format: "request NUL response".
+// Whole and torn must agree.
+#pragma once
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "provider/provider.h"
+
+struct exchange_result {
+	struct sg_request_facts facts;
+	struct sg_request_edit edit;
+	struct sg_outcome outcome;
+	size_t seen_length;
+};
+
+static void read_exchange(const struct sg_api *api, const char *request, size_t request_length,
+	const char *response, size_t response_length, bool stream, size_t piece,
+	struct exchange_result *result)
+{
+	struct sg_request_reader *reader;
+	struct sg_response_reader *answer;
+	struct sg_buf seen = { 0 };
+	struct sg_response_options options = { .api = api,
+		.facts = &result->facts,
+		.status = 200,
+		.content_type = { stream ? "text/event-stream" : "application/json",
+			stream ? 17 : 16 },
+		.content_encoding = { "", 0 } };
+
+	memset(result, 0, sizeof(*result));
+	if (sg_request_reader_new(api, &reader) < 0)
+		abort();
+	for (size_t at = 0; at < request_length; at += piece)
+		(void)!sg_request_reader_feed(reader, request + at,
+			request_length - at < piece ? request_length - at : piece);
+	sg_request_reader_finish(reader, &result->facts, &result->edit);
+	sg_request_reader_free(reader);
+	if (result->facts.include_usage == SG_USAGE_TO_ADD &&
+		(result->edit.offset + result->edit.remove > request_length ||
+			result->edit.text_length > sizeof(result->edit.text)))
+		abort();
+	options.remove_usage_chunk = result->facts.include_usage == SG_USAGE_TO_ADD;
+	if (sg_response_reader_new(&options, &answer) < 0)
+		abort();
+	for (size_t at = 0; at < response_length; at += piece)
+		if (sg_response_reader_feed(answer, response + at,
+			    response_length - at < piece ? response_length - at : piece,
+			    sg_response_reader_is_filter(answer) ? &seen : NULL) < 0)
+			abort();
+	if (sg_response_reader_finish(answer, true,
+		    sg_response_reader_is_filter(answer) ? &seen : NULL, &result->outcome) < 0)
+		abort();
+	sg_response_reader_free(answer);
+	result->seen_length = sg_buf_length(&seen);
+	sg_buf_release(&seen);
+}
+
+static int fuzz_exchange(const struct sg_api *api, const uint8_t *data, size_t size)
+{
+	const char *text = (const char *)data;
+	const char *middle = size ? memchr(text, 0, size) : NULL;
+	size_t request_length = middle ? (size_t)(middle - text) : size;
+	const char *response = middle ? middle + 1 : text + size;
+	size_t response_length = size - (size_t)(response - text);
+	bool stream = response_length && (*response == 'd' || *response == 'e' || *response == ':');
+	struct exchange_result whole, bytewise;
+	const struct sg_usage *usage = &whole.outcome.usage;
+
+	read_exchange(
+		api, text, request_length, response, response_length, stream, SIZE_MAX / 2, &whole);
+	read_exchange(api, text, request_length, response, response_length, stream, 1, &bytewise);
+	if (memcmp(&whole.facts, &bytewise.facts, sizeof(whole.facts)) != 0 ||
+		whole.outcome.state != bytewise.outcome.state ||
+		memcmp(usage, &bytewise.outcome.usage, sizeof(*usage)) != 0)
+		abort();
+	if (whole.outcome.state == SG_EXCHANGE_SETTLED &&
+		(usage->input_tokens < 0 || usage->output_tokens < 0 ||
+			usage->cache_read_tokens < 0 || whole.outcome.bad_evidence))
+		abort();
+	return 0;
+}
