@@ -16,7 +16,7 @@ $(OUT)/%.o: %.c
 
 # The only includer of the generated skeleton.
 $(OUT)/user/redirect/%.o: CPPFLAGS += -isystem $(BPF_OUT)
-$(OUT)/user/redirect/redirect.o: $(BPF_SKELETON)
+$(patsubst %.c,$(OUT)/%.o,$(wildcard user/redirect/*.c)): $(BPF_SKELETON)
 
 # llhttp comes as C sources from Debian's package; its warnings are its own. Without strict mode it takes blanks in header
 # names and control characters in targets.

@@ -66,14 +66,14 @@ struct sg_api {
 	const struct sg_json_path *request_paths;
 	size_t request_path_count;
 	void (*on_request)(struct sg_request_reader *reader, const struct sg_json_value *value);
-	void (*finish_request)(struct sg_request_reader *reader);
-	const struct sg_json_path *body_paths; // of an answer in one body
+	void (*finish_request)(struct sg_request_reader *reader); // NULL: nothing left to do
+	const struct sg_json_path *body_paths;			  // of an answer in one body
 	size_t body_path_count;
 	void (*on_body)(struct sg_response_reader *reader, const struct sg_json_value *value);
 	const struct sg_json_path *event_paths; // of an event's data
 	size_t event_path_count;
 	void (*on_event)(struct sg_response_reader *reader, const struct sg_json_value *value);
-	void (*end_event)(struct sg_response_reader *reader);
+	void (*end_event)(struct sg_response_reader *reader);	    // NULL: nothing left to do
 	void (*finish_response)(struct sg_response_reader *reader); // before the state is decided
 	bool needs_include_usage; // streams tell usage only when asked
 	const char *end_mark;	  // an event whose data starts with it ends the stream, or NULL

@@ -173,10 +173,6 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	}
 }
 
-static void finish_request(struct sg_request_reader *reader SG_UNUSED)
-{
-}
-
 // ---- Response: a body and a stream's chunk have the same members ----
 
 enum response_node {
@@ -324,10 +320,6 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	}
 }
 
-static void end_event(struct sg_response_reader *reader SG_UNUSED)
-{
-}
-
 // prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
 static void finish_response(struct sg_response_reader *reader)
 {
@@ -355,14 +347,12 @@ const struct sg_api sg_api_openai_chat = {
 	.request_paths = request_paths,
 	.request_path_count = SG_ARRAY_SIZE(request_paths),
 	.on_request = on_request,
-	.finish_request = finish_request,
 	.body_paths = response_paths,
 	.body_path_count = SG_ARRAY_SIZE(response_paths),
 	.on_body = on_response,
 	.event_paths = response_paths,
 	.event_path_count = SG_ARRAY_SIZE(response_paths),
 	.on_event = on_response,
-	.end_event = end_event,
 	.finish_response = finish_response,
 	.needs_include_usage = true,
 	.end_mark = "[DONE]",

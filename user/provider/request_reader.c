@@ -102,7 +102,8 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 			(unsigned long long)reader->scan.offset);
 	}
 	facts->max_output = reader->max_primary >= 0 ? reader->max_primary : reader->max_fallback;
-	reader->api->finish_request(reader);
+	if (reader->api->finish_request)
+		reader->api->finish_request(reader);
 	if (reader->api->needs_include_usage && facts->stream)
 		facts->include_usage = reader->include_true ? SG_USAGE_ASKED : SG_USAGE_TO_ADD;
 	if (facts->include_usage == SG_USAGE_TO_ADD)

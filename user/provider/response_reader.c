@@ -84,7 +84,7 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count,
 		on_event_value, reader);
 	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
-	if (sg_json_scan_finish(&reader->scan) == 0)
+	if (sg_json_scan_finish(&reader->scan) == 0 && reader->api->end_event)
 		reader->api->end_event(reader);
 }
 

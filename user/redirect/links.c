@@ -62,8 +62,16 @@ static void remove_links(const char *directory)
 static int attach_all(struct sg_redirect *redirect, const char *const *hooks, size_t count,
 	int cgroup_fd, const char *directory, struct sg_error *error)
 {
-	int r = sg_fd_make_directories(directory, 0700);
+	char parent[PATH_MAX];
+	int r;
 
+	snprintf(parent, sizeof(parent), "%s", directory);
+	*strrchr(parent, '/') = 0;
+	r = sg_fd_make_directories(parent, 0700);
+	// The folder must be new: links that are there already fence somebody, and the way back
+	// from a failure would remove them.
+	if (r == 0 && mkdir(directory, 0700) < 0)
+		r = -errno;
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", directory, strerror(-r));
 	for (size_t i = 0; i < count; i++) {

@@ -447,9 +447,11 @@ static void detach_unknown(
 {
 	struct sg_warden *warden = context;
 
-	if (alive || sg_agents_find(warden, agent_id))
-		return;
-	sg_redirect_detach_agent(warden->redirect, agent_id);
+	// Its file is lost: it stays fenced, and its id is never given to another.
+	if (alive && agent_id >= warden->next_agent_id)
+		warden->next_agent_id = agent_id + 1;
+	if (!alive && !sg_agents_find(warden, agent_id))
+		sg_redirect_detach_agent(warden->redirect, agent_id);
 }
 
 bool sg_agents_were_left(const struct sg_warden *warden)

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Anthropic messages, the request. Fields: the provider's API reference, POST /v1/messages.
+#include <stdio.h>
+#include <string.h>
+
+#include "provider/anthropic.h"
+
+// The provider ends a server tool's loop after this many turns when no max_uses is given, and says
+// pause_turn.
+#define SERVER_TOOL_TURNS 10
+
+enum request_node {
+	MODEL = 1,
+	MAX_TOKENS,
+	STREAM,
+	SERVICE_TIER,
+	MESSAGES,
+	MESSAGE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	NESTED_CONTENT,
+	NESTED_PART,
+	NESTED_PART_TYPE,
+	TOOLS,
+	TOOL,
+	TOOL_TYPE,
+	TOOL_MAX_USES,
+	MCP_SERVERS,
+	MCP_SERVER,
+	CONTAINER,
+	CONTEXT_MANAGEMENT,
+	FALLBACKS,
+	FALLBACK,
+	SPEED,
+	ROOT_CACHE,
+	ROOT_TTL,
+	SYSTEM,
+	SYSTEM_PART,
+	SYSTEM_CACHE,
+	SYSTEM_TTL,
+	PART_CACHE,
+	PART_TTL,
+	NESTED_CACHE,
+	NESTED_TTL,
+	TOOL_CACHE,
+	TOOL_TTL,
+};
+
+_Static_assert(TOOL_TTL == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+
+const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model" },
+	[MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens" },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream" },
+	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier" },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages" },
+	[MESSAGE - 1] = { MESSAGES, NULL },
+	[CONTENT - 1] = { MESSAGE, "content" },
+	[PART - 1] = { CONTENT, NULL },
+	[PART_TYPE - 1] = { PART, "type" },
+	[NESTED_CONTENT - 1] = { PART, "content" },
+	[NESTED_PART - 1] = { NESTED_CONTENT, NULL },
+	[NESTED_PART_TYPE - 1] = { NESTED_PART, "type" },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools" },
+	[TOOL - 1] = { TOOLS, NULL },
+	[TOOL_TYPE - 1] = { TOOL, "type" },
+	[TOOL_MAX_USES - 1] = { TOOL, "max_uses" },
+	[MCP_SERVERS - 1] = { SG_JSON_ROOT, "mcp_servers" },
+	[MCP_SERVER - 1] = { MCP_SERVERS, NULL },
+	[CONTAINER - 1] = { SG_JSON_ROOT, "container" },
+	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management" },
+	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks" },
+	[FALLBACK - 1] = { FALLBACKS, NULL },
+	[SPEED - 1] = { SG_JSON_ROOT, "speed" },
+	[ROOT_CACHE - 1] = { SG_JSON_ROOT, "cache_control" },
+	[ROOT_TTL - 1] = { ROOT_CACHE, "ttl" },
+	[SYSTEM - 1] = { SG_JSON_ROOT, "system" },
+	[SYSTEM_PART - 1] = { SYSTEM, NULL },
+	[SYSTEM_CACHE - 1] = { SYSTEM_PART, "cache_control" },
+	[SYSTEM_TTL - 1] = { SYSTEM_CACHE, "ttl" },
+	[PART_CACHE - 1] = { PART, "cache_control" },
+	[PART_TTL - 1] = { PART_CACHE, "ttl" },
+	[NESTED_CACHE - 1] = { NESTED_PART, "cache_control" },
+	[NESTED_TTL - 1] = { NESTED_CACHE, "ttl" },
+	[TOOL_CACHE - 1] = { TOOL, "cache_control" },
+	[TOOL_TTL - 1] = { TOOL_CACHE, "ttl" },
+};
+
+static void take_window(struct sg_request_facts *facts, const char *reason)
+{
+	facts->context_window = true;
+	sg_request_add_reason(facts, reason);
+}
+
+static bool starts_with(const char *text, const char *head)
+{
+	return strncmp(text, head, strlen(head)) == 0;
+}
+
+static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	if (value->type != SG_JSON_STRING)
+		return;
+	if (strcmp(value->text, "image") == 0) {
+		facts->images++;
+		take_window(facts, "image_url");
+	} else if (strcmp(value->text, "document") == 0) {
+		take_window(facts, "file");
+	} else if (strcmp(value->text, "container_upload") == 0) {
+		take_window(facts, "container");
+	}
+}
+
+// Tools with a schema of the agent's, and the provider's tools that the agent itself runs.
+static bool runs_at_agent(const char *type)
+{
+	static const char *const heads[] = { "custom", "bash_", "text_editor_", "computer_",
+		"memory_" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(heads); i++)
+		if (starts_with(type, heads[i]))
+			return true;
+	return false;
+}
+
+static void on_tool(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	reader->facts.tools = true;
+	if (!value->end) {
+		reader->tool_is_hosted = false;
+		reader->tool_max_uses = -1;
+	} else if (reader->tool_is_hosted) {
+		reader->facts.tool_turns +=
+			reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS;
+	}
+}
+
+static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (value->type != SG_JSON_STRING || runs_at_agent(value->text))
+		return;
+	reader->tool_is_hosted = true;
+	if (starts_with(value->text, "advisor")) {
+		// A second model with a price and limits of its own.
+		facts->unbounded = true;
+		take_window(facts, "advisor");
+	} else {
+		take_window(facts, "server_tools");
+	}
+}
+
+void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	bool given = value->type != SG_JSON_NULL && !value->end;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->model, sizeof(facts->model));
+		break;
+	case MAX_TOKENS:
+		reader->max_primary = -1;
+		if (given && sg_json_count(value, &reader->max_primary) < 0)
+			reader->max_primary = -1;
+		break;
+	case STREAM:
+		facts->stream = value->type == SG_JSON_TRUE;
+		break;
+	case SERVICE_TIER:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case PART_TYPE:
+	case NESTED_PART_TYPE:
+		on_part_type(facts, value);
+		break;
+	case TOOL:
+		on_tool(reader, value);
+		break;
+	case TOOL_TYPE:
+		on_tool_type(reader, value);
+		break;
+	case TOOL_MAX_USES:
+		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
+			reader->tool_max_uses = -1;
+		break;
+	case ROOT_CACHE:
+	case SYSTEM_CACHE:
+	case PART_CACHE:
+	case NESTED_CACHE:
+	case TOOL_CACHE:
+		facts->cache_write = facts->cache_write || given;
+		break;
+	case ROOT_TTL:
+	case SYSTEM_TTL:
+	case PART_TTL:
+	case NESTED_TTL:
+	case TOOL_TTL:
+		facts->cache_write_1h = facts->cache_write_1h || strcmp(value->text, "5m") != 0;
+		break;
+	case SPEED:
+		facts->fast = value->type == SG_JSON_STRING && strcmp(value->text, "fast") == 0;
+		break;
+	case MCP_SERVER:
+		if (given) {
+			facts->tool_turns += SERVER_TOOL_TURNS;
+			take_window(facts, "mcp");
+		}
+		break;
+	case CONTAINER:
+		if (given)
+			take_window(facts, "container");
+		break;
+	case CONTEXT_MANAGEMENT:
+		if (given)
+			take_window(facts, "context_management");
+		break;
+	case FALLBACK:
+		if (given) {
+			facts->unbounded = true;
+			take_window(facts, "fallbacks");
+		}
+		break;
+	default:
+		break;
+	}
+}
