@@ -48,3 +48,4 @@ install: programs ## install below DESTDIR and PREFIX
 	install -D -m 755 $(OUT)/spendgate $(DESTDIR)$(PREFIX)/bin/spendgate
 	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(PREFIX)/sbin/spendgated
 	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer
+	install -D -m 644 tools/systemd/spendgated.service $(DESTDIR)$(PREFIX)/lib/systemd/system/spendgated.service
