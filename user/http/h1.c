@@ -68,6 +68,9 @@ static int on_value(llhttp_t *parser, const char *at, size_t length)
 	struct sg_h1_header *header = &reading->head->headers[reading->values];
 	const char *line_end = header->line.data + header->line.length - 2;
 
+	// An empty value is reported from behind its line, where llhttp looked for a fold.
+	if (length == 0)
+		return 0;
 	if (reading->names != reading->values + 1 || at + length > line_end)
 		return -1;
 	while (length > 0 && (at[length - 1] == ' ' || at[length - 1] == '\t'))
