@@ -33,6 +33,10 @@ fi
 status=0
 # shellcheck disable=SC2086
 timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=120000 --test-concurrency=1 --test-reporter=spec $files || status=$?
+# The programs' own logs: a sanitizer's report is a failure even when no test noticed.
+if grep -rE --include=spendgated.log 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error' /tmp/spendgate-e2e-* >&2; then
+	status=1
+fi
 umount /etc/hosts
 rm -f "$hosts"
 rm -rf /tmp/spendgate-e2e-*
