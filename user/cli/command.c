@@ -32,24 +32,41 @@ static void forward(int signal_number)
 	errno = saved;
 }
 
-static void set_handlers(struct sigaction *saved_interrupt, struct sigaction *saved_quit)
-{
-	struct sigaction action = { .sa_handler = forward, .sa_flags = SA_RESTART };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+static const int ignored[] = { SIGINT, SIGQUIT };
 
-	for (size_t i = 0; i < SG_ARRAY_SIZE(forwarded); i++)
-		sigaction(forwarded[i], &action, NULL);
-	sigaction(SIGINT, &ignore, saved_interrupt);
-	sigaction(SIGQUIT, &ignore, saved_quit);
+// What the command must find as we found it.
+struct signals {
+	sigset_t mask;
+	struct sigaction forwarded[SG_ARRAY_SIZE(forwarded)];
+	struct sigaction ignored[SG_ARRAY_SIZE(ignored)];
+};
+
+// With the signals blocked, so that none is lost before there is a command to forward it to. One
+// that was ignored stays so (nohup).
+static void set_handlers(struct signals *saved)
+{
+	struct sigaction action = { .sa_handler = forward };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &saved->mask);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(forwarded); i++) {
+		sigaction(forwarded[i], NULL, &saved->forwarded[i]);
+		if (saved->forwarded[i].sa_handler != SIG_IGN)
+			sigaction(forwarded[i], &action, NULL);
+	}
+	for (size_t i = 0; i < SG_ARRAY_SIZE(ignored); i++)
+		sigaction(ignored[i], &ignore, &saved->ignored[i]);
 }
 
-static void reset_handlers(
-	const struct sigaction *saved_interrupt, const struct sigaction *saved_quit)
+static void restore_signals(const struct signals *saved)
 {
 	for (size_t i = 0; i < SG_ARRAY_SIZE(forwarded); i++)
-		signal(forwarded[i], SIG_DFL);
-	sigaction(SIGINT, saved_interrupt, NULL);
-	sigaction(SIGQUIT, saved_quit, NULL);
+		sigaction(forwarded[i], &saved->forwarded[i], NULL);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(ignored); i++)
+		sigaction(ignored[i], &saved->ignored[i], NULL);
+	sigprocmask(SIG_SETMASK, &saved->mask, NULL);
 }
 
 static long number_from(const char *name)
@@ -80,8 +97,8 @@ static int become_invoker(void)
 	return 0;
 }
 
-static void __attribute__((noreturn)) become_command(char *const *command, int cgroup_fd,
-	const struct sigaction *saved_interrupt, const struct sigaction *saved_quit)
+static void __attribute__((noreturn))
+become_command(char *const *command, int cgroup_fd, const struct signals *saved)
 {
 	int r = sg_cgroup_enter(cgroup_fd, 0);
 
@@ -91,7 +108,7 @@ static void __attribute__((noreturn)) become_command(char *const *command, int c
 		fprintf(stderr, "spendgate: the command can't be started: %s\n", strerror(-r));
 		_exit(SG_EXIT_INTERNAL);
 	}
-	reset_handlers(saved_interrupt, saved_quit);
+	restore_signals(saved);
 	execvp(command[0], command);
 	r = errno;
 	fprintf(stderr, "spendgate: %s: %s\n", command[0], strerror(r));
@@ -100,17 +117,22 @@ static void __attribute__((noreturn)) become_command(char *const *command, int c
 
 int sg_command_run(char *const *command, int cgroup_fd, int *ret_code, struct sg_error *error)
 {
-	struct sigaction saved_interrupt, saved_quit;
+	struct signals saved;
 	int status;
 	pid_t pid;
 
-	set_handlers(&saved_interrupt, &saved_quit);
+	set_handlers(&saved);
 	pid = fork();
-	if (pid < 0)
-		return sg_error_set(error, -errno, "fork: %s", strerror(errno));
+	if (pid < 0) {
+		int r = sg_error_set(error, -errno, "fork: %s", strerror(errno));
+
+		restore_signals(&saved);
+		return r;
+	}
 	if (pid == 0)
-		become_command(command, cgroup_fd, &saved_interrupt, &saved_quit);
+		become_command(command, cgroup_fd, &saved);
 	command_pid = pid;
+	sigprocmask(SIG_SETMASK, &saved.mask, NULL);
 	if (early_signal)
 		kill(pid, early_signal);
 	while (waitpid(pid, &status, 0) < 0)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,7 @@ static void last_reason(const char *log, char *out, size_t size)
 	char line[2048] = "", read_line[2048];
 	FILE *file = fopen(log, "re");
 	const char *reason;
+	char *end;
 
 	while (file && fgets(read_line, sizeof(read_line), file))
 		if (strstr(read_line, " error event="))
@@ -73,7 +75,11 @@ static void last_reason(const char *log, char *out, size_t size)
 		fclose(file);
 	reason = strstr(line, "reason=\"");
 	snprintf(out, size, "%s", reason ? reason + 8 : "no reason was given");
-	out[strcspn(out, "\"\n")] = 0;
+	// The reason is the line's last field, and may have quotes of its own.
+	out[strcspn(out, "\n")] = 0;
+	end = reason ? strrchr(out, '"') : NULL;
+	if (end)
+		*end = 0;
 }
 
 static void __attribute__((noreturn))
@@ -98,9 +104,25 @@ become_daemon(const char *config_path, const char *log, int ready_fd)
 	_exit(SG_EXIT_NOT_FOUND);
 }
 
+// What the exit code of a daemon that could not start means for ours.
+static int result_of_exit(int status)
+{
+	switch (WIFEXITED(status) ? WEXITSTATUS(status) : SG_EXIT_INTERNAL) {
+	case SG_EXIT_NOPERM:
+		return -EPERM;
+	case SG_EXIT_CONFIG:
+		return -EBADMSG;
+	case SG_EXIT_CANTCREAT:
+		return -ENOSPC;
+	default:
+		return -EREMOTEIO;
+	}
+}
+
 static int start_daemon(const char *config_path, struct sg_error *error)
 {
 	char log[PATH_MAX], reason[1024], byte;
+	int status = 0;
 	int ready[2];
 	struct pollfd waiting;
 	pid_t pid;
@@ -121,9 +143,10 @@ static int start_daemon(const char *config_path, struct sg_error *error)
 	else if (poll(&waiting, 1, START_MS) <= 0)
 		r = sg_error_set(error, -ETIMEDOUT, "spendgated has not come up: see %s", log);
 	else if (read(ready[0], &byte, 1) != 1) {
-		waitpid(pid, NULL, 0);
+		waitpid(pid, &status, 0);
 		last_reason(log, reason, sizeof(reason));
-		r = sg_error_set(error, -EREMOTEIO, "spendgated could not start: %.400s", reason);
+		r = sg_error_set(error, result_of_exit(status),
+			"spendgated could not start: %.400s", reason);
 	}
 	close(ready[0]);
 	return r;
@@ -184,6 +207,7 @@ int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fd
 {
 	json_t *answer = NULL;
 	const char *sentence;
+	int code;
 	int r = send_request(daemon, request, fds, fd_count);
 
 	if (r == 0)
@@ -196,8 +220,9 @@ int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fd
 	}
 	sentence = json_string_value(json_object_get(answer, "error"));
 	sg_error_set(error, 0, "%s", sentence ? sentence : "spendgated refused without a reason");
+	code = (int)json_integer_value(json_object_get(answer, "errno"));
 	json_decref(answer);
-	return -EREMOTEIO;
+	return code == EINVAL ? -EINVAL : -EREMOTEIO;
 }
 
 // A daemon on demand may be ending: it takes no connection any more, or closes it unread.
@@ -217,17 +242,49 @@ static int connect_and_ping(struct sg_daemon *daemon, struct sg_error *error)
 	return r;
 }
 
+// Of two that find no daemon one starts it, and the other waits and uses that one.
+static int lock_start(struct sg_error *error)
+{
+	char path[PATH_MAX];
+	int r = sg_fd_make_directories(sg_daemon_run_directory(), 0755), fd;
+
+	snprintf(path, sizeof(path), "%s/start.lock", sg_daemon_run_directory());
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", sg_daemon_run_directory(), strerror(-r));
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			r = sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
+			close(fd);
+			return r;
+		}
+	return fd;
+}
+
+static int connect_or_start(
+	struct sg_daemon *daemon, const char *config_path, struct sg_error *error)
+{
+	SG_CLEANUP_CLOSE int lock_fd = lock_start(error);
+	int r = lock_fd < 0 ? lock_fd : connect_and_ping(daemon, error);
+
+	for (int i = 0; lock_fd >= 0 && r < 0 && i < START_ATTEMPTS; i++) {
+		r = start_daemon(config_path, error);
+		if (r < 0)
+			break;
+		r = connect_and_ping(daemon, error);
+	}
+	return r;
+}
+
 int sg_daemon_open(
 	struct sg_daemon *daemon, bool start, const char *config_path, struct sg_error *error)
 {
 	int r = connect_and_ping(daemon, error);
 
-	for (int i = 0; r < 0 && start && i < START_ATTEMPTS; i++) {
-		r = start_daemon(config_path, error);
-		if (r < 0)
-			return r;
-		r = connect_and_ping(daemon, error);
-	}
+	if (r < 0 && start)
+		return connect_or_start(daemon, config_path, error);
 	if (r == -EACCES || r == -EPERM)
 		return sg_error_set(error, -EPERM, "only root may talk to spendgated: use sudo");
 	if (r < 0)

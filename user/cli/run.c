@@ -185,6 +185,10 @@ static json_t *make_request(const struct options *options, struct sg_error *erro
 	size_t length;
 	int r = make_budgets(options, budgets, error);
 
+	// The name becomes a folder's before the daemon judges it.
+	if (r == 0 && strchr(options->agent, '/'))
+		r = sg_error_set(
+			error, -EINVAL, "--agent \"%s\": must not contain '/'", options->agent);
 	if (r == 0 && options->egress)
 		json_object_set_new(request, "egress", json_string(options->egress));
 	if (r == 0 && options->upstream_ca) {
@@ -284,6 +288,14 @@ static void print_spent(const struct options *options, const json_t *status)
 	json_int_t calls = json_integer_value(json_object_get(status, "calls"));
 	json_int_t refused = json_integer_value(json_object_get(status, "refused"));
 
+	if (!json_is_object(status)) {
+		fprintf(stderr,
+			"spendgate: agent %s has ended; what it spent is in the ledger, but the "
+			"enforcer "
+			"does not answer now\n",
+			options->agent);
+		return;
+	}
 	fprintf(stderr, "spendgate: agent %s spent $%s", options->agent,
 		text_of(budget ? budget : status, "spent_usd"));
 	if (limit)
@@ -312,8 +324,9 @@ static void release_agent(struct agent *agent, const struct options *options)
 		return;
 	}
 	print_spent(options, json_object_get(answer, "status"));
-	if (options->status_file && json_dump_file(json_object_get(answer, "status"),
-					    options->status_file, JSON_INDENT(1)) < 0)
+	if (options->status_file && json_is_object(json_object_get(answer, "status")) &&
+		json_dump_file(json_object_get(answer, "status"), options->status_file,
+			JSON_INDENT(1)) < 0)
 		fprintf(stderr, "spendgate: --status-file %s can't be written\n",
 			options->status_file);
 	json_decref(answer);
@@ -326,6 +339,8 @@ static int exit_code_for(int result)
 		return SG_EXIT_NOPERM;
 	case -EINVAL:
 		return SG_EXIT_USAGE;
+	case -EBADMSG:
+		return SG_EXIT_CONFIG;
 	case -EROFS:
 	case -ENOSPC:
 		return SG_EXIT_CANTCREAT;

@@ -22,7 +22,9 @@
 #include "redirect/cgroup.h"
 #include "warden/config.h"
 
-#define REAP_MS		 200
+#define REAP_MS 200
+#define ORPHAN_TURNS                                                                               \
+	50 // of REAP_MS: the command line of an adopted agent may still come to release it
 #define DEFINITION_LIMIT (4u << 20)
 
 static void file_path(const struct sg_warden *warden, uint32_t id, char *out, size_t size)
@@ -231,6 +233,17 @@ static bool is_populated(const struct sg_warden_agent *agent)
 	return strstr(text, "populated 1") != NULL;
 }
 
+// Is it to be removed? An adopted agent may have lost its command line; an empty cgroup is then its
+// only end.
+static bool has_ended(struct sg_warden_agent *agent)
+{
+	if (is_populated(agent)) {
+		agent->empty_turns = 0;
+		return false;
+	}
+	return agent->released || ++agent->empty_turns > ORPHAN_TURNS;
+}
+
 static void on_reap(struct sg_timer *timer)
 {
 	struct sg_warden *warden =
@@ -240,12 +253,12 @@ static void on_reap(struct sg_timer *timer)
 
 	for (agent = warden->agents; agent; agent = next) {
 		next = agent->next;
-		if (!agent->released)
+		if (!agent->released && !agent->adopted)
 			continue;
-		if (is_populated(agent))
-			waiting = true;
-		else
+		if (has_ended(agent))
 			remove_agent(warden, agent);
+		else
+			waiting = true;
 	}
 	if (waiting)
 		sg_loop_arm(warden->loop, &warden->reap, REAP_MS, on_reap);
@@ -429,7 +442,7 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	json_decref(file);
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
-	agent->released = !is_populated(agent);
+	agent->adopted = true;
 	netns_fd = open_netns(agent);
 	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
 	if (r == 0)

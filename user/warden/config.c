@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "provider/price.h"
 #include "provider/provider.h"
 
 #define CONFIG_LIMIT (1u << 20)
@@ -19,13 +20,19 @@ static int check_string(const json_t *value, const char *key, struct sg_error *e
 				     : sg_error_set(error, -EINVAL, "%s: must be a string", key);
 }
 
-static int check_path(const json_t *value, const char *key, struct sg_error *error)
+// Read here as a whole, so that a bad table stops the start with a sentence and not the enforcer
+// later.
+static int check_prices(const json_t *value, const char *key, struct sg_error *error)
 {
 	const char *path = json_string_value(value);
+	struct sg_price_table *table = NULL;
+	int r;
 
-	return path && *path == '/'
-		       ? 0
-		       : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+	if (!path || *path != '/')
+		return sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+	r = sg_price_table_load(path, &table, error);
+	sg_price_table_free(table);
+	return r < 0 ? sg_error_prefix(error, r, "%s: ", key) : 0;
 }
 
 static int check_workers(const json_t *value, const char *key, struct sg_error *error)
@@ -159,7 +166,7 @@ static const struct {
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "origins", check_origins },
-	{ "prices", check_path },
+	{ "prices", check_prices },
 	{ "log_level", check_log_level },
 };
 

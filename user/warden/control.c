@@ -23,6 +23,7 @@ struct sg_control_client {
 	struct sg_control_client *next;
 	struct sg_deferred deferred;
 	uint32_t agent_id; // registered and not yet released over this connection; 0: none
+	int result;	   // of the operation: 0 or -errno
 };
 
 static void free_deferred(struct sg_deferred *deferred)
@@ -75,7 +76,8 @@ static json_t *on_register(struct sg_control_client *client, const json_t *reque
 			"register: the descriptors of cgroup and network namespace are missing");
 		return NULL;
 	}
-	if (sg_agents_register(warden, request, fds[0], fds[1], &agent, error) < 0)
+	client->result = sg_agents_register(warden, request, fds[0], fds[1], &agent, error);
+	if (client->result < 0)
 		return NULL;
 	client->agent_id = agent->id;
 	snprintf(ca, sizeof(ca), "%s/trust/ca.pem", warden->run_directory);
@@ -208,11 +210,12 @@ static void take_message(struct sg_control_client *client, struct sg_channel_mes
 		sg_channel_read_memfd(message->fds[0], SG_CONTROL_MAX_BYTES, &text, &length) == 0)
 		request = json_loadb(text, length, 0, NULL);
 	free(text);
+	client->result = -EPROTO;
 	if (request)
 		result = perform(client, request, message->fds + 1, &error);
 	if (!result)
-		result = json_pack("{s:b, s:s}", "ok", 0, "error",
-			error.text[0] ? error.text : "malformed request");
+		result = json_pack("{s:b, s:s, s:i}", "ok", 0, "error",
+			error.text[0] ? error.text : "malformed request", "errno", -client->result);
 	json_decref(request);
 	for (unsigned i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);

@@ -25,6 +25,8 @@
 #define ADOPT_MS       1000 // an enforcer that survived a warden's end has this long to come back
 #define ASK_MS	       10000
 #define MAX_BACKOFF_MS 10000
+#define PROC_LIMIT     65536
+#define PROVEN_MS      10000 // an enforcer that lived this long has started well
 
 static struct sg_warden *from_respawn(struct sg_timer *timer)
 {
@@ -196,7 +198,6 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 	case SG_CHANNEL_READY:
 		tell_everything(warden);
 		warden->enforcer_ready = true;
-		warden->failures = 0;
 		sg_log(SG_LOG_INFO, "enforcer_ready", "pid=%d", (int)warden->enforcer_pid);
 		break;
 	case SG_CHANNEL_SIGN:
@@ -219,11 +220,46 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 
 // ---- The connection ----
 
+static int64_t now_ms(void)
+{
+	return sg_clock_monotonic_ns() / SG_NS_PER_MS;
+}
+
+// The first two ends (a kill, a crash) cost no time; who keeps on failing waits.
+static int64_t backoff_ms(unsigned failures)
+{
+	static const int64_t steps[] = { 1, 1, 1, 250, 1000, 2000, 5000 };
+
+	return failures < SG_ARRAY_SIZE(steps) ? steps[failures] : MAX_BACKOFF_MS;
+}
+
+// Its user may also be that of agents ("nobody"): only a process in our own cgroup is the enforcer,
+// and nobody but root gets in there.
+static bool is_in_our_cgroup(pid_t pid)
+{
+	char path[64], *own = NULL, *theirs = NULL, *own_line, *their_line;
+	size_t length;
+	bool same = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if (sg_fd_read_file("/proc/self/cgroup", PROC_LIMIT, &own, &length) == 0 &&
+		sg_fd_read_file(path, PROC_LIMIT, &theirs, &length) == 0) {
+		own_line = strstr(own, "0::");
+		their_line = strstr(theirs, "0::");
+		same = own_line && their_line && strcmp(own_line, their_line) == 0;
+	}
+	free(own);
+	free(theirs);
+	return same;
+}
+
 static void on_respawn(struct sg_timer *timer)
 {
 	struct sg_warden *warden = from_respawn(timer);
 	int r;
 
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		; // earlier ones; an adopted one is not our child
 	if (warden->enforcer_watch.fd >= 0 || warden->stopping)
 		return;
 	r = sg_spawn_enforcer(warden, &warden->enforcer_pid);
@@ -242,12 +278,14 @@ static void disconnect(struct sg_warden *warden)
 	sg_loop_unwatch(warden->loop, &warden->enforcer_watch);
 	close(fd);
 	warden->enforcer_ready = false;
-	if (warden->enforcer_pid > 0)
-		waitpid(warden->enforcer_pid, NULL, WNOHANG);
+	warden->enforcer_pid = 0;
 	if (warden->stopping)
 		return;
 	sg_log(SG_LOG_ERROR, "enforcer_gone", "effect=\"agents are refused until it is back\"");
-	sg_loop_arm(warden->loop, &warden->respawn, warden->failures ? 1000 : 1, on_respawn);
+	// READY says nothing about its ledger and prices: only one that has lived was a good start.
+	if (now_ms() - warden->enforcer_connected_ms >= PROVEN_MS)
+		warden->failures = 0;
+	sg_loop_arm(warden->loop, &warden->respawn, backoff_ms(warden->failures), on_respawn);
 }
 
 static void on_message(struct sg_watch *watch, uint32_t events SG_UNUSED)
@@ -275,9 +313,11 @@ static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	if (fd < 0)
 		return;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ||
-		peer.uid != warden->enforcer_uid) {
-		sg_log(SG_LOG_WARN, "refused", "reason=\"a process of uid %u is no enforcer\"",
-			peer.uid);
+		peer.uid != warden->enforcer_uid || !is_in_our_cgroup(peer.pid)) {
+		sg_log(SG_LOG_WARN, "refused",
+			"process=%d reason=\"a process of uid %u that is no enforcer came to "
+			"warden.sock\"",
+			(int)peer.pid, peer.uid);
 		close(fd);
 		return;
 	}
@@ -290,6 +330,7 @@ static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 		return;
 	}
 	warden->enforcer_pid = peer.pid;
+	warden->enforcer_connected_ms = now_ms();
 	sg_loop_disarm(&warden->respawn);
 }
 
@@ -327,15 +368,13 @@ static void serve_once(struct sg_warden *warden, int timeout_ms)
 		on_message(&warden->enforcer_watch, 0);
 }
 
-static int64_t now_ms(void)
-{
-	return sg_clock_monotonic_ns() / SG_NS_PER_MS;
-}
-
 int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 {
 	int64_t deadline_ms = now_ms() + timeout_ms;
 
+	// Timers do not run here: who waits does not sit out the backoff.
+	if (warden->enforcer_watch.fd < 0 && warden->enforcer_pid == 0 && warden->respawn.link)
+		on_respawn(&warden->respawn);
 	while (!warden->enforcer_ready) {
 		int64_t left_ms = deadline_ms - now_ms();
 
@@ -345,8 +384,10 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 		// The loop's timers do not run here: an enforcer that ended at once is started
 		// again by hand.
 		if (warden->enforcer_watch.fd < 0 && warden->enforcer_pid > 0 &&
-			waitpid(warden->enforcer_pid, NULL, WNOHANG) == warden->enforcer_pid)
+			waitpid(warden->enforcer_pid, NULL, WNOHANG) == warden->enforcer_pid) {
+			warden->enforcer_pid = 0;
 			return -ECHILD;
+		}
 	}
 	return 0;
 }

@@ -265,6 +265,9 @@ void sg_setup_stop(struct sg_warden *warden)
 	sg_enforcer_stop(warden);
 	sg_agents_free_all(warden);
 	sg_loop_unwatch(warden->loop, &warden->redirect_watch);
+	// Whatever is still in the group is ended before the fence is taken away.
+	if (remove)
+		leave_cgroup(warden);
 	if (remove && warden->redirect && sg_redirect_remove_all(warden->redirect) < 0)
 		sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
 			warden->pin_directory);
@@ -273,10 +276,8 @@ void sg_setup_stop(struct sg_warden *warden)
 	sg_ca_close(warden->ca);
 	if (warden->service_cgroup_fd >= 0)
 		close(warden->service_cgroup_fd);
-	if (remove) {
-		leave_cgroup(warden);
+	if (remove)
 		remove_run_files(warden);
-	}
 	sg_loop_run_deferred(warden->loop);
 	sg_loop_free(warden->loop);
 	if (lock_fd >= 0)
@@ -295,14 +296,15 @@ int sg_setup_purge(struct sg_warden *warden, struct sg_error *error)
 		r = sg_redirect_open(warden->pin_directory, &redirect, error);
 	if (r < 0)
 		return r;
-	r = sg_redirect_remove_all(redirect);
-	sg_redirect_close(redirect);
+	// What still runs in the groups is ended before the fence is taken away.
 	snprintf(fallback, sizeof(fallback), "%s/cgroup", warden->run_directory);
-	if (r == 0 && sg_cgroup_root(fallback, warden->cgroup_root, sizeof(warden->cgroup_root),
-			      error) == 0) {
+	if (sg_cgroup_root(fallback, warden->cgroup_root, sizeof(warden->cgroup_root), error) ==
+		0) {
 		name_cgroup(warden);
 		leave_cgroup(warden);
 	}
+	r = sg_redirect_remove_all(redirect);
+	sg_redirect_close(redirect);
 	remove_run_files(warden);
 	return r;
 }

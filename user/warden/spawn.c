@@ -37,7 +37,7 @@ int sg_spawn_find_user(struct sg_warden *warden, struct sg_error *error)
 			"user \"%s\" does not exist: useradd --system %s", configured, configured);
 	if (!user) {
 		user = getpwnam("nobody");
-		sg_log(SG_LOG_INFO, "user",
+		sg_log(SG_LOG_WARN, "user",
 			"user=nobody reason=\"there is no user " SG_DEFAULT_USER "\"");
 	}
 	if (!user)

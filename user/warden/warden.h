@@ -22,6 +22,8 @@ struct sg_warden_agent {
 	char *cgroup_path;  // as seen by the warden
 	json_t *definition; // what the enforcer gets
 	bool released;	    // its command ended: removed as soon as the cgroup is empty
+	bool adopted; // of an earlier warden: its command line may be gone, and with it the release
+	unsigned empty_turns; // of an adopted one: turns of the reaper in a row that found nobody
 };
 
 struct sg_control_client;
@@ -54,7 +56,8 @@ struct sg_warden {
 	bool enforcer_ready;
 	bool stopping;
 	pid_t enforcer_pid; // 0: none known
-	unsigned failures;  // in a row: for the backoff
+	int64_t enforcer_connected_ms;
+	unsigned failures; // in a row: for the backoff
 	uint8_t *public_key;
 	size_t public_key_length;
 	uint32_t next_request;
