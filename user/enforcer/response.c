@@ -42,6 +42,7 @@ static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
 		.status = head->status,
 		.content_type = type ? type->value : empty,
 		.content_encoding = coding ? coding->value : empty,
+		.skim = true,
 		.remove_usage_chunk = exchange->facts.include_usage == SG_USAGE_TO_ADD &&
 				      exchange->head.minor_version > 0,
 	};

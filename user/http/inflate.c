@@ -13,6 +13,9 @@
 
 #define PIECE_BYTES 16384
 
+// 8 MB, the most that RFC 9659 allows an encoder; zstd itself would take 128 MB of memory.
+#define ZSTD_WINDOW_LOG_MAX 23
+
 typedef int (*decode_fn)(struct sg_inflate *inflate, const char *bytes, size_t length,
 	sg_inflate_fn on_bytes, void *context);
 
@@ -71,7 +74,8 @@ static int run_zlib(struct sg_inflate *inflate, sg_inflate_fn on_bytes, void *co
 			if (inflateReset(&inflate->zlib) != Z_OK)
 				return -EBADMSG;
 		}
-	} while (inflate->zlib.avail_in && status != Z_BUF_ERROR);
+		// A full piece may leave output behind when the input is used up.
+	} while ((inflate->zlib.avail_in || !inflate->zlib.avail_out) && status != Z_BUF_ERROR);
 	return 0;
 }
 
@@ -165,7 +169,12 @@ static int open_decoder(struct sg_inflate *inflate, struct sg_str coding)
 	if (is_coding(coding, "zstd")) {
 		inflate->decode = decode_zstd;
 		inflate->zstd = ZSTD_createDStream();
-		return inflate->zstd ? 0 : -ENOMEM;
+		if (!inflate->zstd)
+			return -ENOMEM;
+		return ZSTD_isError(ZSTD_DCtx_setParameter(
+			       inflate->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX))
+			       ? -ENOTSUP
+			       : 0;
 	}
 	return -ENOTSUP;
 }

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+// The longest value that counts, with room for a BOM and "data: " before it.
+#define LINE_MAX_BYTES (SG_SSE_MAX_EVENT_BYTES + 16)
+
 static const char bom[3] = { '\xef', '\xbb', '\xbf' };
 
 void sg_sse_init(struct sg_sse *sse)
@@ -90,17 +93,13 @@ static int take_line(struct sg_sse *sse, const char *line, size_t length, size_t
 	return take_field(sse, line, length);
 }
 
-// A line that began in an earlier feed is gathered in sse->line; one that would be too long to
-// matter is cut.
+// A line that began in an earlier feed is gathered in sse->line. One is cut only where its value is
+// already too long for add_data(), which so decides the same as when the line comes whole.
 static int keep_part(struct sg_sse *sse, const char *bytes, size_t length)
 {
-	size_t room = SG_SSE_MAX_EVENT_BYTES - sg_buf_length(&sse->line);
+	size_t room = LINE_MAX_BYTES - sg_buf_length(&sse->line);
 
-	if (length > room) {
-		sse->truncated = true;
-		length = room;
-	}
-	return sg_buf_append(&sse->line, bytes, length);
+	return sg_buf_append(&sse->line, bytes, length < room ? length : room);
 }
 
 static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t raw_end,
@@ -118,19 +117,26 @@ static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t
 	return r;
 }
 
-// The first CR or LF. Streams end their lines with LF; a CR is looked for only before it.
-static const char *find_line_end(const char *from, const char *end)
+// The first CR or LF, NULL if none. `*lf` is the first LF at or behind an earlier `from` (`end` if
+// none): it is not looked for again at each CR of a stream that ends its lines with CR.
+static const char *find_line_end(const char *from, const char *end, const char **lf)
 {
-	const char *lf = memchr(from, '\n', (size_t)(end - from));
-	const char *cr = memchr(from, '\r', (size_t)((lf ? lf : end) - from));
+	const char *cr;
 
-	return cr ? cr : lf;
+	if (*lf < from) {
+		*lf = memchr(from, '\n', (size_t)(end - from));
+		*lf = *lf ? *lf : end;
+	}
+	cr = memchr(from, '\r', (size_t)(*lf - from));
+	if (cr)
+		return cr;
+	return *lf < end ? *lf : NULL;
 }
 
 int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_event_fn on_event,
 	void *context)
 {
-	const char *at = bytes, *end = bytes + length;
+	const char *at = bytes, *end = bytes + length, *lf = NULL;
 	int r = 0;
 
 	while (r == 0 && at < end) {
@@ -144,7 +150,7 @@ int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_eve
 				continue;
 			}
 		}
-		line_end = find_line_end(at, end);
+		line_end = find_line_end(at, end, &lf);
 		if (!line_end)
 			return keep_part(sse, at, (size_t)(end - at));
 		sse->last_was_cr = *line_end == '\r';

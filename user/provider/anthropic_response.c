@@ -333,6 +333,14 @@ static void end_event(struct sg_response_reader *reader)
 		reader->failed_early = true;
 }
 
+static bool is_filler(const struct sg_sse_event *event)
+{
+	static const char name[] = "content_block_delta";
+
+	return event->name_length == sizeof(name) - 1 &&
+	       memcmp(event->name, name, sizeof(name) - 1) == 0;
+}
+
 static void sum_lines(struct sg_outcome *outcome)
 {
 	struct sg_usage *usage = &outcome->usage;
@@ -395,4 +403,5 @@ const struct sg_api sg_api_anthropic_messages = {
 	.on_event = on_event,
 	.end_event = end_event,
 	.finish_response = finish_response,
+	.is_filler = is_filler,
 };

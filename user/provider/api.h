@@ -33,6 +33,7 @@ struct sg_response_reader {
 	unsigned status;
 	bool is_stream;
 	bool filters;
+	bool skims;
 	bool unreadable; // content coding unknown or corrupt
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
@@ -75,6 +76,9 @@ struct sg_api {
 	void (*on_event)(struct sg_response_reader *reader, const struct sg_json_value *value);
 	void (*end_event)(struct sg_response_reader *reader);	    // NULL: nothing left to do
 	void (*finish_response)(struct sg_response_reader *reader); // before the state is decided
+	// Does the event say nothing that settles the call, by its looks? NULL: every event is
+	// read.
+	bool (*is_filler)(const struct sg_sse_event *event);
 	bool needs_include_usage; // streams tell usage only when asked
 	const char *end_mark;	  // an event whose data starts with it ends the stream, or NULL
 };

@@ -320,6 +320,24 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	}
 }
 
+// A chunk without usage, or with "usage": null. In a text that the model wrote the quotes are
+// escaped, so it is not mistaken for the key. A key that was spelled with escapes would be passed
+// over, and the call charged by its hold.
+static bool is_filler(const struct sg_sse_event *event)
+{
+	static const char key[] = "\"usage\"";
+	const char *end = event->data + event->data_length;
+	const char *at = memmem(event->data, event->data_length, key, sizeof(key) - 1);
+
+	if (event->data[0] != '{')
+		return false; // [DONE]
+	if (!at)
+		return true;
+	for (at += sizeof(key) - 1; at < end && (*at == ' ' || *at == ':'); at++)
+		;
+	return at < end && *at == 'n' && !memmem(at, (size_t)(end - at), key, sizeof(key) - 1);
+}
+
 // prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
 static void finish_response(struct sg_response_reader *reader)
 {
@@ -354,6 +372,7 @@ const struct sg_api sg_api_openai_chat = {
 	.event_path_count = SG_ARRAY_SIZE(response_paths),
 	.on_event = on_response,
 	.finish_response = finish_response,
+	.is_filler = is_filler,
 	.needs_include_usage = true,
 	.end_mark = "[DONE]",
 };

@@ -313,6 +313,12 @@ static void end_event(struct sg_response_reader *reader)
 	}
 }
 
+static bool is_filler(const struct sg_sse_event *event)
+{
+	return event->name_length > 6 &&
+	       memcmp(event->name + event->name_length - 6, ".delta", 6) == 0;
+}
+
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
@@ -350,4 +356,5 @@ const struct sg_api sg_api_openai_responses = {
 	.on_event = on_response,
 	.end_event = end_event,
 	.finish_response = finish_response,
+	.is_filler = is_filler,
 };

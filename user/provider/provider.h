@@ -152,6 +152,7 @@ struct sg_response_options {
 	unsigned status;
 	struct sg_str content_type;
 	struct sg_str content_encoding; // "" : none
+	bool skim; // read only what settles the call: visible_output_bytes is not counted then
 	bool remove_usage_chunk; // we asked for usage in the agent's place: take its chunk out
 				 // again
 };

@@ -76,6 +76,9 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 	reader->event_delta_bytes = 0;
 	if (!event->data_length || event->truncated)
 		return;
+	if (reader->skims && reader->produced && reader->api->is_filler &&
+		reader->api->is_filler(event))
+		return;
 	if (mark && event->data_length >= strlen(mark) &&
 		memcmp(event->data, mark, strlen(mark)) == 0) {
 		reader->stream_ended = true;
@@ -126,6 +129,7 @@ int sg_response_reader_new(
 	reader->api = options->api;
 	reader->facts = options->facts;
 	reader->status = options->status;
+	reader->skims = options->skim;
 	reader->is_stream = has_type(options->content_type, "text/event-stream");
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
 	if (r == -ENOTSUP) {

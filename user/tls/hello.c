@@ -100,7 +100,9 @@ static int read_alpn(struct cursor extension, struct sg_hello *hello)
 {
 	struct cursor list = take_block(&extension, 2);
 
-	if (list.failed || extension.left)
+	// RFC 8446, 4.2: no extension comes twice; which of two counts would be the reader's
+	// choice.
+	if (list.failed || extension.left || hello->offers_alpn)
 		return -EBADMSG;
 	hello->offers_alpn = true;
 	while (list.left) {
