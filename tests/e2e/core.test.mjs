@@ -179,6 +179,14 @@ test('exit status, signals and unknown commands pass through', async () => {
 	assert.equal((await running.done).code, 9);
 });
 
+test('the command runs as the user who called sudo, with the CA merged into what that user had set', async () => {
+	const own = new Gate(mock, { SUDO_UID: '65534', SUDO_GID: '65534', REQUESTS_CA_BUNDLE: mock.ca });
+	const { stdout } = await own.run('invoker', {}, ['sh', '-c', 'id -u; id -g; grep -c BEGIN "$REQUESTS_CA_BUNDLE"; cat "$SSL_CERT_FILE" | wc -l; grep -c BEGIN "$NODE_EXTRA_CA_CERTS"']);
+	const [uid, gid, merged, bundle, extra] = stdout.trim().split('\n').map(Number);
+	assert.deepEqual([uid, gid, merged, extra], [65534, 65534, 2, 1]);
+	assert.ok(bundle > 1000, 'the system\'s certificates and ours');
+});
+
 test('bad options and bad budgets are told with the place', async () => {
 	const bad = [[['--limit-usd', '-1'], /limit-usd must be > 0/], [['--limit-usd', '1', '--window', 'soon'], /window must be a positive duration/],
 		[['--max-requests', 'many'], /must be a whole number/], [['--origin', 'nowhere'], /HOST=ADDR:PORT/], [['--upstream-ca', '/no/such/file'], /no\/such\/file/]];
