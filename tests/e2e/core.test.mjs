@@ -185,6 +185,8 @@ test('the command runs as the user who called sudo, with the CA merged into what
 	const [uid, gid, merged, bundle, extra] = stdout.trim().split('\n').map(Number);
 	assert.deepEqual([uid, gid, merged, extra], [65534, 65534, 2, 1]);
 	assert.ok(bundle > 1000, 'the system\'s certificates and ours');
+	const secret = await new Gate(mock, { REQUESTS_CA_BUNDLE: '/etc/shadow' }).run('invoker', {}, ['sh', '-c', 'grep -c root: "$REQUESTS_CA_BUNDLE"; grep -c BEGIN "$REQUESTS_CA_BUNDLE"']);
+	assert.deepEqual(secret.stdout.trim().split('\n'), ['0', '1'], 'only certificates are copied');
 });
 
 test('bad options and bad budgets are told with the place', async () => {

@@ -36,25 +36,41 @@ static const struct {
 	{ "CODEX_CA_CERTIFICATE", false },
 };
 
+// Appends the certificates of a PEM file and nothing else of it: the file is read as root at the
+// word of a variable, and the copy can be read by all.
+static int append_certificates(struct sg_buf *out, const char *path)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----",
+			  end[] = "-----END CERTIFICATE-----";
+	const char *at;
+	size_t length;
+	char *data;
+	int r = sg_fd_read_file(path, BUNDLE_LIMIT, &data, &length);
+
+	if (r < 0)
+		return r;
+	for (at = strstr(data, begin); r == 0 && at; at = strstr(at, begin)) {
+		const char *stop = strstr(at, end);
+
+		if (!stop)
+			break;
+		r = sg_buf_append(out, at, (size_t)(stop - at) + sizeof(end) - 1);
+		if (r == 0)
+			r = sg_buf_append(out, "\n", 1);
+		at = stop;
+	}
+	free(data);
+	return r;
+}
+
 // The agent's own file, then our CA.
 static int merge(const char *theirs, const char *ca_path, const char *merged_path)
 {
 	struct sg_buf merged = { 0 };
-	const char *parts[2] = { theirs, ca_path };
-	int r = 0;
+	int r = append_certificates(&merged, theirs);
 
-	for (int i = 0; r == 0 && i < 2; i++) {
-		char *data;
-		size_t length;
-
-		r = sg_fd_read_file(parts[i], BUNDLE_LIMIT, &data, &length);
-		if (r < 0)
-			break;
-		r = sg_buf_append(&merged, data, length);
-		if (r == 0 && length && data[length - 1] != '\n')
-			r = sg_buf_append(&merged, "\n", 1);
-		free(data);
-	}
+	if (r == 0)
+		r = append_certificates(&merged, ca_path);
 	if (r == 0)
 		r = sg_fd_write_file(
 			merged_path, sg_buf_head(&merged), sg_buf_length(&merged), 0644);

@@ -7,6 +7,9 @@
 // The longest value that counts, with room for a BOM and "data: " before it.
 #define LINE_MAX_BYTES (SG_SSE_MAX_EVENT_BYTES + 16)
 
+// A buffer that one long event made larger than this is given back.
+#define KEPT_BYTES 65536
+
 static const char bom[3] = { '\xef', '\xbb', '\xbf' };
 
 void sg_sse_init(struct sg_sse *sse)
@@ -71,7 +74,7 @@ static int give_event(struct sg_sse *sse, size_t raw_end, sg_sse_event_fn on_eve
 	int r = on_event(context, &event);
 
 	sg_buf_consume(&sse->data, sg_buf_length(&sse->data));
-	if (sse->data.capacity > 65536)
+	if (sse->data.capacity > KEPT_BYTES)
 		sg_buf_release(&sse->data);
 	sse->has_data = sse->truncated = false;
 	sse->name_length = 0;
@@ -114,6 +117,8 @@ static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t
 		r = take_line(sse, (const char *)sg_buf_head(&sse->line), sg_buf_length(&sse->line),
 			raw_end, on_event, context);
 	sg_buf_consume(&sse->line, sg_buf_length(&sse->line));
+	if (sse->line.capacity > KEPT_BYTES)
+		sg_buf_release(&sse->line);
 	return r;
 }
 
