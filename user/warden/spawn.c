@@ -23,9 +23,29 @@
 #include "spendgate/control.h"
 #include "warden/warden.h"
 
+#define FIRST_FREE_UID 61355
+#define LAST_FREE_UID  65519
+
 #ifndef SPENDGATE_LIBEXEC
 #define SPENDGATE_LIBEXEC "/usr/local/libexec/spendgate"
 #endif
+
+// Without a user of our own the enforcer gets a number that is nobody's: whoever runs as "nobody"
+// must not be able to signal it or write its ledger. The range is the one that systemd draws its
+// dynamic users from.
+static int find_free_user(struct sg_warden *warden, struct sg_error *error)
+{
+	for (uid_t uid = FIRST_FREE_UID; uid <= LAST_FREE_UID; uid++)
+		if (!getpwuid(uid) && !getgrgid(uid)) {
+			warden->enforcer_uid = uid;
+			warden->enforcer_gid = uid;
+			sg_log(SG_LOG_INFO, "user",
+				"uid=%u reason=\"there is no user " SG_DEFAULT_USER "\"", uid);
+			return 0;
+		}
+	return sg_error_set(error, -ENOENT,
+		"there is no user " SG_DEFAULT_USER ": useradd --system " SG_DEFAULT_USER);
+}
 
 int sg_spawn_find_user(struct sg_warden *warden, struct sg_error *error)
 {
@@ -35,14 +55,8 @@ int sg_spawn_find_user(struct sg_warden *warden, struct sg_error *error)
 	if (!user && configured)
 		return sg_error_set(error, -ENOENT,
 			"user \"%s\" does not exist: useradd --system %s", configured, configured);
-	if (!user) {
-		user = getpwnam("nobody");
-		sg_log(SG_LOG_WARN, "user",
-			"user=nobody reason=\"there is no user " SG_DEFAULT_USER "\"");
-	}
 	if (!user)
-		return sg_error_set(
-			error, -ENOENT, "there is neither a user " SG_DEFAULT_USER " nor nobody");
+		return find_free_user(warden, error);
 	if (user->pw_uid == 0)
 		return sg_error_set(error, -EINVAL,
 			"the enforcer must not run as root: choose another \"user\"");
