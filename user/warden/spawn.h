@@ -10,8 +10,8 @@
 
 struct sg_warden;
 
-// The user that the enforcer runs as: the configured one, else "spendgate", else "nobody" (with a
-// warning).
+// The user that the enforcer runs as: the configured one, else "spendgate", else a number that
+// belongs to nobody.
 int sg_spawn_find_user(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 
 // Makes <state>/ledger for that user.
