@@ -97,6 +97,42 @@ int sg_cgroup_id(int cgroup_fd, uint64_t *ret_id)
 	return 0;
 }
 
+static int own_process(int cgroup_fd, pid_t *ret_pid)
+{
+	SG_CLEANUP_CLOSE int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[32];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return -ESRCH;
+	text[n] = 0;
+	*ret_pid = (pid_t)strtol(text, NULL, 10);
+	return *ret_pid > 0 ? 0 : -ESRCH;
+}
+
+int sg_cgroup_any_process(int cgroup_fd, pid_t *ret_pid)
+{
+	int r = own_process(cgroup_fd, ret_pid);
+	// A descriptor of its own: reading a directory moves the offset of all that share it.
+	int fd = r < 0 ? openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (r < 0 && entries && (entry = readdir(entries))) {
+		SG_CLEANUP_CLOSE int child = -1;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		child = openat(cgroup_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = child < 0 ? -ESRCH : sg_cgroup_any_process(child, ret_pid);
+	}
+	if (entries)
+		closedir(entries);
+	else if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 static void kill_all(const char *path)
 {
 	char file[PATH_MAX];

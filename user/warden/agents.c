@@ -400,15 +400,13 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 // The namespace of an agent is that of its processes.
 static int open_netns(const struct sg_warden_agent *agent)
 {
-	SG_CLEANUP_CLOSE int fd = openat(agent->cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	char text[32], path[64];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	char path[64];
 	int netns_fd;
+	pid_t pid;
 
-	if (n <= 0)
+	if (sg_cgroup_any_process(agent->cgroup_fd, &pid) < 0)
 		return -ESRCH;
-	text[n] = 0;
-	snprintf(path, sizeof(path), "/proc/%ld/ns/net", strtol(text, NULL, 10));
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
 	netns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	return netns_fd < 0 ? -errno : netns_fd;
 }
