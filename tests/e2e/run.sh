@@ -18,7 +18,10 @@ if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 fi
 
 ip link set lo up
-hosts=$(mktemp)
+scratch=$(mktemp -d /tmp/spendgate-e2e-XXXXXX)
+chmod 755 "$scratch"
+export TMPDIR=$scratch
+hosts=$scratch/hosts
 printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.20 other.example\n' > "$hosts"
 mount --bind "$hosts" /etc/hosts
 # Whatever the machine's own settings are, agents start with none about certificates or proxies.
@@ -32,12 +35,11 @@ else
 fi
 status=0
 # shellcheck disable=SC2086
-timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=120000 --test-concurrency=1 --test-reporter=spec $files || status=$?
+timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=400000 --test-concurrency=1 --test-reporter=spec $files || status=$?
 # The programs' own logs: a sanitizer's report is a failure even when no test noticed.
-if grep -rE --include=spendgated.log 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error' /tmp/spendgate-e2e-* >&2; then
+if grep -rE --include=spendgated.log 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error' "$scratch" >&2; then
 	status=1
 fi
 umount /etc/hosts
-rm -f "$hosts"
-rm -rf /tmp/spendgate-e2e-*
+rm -rf "$scratch"
 exit $status
