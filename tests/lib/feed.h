@@ -36,16 +36,24 @@ static inline size_t feed_next(struct feeder *feeder, size_t left)
 	return 1 + (feeder->seed >> 17) % most;
 }
 
-// Runs `run` under all three. The seed is printed: a failure is repeated by putting it here.
+// One seed for the whole test program, printed: a failure is repeated by putting it here.
+static inline uint32_t feed_seed(void)
+{
+	static uint32_t seed;
+
+	if (!seed) {
+		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed) || !seed)
+			seed = 1;
+		printf("random cuts from seed %u\n", seed);
+	}
+	return seed;
+}
+
+// Runs `run` under all three.
 static inline void feed_all(feed_run_fn run, const void *row)
 {
-	uint32_t seed = 1;
-
 	run(&(struct feeder){ FEED_WHOLE, 0 }, row);
 	run(&(struct feeder){ FEED_BYTEWISE, 0 }, row);
-	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-		seed = 1;
-	printf("random cuts from seed %u\n", seed);
 	for (uint32_t i = 0; i < FEED_RANDOM_RUNS; i++)
-		run(&(struct feeder){ FEED_RANDOM, seed + i }, row);
+		run(&(struct feeder){ FEED_RANDOM, feed_seed() + i }, row);
 }

@@ -1,10 +1,12 @@
 # Unit tests: tests/unit/<module>/test_<file>.c, one cmocka program each.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+# The encoder makes what the decoder reads.
+UNIT_LDLIBS := -lcmocka -lbrotlienc
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_SOURCES))
 
 $(OUT)/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) $(UNIT_LDLIBS) -o $@
 
 .PHONY: unit-tests check-unit
 unit-tests: $(UNIT_TESTS)

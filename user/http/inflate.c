@@ -27,6 +27,7 @@ struct sg_inflate {
 	bool zlib_open;
 	BrotliDecoderState *brotli;
 	ZSTD_DStream *zstd;
+	bool zstd_in_frame;
 	char piece[PIECE_BYTES];
 };
 
@@ -126,17 +127,33 @@ static int decode_brotli(struct sg_inflate *inflate, const char *bytes, size_t l
 	return result == BROTLI_DECODER_RESULT_SUCCESS && length ? -EBADMSG : 0;
 }
 
+// The magic numbers of RFC 8878, by their first bytes: frames, and those to be skipped. libzstd
+// also reads the formats from before the standard, with decoders that nobody looks after.
+static bool starts_zstd_frame(uint8_t first)
+{
+	return first == 0x28 || (first >= 0x50 && first <= 0x5f);
+}
+
 static int decode_zstd(struct sg_inflate *inflate, const char *bytes, size_t length,
 	sg_inflate_fn on_bytes, void *context)
 {
 	ZSTD_inBuffer in = { bytes, length, 0 };
 	ZSTD_outBuffer out;
+	size_t left;
 	int r;
 
 	do {
+		if (!inflate->zstd_in_frame && in.pos < in.size) {
+			if (!starts_zstd_frame((uint8_t)bytes[in.pos]))
+				return -EBADMSG;
+			inflate->zstd_in_frame = true;
+		}
 		out = (ZSTD_outBuffer){ inflate->piece, PIECE_BYTES, 0 };
-		if (ZSTD_isError(ZSTD_decompressStream(inflate->zstd, &out, &in)))
+		left = ZSTD_decompressStream(inflate->zstd, &out, &in);
+		if (ZSTD_isError(left))
 			return -EBADMSG;
+		if (left == 0)
+			inflate->zstd_in_frame = false;
 		r = hand_out(inflate, out.pos, on_bytes, context);
 		if (r != 0)
 			return r;
