@@ -46,8 +46,9 @@ static int run(struct sg_str coding, const char *data, size_t size, size_t piece
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char zstd[] = "zstd";
 	static const struct sg_str codings[] = { { "gzip", 4 }, { "deflate", 7 }, { "br", 2 },
-		{ "zstd", 4 } };
+		{ zstd, 4 } };
 	static const size_t pieces[] = { 1, 3, 100 };
 	struct output whole, torn;
 	struct sg_str coding;
@@ -60,9 +61,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < SG_ARRAY_SIZE(pieces); i++) {
 		int torn_r = run(coding, (const char *)data + 1, size - 1, pieces[i], &torn);
 
-		// What comes out before an error depends on the cuts; the verdict does not.
-		if (torn_r != r ||
-			(r == 0 && (torn.hash != whole.hash || torn.length != whole.length)))
+		if (r == -ECANCELED || torn_r == -ECANCELED)
+			continue; // one may stop at the limit just before the other meets damage
+		// libzstd compares a frame's stated length with an empty last block only when the
+		// frame comes whole: then one verdict may be better than the other.
+		if (torn_r != r && coding.data != zstd)
+			abort();
+		// What comes out before an error depends on the cuts.
+		if (torn_r == 0 && r == 0 &&
+			(torn.hash != whole.hash || torn.length != whole.length))
 			abort();
 	}
 	return 0;
