@@ -122,16 +122,21 @@ static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t
 	return r;
 }
 
+static const char *find_lf(const char *from, const char *end)
+{
+	const char *lf = memchr(from, '\n', (size_t)(end - from));
+
+	return lf ? lf : end;
+}
+
 // The first CR or LF, NULL if none. `*lf` is the first LF at or behind an earlier `from` (`end` if
 // none): it is not looked for again at each CR of a stream that ends its lines with CR.
 static const char *find_line_end(const char *from, const char *end, const char **lf)
 {
 	const char *cr;
 
-	if (*lf < from) {
-		*lf = memchr(from, '\n', (size_t)(end - from));
-		*lf = *lf ? *lf : end;
-	}
+	if (*lf < from)
+		*lf = find_lf(from, end);
 	cr = memchr(from, '\r', (size_t)(*lf - from));
 	if (cr)
 		return cr;
@@ -141,9 +146,12 @@ static const char *find_line_end(const char *from, const char *end, const char *
 int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_event_fn on_event,
 	void *context)
 {
-	const char *at = bytes, *end = bytes + length, *lf = NULL;
+	const char *at = bytes, *end = bytes + length, *lf;
 	int r = 0;
 
+	if (!length)
+		return 0;
+	lf = find_lf(bytes, end);
 	while (r == 0 && at < end) {
 		const char *line_end;
 		size_t raw_end;
