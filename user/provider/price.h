@@ -3,6 +3,7 @@
 // 128-bit, a call is rounded up once to nano-dollars. Immutable after loading: any thread.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -28,6 +29,7 @@ struct sg_price {
 	int64_t long_context_above; // input tokens in all; 0: no such tier
 	int64_t long_input, long_output, long_cache_read, long_cache_write, long_cache_write_1h;
 	int64_t web_search;	// nano-dollars a search; 0: none
+	bool always_searches;	// a search model: one search a call, asked for or not
 	int64_t context_window; // tokens
 	int64_t max_output;	// tokens
 	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
@@ -48,7 +50,8 @@ struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);
 
-// Upper bound of a call: worst admissible input class, tier and modifiers.
+// Upper bound of a call: worst admissible input class, tier and modifiers, today's price or that of
+// the next hour. What it takes for admissible is told in docs/prices.md.
 // Returns 0, -ENOENT (no price) or -ERANGE (can't be bounded: facts->reasons tells).
 int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, int64_t wall_ns,
@@ -61,7 +64,7 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 	struct sg_charge *ret_charge) SG_WUNRES;
 
 // Upper bound of a cut call: its hold, with exact input in place of the bound where the provider
-// told it.
+// told it; never less than what the provider did tell.
 void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, const struct sg_outcome *outcome,
 	const struct sg_charge *bound, int64_t wall_ns, struct sg_charge *ret_charge);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From usage to money, and from a request to the most that it may cost (docs/providers.md).
+// From usage to money, and from a request to the most that it may cost (docs/prices.md).
 #include <errno.h>
 #include <string.h>
 
@@ -13,6 +13,12 @@
 #define TOKENS_PER_MESSAGE 64
 #define TOKENS_OVERHEAD	   256
 #define TOKENS_FOR_TOOLS   1500
+
+// A call that is dispatched now may be billed at the price of its end.
+#define LONGEST_CALL_NS (3600 * SG_NS_PER_SEC)
+
+#define MAX_CHOICES    1024
+#define MAX_TOOL_TURNS 1000
 
 typedef unsigned __int128 wide;
 
@@ -31,11 +37,6 @@ static struct class_prices prices_for(const struct sg_price *price, int64_t tota
 		price->cache_write, price->cache_write_1h };
 }
 
-static int64_t at_least_zero(int64_t count)
-{
-	return count > 0 ? count : 0;
-}
-
 static int64_t max_of(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -44,6 +45,18 @@ static int64_t max_of(int64_t a, int64_t b)
 static int64_t min_of(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+// A counter as evidence: unknown is none, and above 2^53 it is no evidence.
+static int64_t counted(int64_t count)
+{
+	return min_of(max_of(count, 0), SG_COUNT_MAX);
+}
+
+static int64_t total_input(const struct sg_usage *usage)
+{
+	return counted(usage->input_tokens) + counted(usage->cache_read_tokens) +
+	       counted(usage->cache_write_tokens) + counted(usage->cache_write_1h_tokens);
 }
 
 // Product of two multipliers, rounded up.
@@ -83,26 +96,23 @@ static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usa
 // Millionths of a pico-dollar.
 static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 {
-	int64_t input = at_least_zero(usage->input_tokens),
-		output = at_least_zero(usage->output_tokens);
-	int64_t audio_input = min_of(at_least_zero(usage->audio_input_tokens), input);
-	int64_t audio_output = min_of(at_least_zero(usage->audio_output_tokens), output);
-	int64_t total = input + usage->cache_read_tokens + usage->cache_write_tokens +
-			usage->cache_write_1h_tokens;
-	struct class_prices prices = prices_for(price, total);
+	int64_t input = counted(usage->input_tokens), output = counted(usage->output_tokens);
+	int64_t audio_input = min_of(counted(usage->audio_input_tokens), input);
+	int64_t audio_output = min_of(counted(usage->audio_output_tokens), output);
+	int64_t searches = max_of(counted(usage->web_search_requests), price->always_searches);
+	struct class_prices prices = prices_for(price, total_input(usage));
 	wide sum = 0;
 
 	sum += (wide)(input - audio_input) * (wide)prices.input;
 	sum += (wide)audio_input * (wide)price->audio_input;
-	sum += (wide)usage->cache_read_tokens * (wide)prices.cache_read;
-	sum += (wide)usage->cache_write_tokens * (wide)prices.cache_write;
-	sum += (wide)usage->cache_write_1h_tokens * (wide)prices.cache_write_1h;
+	sum += (wide)counted(usage->cache_read_tokens) * (wide)prices.cache_read;
+	sum += (wide)counted(usage->cache_write_tokens) * (wide)prices.cache_write;
+	sum += (wide)counted(usage->cache_write_1h_tokens) * (wide)prices.cache_write_1h;
 	sum += (wide)(output - audio_output) * (wide)prices.output;
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum *= (wide)tier_multiplier(price, usage);
 	// Fees are per use, whatever the tier.
-	sum += (wide)usage->web_search_requests * (wide)price->web_search * PICO_PER_NANO *
-	       SG_PRICE_ONE;
+	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
 	return sum;
 }
 
@@ -133,9 +143,8 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 		sum += cost_of(price, &lines[i]);
 	}
 	*ret_charge = (struct sg_charge){ .nanousd = to_nanousd(sum),
-		.input_tokens = at_least_zero(usage->input_tokens) + usage->cache_read_tokens +
-				usage->cache_write_tokens + usage->cache_write_1h_tokens,
-		.output_tokens = at_least_zero(usage->output_tokens),
+		.input_tokens = total_input(usage),
+		.output_tokens = counted(usage->output_tokens),
 		.requests = 1 };
 	return 0;
 }
@@ -146,30 +155,39 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 {
 	int64_t overhead = TOKENS_OVERHEAD + (facts->tools ? TOKENS_FOR_TOOLS : 0);
 
-	if (facts->context_window)
+	// What a hosted tool finds is read by the next turn of its loop.
+	if (facts->context_window || facts->tool_turns)
 		return price->context_window;
-	return min_of(price->context_window,
-		facts->body_bytes + TOKENS_PER_MESSAGE * facts->messages + overhead);
+	return min_of(price->context_window, counted(facts->body_bytes) +
+						     TOKENS_PER_MESSAGE * counted(facts->messages) +
+						     overhead);
 }
 
+// The request's own limit counts also above the table's: headers of the provider raise a model's
+// maximum, its context window never.
 static int64_t output_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	int64_t one = facts->max_output >= 0 ? min_of(facts->max_output, price->max_output)
-					     : price->max_output;
-	int64_t choices = min_of(max_of(facts->choices, 1), 1024);
+	int64_t one = facts->max_output >= 0 ? facts->max_output : price->max_output;
+	int64_t choices = min_of(max_of(facts->choices, 1), MAX_CHOICES);
+	int64_t predicted = min_of(counted(facts->prediction_bytes), price->context_window);
 
-	return one * choices + facts->prediction_bytes;
+	return min_of(one, price->context_window) * choices + predicted;
+}
+
+static bool may_be_priority(const struct sg_request_facts *facts)
+{
+	return strcmp(facts->service_tier, "priority") == 0 ||
+	       strcmp(facts->service_tier, "auto") == 0;
 }
 
 // The dearest modifier that the answer may come back with.
 static int64_t worst_multiplier(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	bool may_be_priority = strcmp(facts->service_tier, "priority") == 0 ||
-			       strcmp(facts->service_tier, "auto") == 0;
-	int64_t multiplier = may_be_priority ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
+	int64_t multiplier =
+		may_be_priority(facts) ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
 
 	multiplier = times_up(multiplier, max_of(price->geo_us, SG_PRICE_ONE));
-	return facts->fast ? times_up(multiplier, price->fast) : multiplier;
+	return facts->fast ? times_up(multiplier, max_of(price->fast, SG_PRICE_ONE)) : multiplier;
 }
 
 // Anthropic writes to its cache only where the request asks for it; others do so by themselves.
@@ -177,7 +195,7 @@ static int64_t dearest_input(const struct sg_price *price, const struct class_pr
 	const struct sg_request_facts *facts)
 {
 	bool asks = strcmp(price->provider, "anthropic") == 0;
-	int64_t dearest = max_of(prices->input, price->audio_input);
+	int64_t dearest = max_of(max_of(prices->input, prices->cache_read), price->audio_input);
 
 	if (!asks || facts->cache_write)
 		dearest = max_of(dearest, prices->cache_write);
@@ -191,34 +209,60 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 {
 	int64_t turns = 1 + facts->tool_turns;
 	struct class_prices prices = prices_for(price, input);
-	bool search_model = strstr(facts->reasons, "web_search") != NULL;
+	bool searches = price->always_searches || strstr(facts->reasons, "web_search") != NULL;
 	wide sum = (wide)input * (wide)dearest_input(price, &prices, facts);
 
 	sum += (wide)output * (wide)max_of(prices.output, price->audio_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
-	sum += (wide)(facts->tool_turns + search_model) * (wide)price->web_search * PICO_PER_NANO *
+	sum += (wide)(facts->tool_turns + searches) * (wide)price->web_search * PICO_PER_NANO *
 	       SG_PRICE_ONE;
 	return to_nanousd(sum);
+}
+
+static struct sg_charge bound_at(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	int64_t input = input_bound(price, facts), output = output_bound(price, facts);
+
+	return (struct sg_charge){ .nanousd = bound_money(price, facts, input, output),
+		.input_tokens = input * (1 + facts->tool_turns),
+		.output_tokens = output * (1 + facts->tool_turns),
+		.requests = 1 };
 }
 
 int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
 	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge)
 {
-	const struct sg_price *price =
-		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
-	int64_t input, output;
+	const char *name = sg_provider_name(provider);
+	const struct sg_price *price = sg_price_find(table, name, facts->model, wall_ns);
+	const struct sg_price *later =
+		sg_price_find(table, name, facts->model, wall_ns + LONGEST_CALL_NS);
+	struct sg_charge dearer;
 
 	if (!price)
 		return -ENOENT;
-	if (facts->unbounded || facts->tool_turns > 1000)
+	if (facts->unbounded || facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS)
 		return -ERANGE;
-	input = input_bound(price, facts);
-	output = output_bound(price, facts);
-	*ret_charge = (struct sg_charge){ .nanousd = bound_money(price, facts, input, output),
-		.input_tokens = input * (1 + facts->tool_turns),
-		.output_tokens = output * (1 + facts->tool_turns),
-		.requests = 1 };
+	*ret_charge = bound_at(price, facts);
+	if (later == price)
+		return 0;
+	dearer = bound_at(later, facts);
+	ret_charge->nanousd = max_of(ret_charge->nanousd, dearer.nanousd);
+	ret_charge->input_tokens = max_of(ret_charge->input_tokens, dearer.input_tokens);
+	ret_charge->output_tokens = max_of(ret_charge->output_tokens, dearer.output_tokens);
 	return 0;
+}
+
+// The usage that was told, with the dearest end that the call may have had where it was cut.
+static void assume_worst(
+	struct sg_usage *usage, const struct sg_request_facts *facts, const struct sg_charge *bound)
+{
+	usage->output_tokens = max_of(bound->output_tokens, usage->output_tokens);
+	if (!usage->service_tier[0] && may_be_priority(facts))
+		strcpy(usage->service_tier, "priority");
+	if (!usage->speed[0] && facts->fast)
+		strcpy(usage->speed, "fast");
+	if (!usage->inference_geo[0])
+		strcpy(usage->inference_geo, "us");
 }
 
 void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,
@@ -226,19 +270,20 @@ void sg_price_estimate(const struct sg_price_table *table, const struct sg_provi
 	const struct sg_charge *bound, int64_t wall_ns, struct sg_charge *ret_charge)
 {
 	struct sg_outcome worst = *outcome;
-	const struct sg_price *price =
-		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns);
 	struct sg_charge charge;
 
 	*ret_charge = *bound;
+	if (outcome->bad_evidence || outcome->usage.input_tokens < 0)
+		return;
 	// Where the provider told the input before the cut, only the output is uncertain; hosted
 	// tools may have looped further.
-	if (!price || outcome->bad_evidence || outcome->usage.input_tokens < 0 || facts->tool_turns)
-		return;
 	worst.line_count = 0;
-	worst.usage.output_tokens = max_of(bound->output_tokens, outcome->usage.output_tokens);
-	worst.usage.web_search_requests = at_least_zero(outcome->usage.web_search_requests);
-	if (sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
-		charge.nanousd < bound->nanousd)
+	assume_worst(&worst.usage, facts, bound);
+	if (!facts->tool_turns &&
+		sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
+		charge.nanousd < ret_charge->nanousd)
+		*ret_charge = charge;
+	if (sg_price_cost(table, provider, facts->model, outcome, wall_ns, &charge) == 0 &&
+		charge.nanousd > ret_charge->nanousd)
 		*ret_charge = charge;
 }

@@ -17,9 +17,10 @@ extern const size_t sg_builtin_prices_length;
 
 #define FILE_LIMIT (16u << 20)
 
-// USD per 1,000,000 tokens to pico-dollars a token: six digits.
-#define PER_MILLION_DIGITS 6
-#define MULTIPLIER_DIGITS  6
+// Far above any price, and low enough that no product in price_cost.c passes 128 bits.
+#define MAX_PER_MILLION (INT64_C(50000) * 1000000)
+#define MAX_MULTIPLIER	(16 * (int64_t)SG_PRICE_ONE)
+#define MAX_COUNT	(INT64_C(1) << 30)
 
 struct loading {
 	const json_t *model;
@@ -30,27 +31,45 @@ struct loading {
 // ---- One entry ----
 
 static int read_decimal(const struct loading *loading, const json_t *object, const char *key,
-	int digits, int64_t otherwise, int64_t *ret_value)
+	int64_t minimum, int64_t maximum, int64_t *ret_value)
 {
-	const json_t *value = json_object_get(object, key);
-	const char *text = json_string_value(value);
+	const char *text = json_string_value(json_object_get(object, key));
 
-	if (!value) {
-		*ret_value = otherwise;
-		return 0;
-	}
-	if (!text || sg_money_parse(text, strlen(text), digits, ret_value) < 0)
+	// All of them have six digits: USD per million to pico-dollars a token, USD per thousand
+	// searches to nano-dollars a search, multipliers to millionths.
+	if (!text || sg_money_parse(text, strlen(text), 6, ret_value) < 0)
 		return sg_error_set(loading->error, -EINVAL,
-			"%s: %s must be a decimal number in quotes", loading->place, key);
+			"%s: %s must be a decimal number in quotes, as \"2.5\"", loading->place,
+			key);
+	if (*ret_value < minimum || *ret_value > maximum)
+		return sg_error_set(
+			loading->error, -EINVAL, "%s: %s is out of range", loading->place, key);
 	return 0;
 }
 
-static int read_required(const struct loading *loading, const char *key, int64_t *ret_value)
+// Decimal members in the order of a table: one that is left out is what another says.
+struct part {
+	const char *key;
+	const int64_t *otherwise; // NULL: needed
+	int64_t *value;
+};
+
+static int read_parts(const struct loading *loading, const json_t *object, const struct part *parts,
+	size_t count, int64_t minimum, int64_t maximum)
 {
-	if (!json_object_get(loading->model, key))
-		return sg_error_set(
-			loading->error, -EINVAL, "%s: %s is missing", loading->place, key);
-	return read_decimal(loading, loading->model, key, PER_MILLION_DIGITS, 0, ret_value);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (json_object_get(object, parts[i].key))
+			r = read_decimal(
+				loading, object, parts[i].key, minimum, maximum, parts[i].value);
+		else if (parts[i].otherwise)
+			*parts[i].value = *parts[i].otherwise;
+		else
+			r = sg_error_set(loading->error, -EINVAL, "%s: %s is missing",
+				loading->place, parts[i].key);
+	}
+	return r;
 }
 
 static int read_count(
@@ -59,7 +78,7 @@ static int read_count(
 	const json_t *value = json_object_get(object, key);
 
 	*ret_value = json_integer_value(value);
-	if (!json_is_integer(value) || *ret_value <= 0 || *ret_value > INT64_C(1) << 40)
+	if (!json_is_integer(value) || *ret_value <= 0 || *ret_value > MAX_COUNT)
 		return sg_error_set(loading->error, -EINVAL, "%s: %s must be a positive number",
 			loading->place, key);
 	return 0;
@@ -82,75 +101,86 @@ static int read_date(const struct loading *loading, int64_t *ret_ns)
 	return 0;
 }
 
+static int refuse_unknown(
+	const struct loading *loading, const json_t *object, const char *const *known, size_t count)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		size_t i = 0;
+
+		while (i < count && strcmp(known[i], key) != 0)
+			i++;
+		if (i == count)
+			return sg_error_set(loading->error, -EINVAL,
+				"%s: unknown key \"%.40s\": docs/prices.md has the keys",
+				loading->place, key);
+	}
+	return 0;
+}
+
 static int read_long_context(const struct loading *loading, struct sg_price *price)
 {
+	static const char *const known[] = { "above", "input", "output", "cache_read",
+		"cache_write", "cache_write_1h" };
 	const json_t *tier = json_object_get(loading->model, "long_context");
-	const struct {
-		const char *key;
-		int64_t otherwise, *value;
-	} parts[] = {
-		{ "input", price->input, &price->long_input },
-		{ "output", price->output, &price->long_output },
-		{ "cache_read", price->cache_read, &price->long_cache_read },
-		{ "cache_write", price->cache_write, &price->long_cache_write },
-		{ "cache_write_1h", price->cache_write_1h, &price->long_cache_write_1h },
+	const struct part parts[] = {
+		{ "input", &price->input, &price->long_input },
+		{ "output", &price->output, &price->long_output },
+		{ "cache_read", &price->cache_read, &price->long_cache_read },
+		{ "cache_write", &price->cache_write, &price->long_cache_write },
+		{ "cache_write_1h", &price->cache_write_1h, &price->long_cache_write_1h },
 	};
-	int r = 0;
+	int r;
 
 	if (!tier)
 		return 0;
-	r = read_count(loading, tier, "above", &price->long_context_above);
-	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(parts); i++)
-		r = read_decimal(loading, tier, parts[i].key, PER_MILLION_DIGITS,
-			parts[i].otherwise, parts[i].value);
-	return r;
+	r = refuse_unknown(loading, tier, known, SG_ARRAY_SIZE(known));
+	if (r == 0)
+		r = read_count(loading, tier, "above", &price->long_context_above);
+	return r == 0 ? read_parts(loading, tier, parts, SG_ARRAY_SIZE(parts), 0, MAX_PER_MILLION)
+		      : r;
 }
 
 static int read_prices(const struct loading *loading, struct sg_price *price)
 {
-	int r = read_required(loading, "input", &price->input);
+	static const int64_t none = 0;
+	const struct part parts[] = {
+		{ "input", NULL, &price->input },
+		{ "output", NULL, &price->output },
+		{ "cache_read", &price->input, &price->cache_read },
+		{ "cache_write", &price->input, &price->cache_write },
+		{ "cache_write_1h", &price->cache_write, &price->cache_write_1h },
+		{ "audio_input", &price->input, &price->audio_input },
+		{ "audio_output", &price->output, &price->audio_output },
+		{ "web_search_per_1k", &none, &price->web_search },
+	};
+	int r = read_parts(
+		loading, loading->model, parts, SG_ARRAY_SIZE(parts), 0, MAX_PER_MILLION);
 
-	if (r == 0)
-		r = read_required(loading, "output", &price->output);
-	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_read", PER_MILLION_DIGITS,
-			price->input, &price->cache_read);
-	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_write", PER_MILLION_DIGITS,
-			price->input, &price->cache_write);
-	if (r == 0)
-		r = read_decimal(loading, loading->model, "cache_write_1h", PER_MILLION_DIGITS,
-			price->cache_write, &price->cache_write_1h);
-	if (r == 0)
-		r = read_decimal(loading, loading->model, "audio_input", PER_MILLION_DIGITS,
-			price->input, &price->audio_input);
-	if (r == 0)
-		r = read_decimal(loading, loading->model, "audio_output", PER_MILLION_DIGITS,
-			price->output, &price->audio_output);
-	if (r == 0)
-		r = read_decimal(
-			loading, loading->model, "web_search_per_1k", 6, 0, &price->web_search);
+	price->always_searches = json_is_true(json_object_get(loading->model, "always_searches"));
 	return r == 0 ? read_long_context(loading, price) : r;
 }
 
 static int read_multipliers(const struct loading *loading, struct sg_price *price)
 {
-	const struct {
-		const char *key;
-		int64_t *value;
-	} parts[] = { { "flex", &price->flex }, { "priority", &price->priority },
-		{ "batch", &price->batch }, { "geo_us", &price->geo_us },
-		{ "fast", &price->fast } };
-	int r = 0;
+	static const int64_t one = SG_PRICE_ONE;
+	const struct part parts[] = { { "flex", &one, &price->flex },
+		{ "priority", &one, &price->priority }, { "batch", &one, &price->batch },
+		{ "geo_us", &one, &price->geo_us }, { "fast", &one, &price->fast } };
 
-	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(parts); i++)
-		r = read_decimal(loading, loading->model, parts[i].key, MULTIPLIER_DIGITS,
-			SG_PRICE_ONE, parts[i].value);
-	return r;
+	return read_parts(loading, loading->model, parts, SG_ARRAY_SIZE(parts), 1, MAX_MULTIPLIER);
 }
 
-static int read_model(const json_t *model, struct sg_price *price, struct sg_error *error)
+static int read_model(
+	const json_t *model, size_t index, struct sg_price *price, struct sg_error *error)
 {
+	static const char *const known[] = { "provider", "model", "from", "input", "output",
+		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
+		"long_context", "web_search_per_1k", "always_searches", "context_window",
+		"max_output", "flex", "priority", "batch", "geo_us", "fast" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];
@@ -158,13 +188,17 @@ static int read_model(const json_t *model, struct sg_price *price, struct sg_err
 	int r;
 
 	if (!provider || !name || strlen(provider) >= sizeof(price->provider) ||
-		strlen(name) >= sizeof(price->model))
+		strlen(name) >= sizeof(price->model) || !*name)
 		return sg_error_set(error, -EINVAL,
-			"an entry without provider or model, or with one that is too long");
+			"models[%zu]: \"provider\" and \"model\" must be names of at most %zu and "
+			"%zu bytes",
+			index, sizeof(price->provider) - 1, sizeof(price->model) - 1);
 	strcpy(price->provider, provider);
 	strcpy(price->model, name);
 	snprintf(place, sizeof(place), "%s/%s", provider, name);
-	r = read_date(&loading, &price->from_ns);
+	r = refuse_unknown(&loading, model, known, SG_ARRAY_SIZE(known));
+	if (r == 0)
+		r = read_date(&loading, &price->from_ns);
 	if (r == 0)
 		r = read_prices(&loading, price);
 	if (r == 0)
@@ -223,7 +257,7 @@ static int add_document(
 		struct sg_price price = { .provider = "" };
 		size_t at = 0;
 
-		r = read_model(json_array_get(models, i), &price, error);
+		r = read_model(json_array_get(models, i), i, &price, error);
 		while (at < table->count && !same_entry(&table->prices[at], &price))
 			at++;
 		if (r == 0)
