@@ -160,6 +160,7 @@ static int finish_request(struct connection *connection)
 	}
 	samples_add(&load->whole, now_nanoseconds() - connection->began);
 	load->requests++;
+	load->requests_with_warm_up++;
 	if (!load->body_bytes_least || connection->answer.body_bytes < load->body_bytes_least)
 		load->body_bytes_least = connection->answer.body_bytes;
 	if (connection->answer.body_bytes > load->body_bytes_most)

@@ -32,6 +32,7 @@ struct load {
 	bool stopping; // no new requests
 	unsigned busy; // connections with a request or handshake under way
 	uint64_t requests, errors, connects;
+	uint64_t requests_with_warm_up;
 	uint64_t body_bytes_least, body_bytes_most;
 	struct samples handshake, first_byte, whole;
 	char issuer[256]; // of the certificate that was shown last

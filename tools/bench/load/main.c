@@ -285,11 +285,12 @@ static unsigned count_open(const struct connection *connections, unsigned count)
 
 static void print_result(struct load *load, double seconds, unsigned open_now)
 {
-	printf("{\"requests\": %llu, \"errors\": %llu, \"connects\": %llu, \"open\": %u, "
+	printf("{\"requests\": %llu, \"requests_with_warm_up\": %llu, \"errors\": %llu, "
+	       "\"connects\": %llu, \"open\": %u, "
 	       "\"seconds\": %.6f, \"body_bytes_least\": %llu, \"body_bytes_most\": %llu, ",
-		(unsigned long long)load->requests, (unsigned long long)load->errors,
-		(unsigned long long)load->connects, open_now, seconds,
-		(unsigned long long)load->body_bytes_least,
+		(unsigned long long)load->requests, (unsigned long long)load->requests_with_warm_up,
+		(unsigned long long)load->errors, (unsigned long long)load->connects, open_now,
+		seconds, (unsigned long long)load->body_bytes_least,
 		(unsigned long long)load->body_bytes_most);
 	print_text("issuer", load->issuer);
 	print_text("last_error", load->last_error);
