@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, chat, dollars, message, startMock, until } from './lib.mjs';
+import { Gate, PYTHON, chat, dollars, message, startMock, until } from './lib.mjs';
 
 let mock, gate;
 before(async () => {
@@ -180,6 +180,22 @@ test('plain HTTP to a registered origin is metered too', async () => {
 	assert.equal(JSON.parse(stdout).usage.completion_tokens, 4);
 	assert.equal(status.calls, 1);
 	assert.equal(dollars(status.spent_usd), BigInt((await plain.bill()).nanousd));
+	// Half-closed by the client, two requests in one piece, the second with trailers: both are answered.
+	const halved = await own.run('halved', { 'max-requests': 9 }, [PYTHON, '-c', `
+import socket, sys
+s = socket.create_connection(("127.0.0.1", ${plain.plain_port}), 5)
+body = sys.argv[1].encode()
+head = b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: llm.internal\\r\\n"
+s.sendall(head + b"Content-Length: %d\\r\\n\\r\\n" % len(body) + body + head + b"Transfer-Encoding: chunked\\r\\n\\r\\n%x\\r\\n" % len(body) + body + b"\\r\\n0\\r\\nX-Trailer: y\\r\\n\\r\\n")
+s.shutdown(socket.SHUT_WR)
+out = b""
+while True:
+    data = s.recv(65536)
+    if not data: break
+    out += data
+print(out.count(b"HTTP/1.1 200"), out.count(b'"completion_tokens":4'))`, JSON.stringify(chat('mock:tokens=4').body)]);
+	assert.equal(halved.stdout.trim(), '2 2', halved.stderr);
+	assert.equal(halved.status.calls, 2);
 	await own.stop();
 	await plain.stop();
 });

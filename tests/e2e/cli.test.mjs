@@ -29,7 +29,28 @@ test('price --usage: the reference\'s 100 k cache reads and 50 k writes', async 
 	const { stdout } = await spendgate('price', '--provider', 'anthropic', '--model', 'claude-sonnet-4-5', '--usage', file);
 	assert.equal(JSON.parse(stdout).cost_usd, '0.21768'); // 100k x 0.3 + 50k x 3.75 + 12 x 15 per million
 	fs.writeFileSync(file, JSON.stringify({ input_tokens: -5 }));
-	assert.match((await spendgate('price', '--provider', 'openai', '--model', 'gpt-4o', '--usage', file)).stderr, /input_tokens: must be a whole number/);
+	const refused = async (usage) => {
+		fs.writeFileSync(file, JSON.stringify(usage));
+		const { code, stderr } = await spendgate('price', '--provider', 'openai', '--model', 'gpt-4o', '--usage', file);
+		assert.equal(code, 65);
+		return stderr;
+	};
+	assert.match(await refused({ input_tokens: -5 }), /usage.json: input_tokens: must be a whole number/);
+	assert.match(await refused({ input_tokens: null }), /input_tokens: must be a whole number/);
+	assert.match(await refused({ prompt_tokens: 5 }), /usage.json: no token counts/);
+	assert.match(await refused([]), /no token counts/);
+	assert.match(await refused({ input_tokens: 5, lines: [{ model: 'gpt-4o' }] }), /lines\[0\]: no token counts/);
+});
+
+test('price --usage: tiers, and lines that have models of their own', async () => {
+	const file = path.join(scratch, 'lines.json');
+	fs.writeFileSync(file, JSON.stringify({ service_tier: 'priority', input_tokens: 1000, output_tokens: 0 }));
+	const priority = await spendgate('price', '--provider', 'openai', '--model', 'gpt-4o-2024-08-06', '--usage', file);
+	assert.equal(JSON.parse(priority.stdout).cost_usd, '0.00425'); // 1.7 x 2.5 per million, also under the dated name
+	fs.writeFileSync(file, JSON.stringify({ input_tokens: 2, output_tokens: 0,
+		lines: [{ model: 'claude-fable-5', input_tokens: 1 }, { model: 'claude-opus-5', input_tokens: 1 }] }));
+	const lines = await spendgate('price', '--provider', 'anthropic', '--model', 'claude-fable-5', '--usage', file);
+	assert.equal(JSON.parse(lines.stdout).cost_usd, '0.000015'); // 10 and 5 per million
 });
 
 test('meter: what an exchange counts and costs', async () => {
