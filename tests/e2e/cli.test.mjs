@@ -28,7 +28,6 @@ test('price --usage: the reference\'s 100 k cache reads and 50 k writes', async 
 	fs.writeFileSync(file, JSON.stringify({ input_tokens: 0, cache_read_tokens: 100000, cache_write_tokens: 50000, output_tokens: 12 }));
 	const { stdout } = await spendgate('price', '--provider', 'anthropic', '--model', 'claude-sonnet-4-5', '--usage', file);
 	assert.equal(JSON.parse(stdout).cost_usd, '0.21768'); // 100k x 0.3 + 50k x 3.75 + 12 x 15 per million
-	fs.writeFileSync(file, JSON.stringify({ input_tokens: -5 }));
 	const refused = async (usage) => {
 		fs.writeFileSync(file, JSON.stringify(usage));
 		const { code, stderr } = await spendgate('price', '--provider', 'openai', '--model', 'gpt-4o', '--usage', file);

@@ -2,7 +2,6 @@
 // `spendgate price`
 #include <argp.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,13 +64,39 @@ static const struct argp argp = { option_table, parse_option, NULL,
 	"usage.",
 	NULL, NULL, NULL };
 
-// Pico-dollars a token are micro-dollars per million: six digits.
-static void set_price(json_t *object, const char *key, int64_t pico)
+// All numbers of a price have six decimal digits: pico-dollars a token are micro-dollars a million,
+// nano-dollars a search are micro-dollars a thousand, multipliers are in millionths.
+static void set_decimal(json_t *object, const char *key, int64_t millionths)
 {
 	char text[32];
 
-	sg_money_format_pico(pico * 1000000, text, sizeof(text));
+	sg_money_format_pico(millionths * 1000000, text, sizeof(text));
 	json_object_set_new(object, key, json_string(text));
+}
+
+static void set_long_context(json_t *object, const struct sg_price *price)
+{
+	if (!price->long_context_above)
+		return;
+	json_object_set_new(object, "long_context_above", json_integer(price->long_context_above));
+	set_decimal(object, "long_input", price->long_input);
+	set_decimal(object, "long_cache_read", price->long_cache_read);
+	set_decimal(object, "long_cache_write", price->long_cache_write);
+	set_decimal(object, "long_cache_write_1h", price->long_cache_write_1h);
+	set_decimal(object, "long_output", price->long_output);
+}
+
+static void set_multipliers(json_t *object, const struct sg_price *price)
+{
+	const struct {
+		const char *key;
+		int64_t value;
+	} parts[] = { { "flex", price->flex }, { "priority", price->priority },
+		{ "batch", price->batch }, { "geo_us", price->geo_us }, { "fast", price->fast } };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(parts); i++)
+		if (parts[i].value != SG_PRICE_ONE)
+			set_decimal(object, parts[i].key, parts[i].value);
 }
 
 static json_t *describe(const struct sg_price *price)
@@ -84,28 +109,33 @@ static json_t *describe(const struct sg_price *price)
 		sg_clock_format(price->from_ns, date, sizeof(date));
 		json_object_set_new(object, "from", json_stringn(date, 10));
 	}
-	set_price(object, "input", price->input);
-	set_price(object, "cache_read", price->cache_read);
-	set_price(object, "cache_write", price->cache_write);
-	set_price(object, "cache_write_1h", price->cache_write_1h);
-	set_price(object, "output", price->output);
-	if (price->long_context_above) {
-		json_object_set_new(
-			object, "long_context_above", json_integer(price->long_context_above));
-		set_price(object, "long_input", price->long_input);
-		set_price(object, "long_output", price->long_output);
-	}
+	set_decimal(object, "input", price->input);
+	set_decimal(object, "cache_read", price->cache_read);
+	set_decimal(object, "cache_write", price->cache_write);
+	set_decimal(object, "cache_write_1h", price->cache_write_1h);
+	set_decimal(object, "output", price->output);
+	if (price->audio_input != price->input)
+		set_decimal(object, "audio_input", price->audio_input);
+	if (price->audio_output != price->output)
+		set_decimal(object, "audio_output", price->audio_output);
+	set_long_context(object, price);
+	if (price->web_search)
+		set_decimal(object, "web_search_per_1k", price->web_search);
+	set_multipliers(object, price);
 	json_object_set_new(object, "context_window", json_integer(price->context_window));
 	json_object_set_new(object, "max_output", json_integer(price->max_output));
 	return object;
 }
 
-static int read_usage_count(
-	const json_t *usage, const char *key, int64_t *ret_count, struct sg_error *error)
+// ---- Usage: the token counts of an exchange, as docs/exchange-format.md names them ----
+
+static int read_usage_count(const json_t *usage, const char *key, int64_t *ret_count,
+	unsigned *seen, struct sg_error *error)
 {
 	const json_t *value = json_object_get(usage, key);
 
 	*ret_count = json_integer_value(value);
+	*seen += value != NULL;
 	if (value && (!json_is_integer(value) || *ret_count < 0 || *ret_count > SG_COUNT_MAX))
 		return sg_error_set(error, -EINVAL, "%s: must be a whole number of tokens", key);
 	return 0;
@@ -118,10 +148,8 @@ static void read_usage_text(const json_t *usage, const char *key, char *out, siz
 	snprintf(out, size, "%s", text ? text : "");
 }
 
-static int read_usage(const char *path, struct sg_usage *usage, struct sg_error *error)
+static int read_usage(const json_t *object, struct sg_usage *usage, struct sg_error *error)
 {
-	json_error_t where;
-	json_t *file = json_load_file(path, 0, &where);
 	const struct {
 		const char *key;
 		int64_t *value;
@@ -135,16 +163,56 @@ static int read_usage(const char *path, struct sg_usage *usage, struct sg_error 
 		{ "audio_output_tokens", &usage->audio_output_tokens },
 		{ "web_search_requests", &usage->web_search_requests },
 	};
+	unsigned seen = 0;
 	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(counts); i++)
+		r = read_usage_count(object, counts[i].key, counts[i].value, &seen, error);
+	if (r == 0 && !seen)
+		return sg_error_set(error, -EINVAL,
+			"no token counts: give an object with input_tokens, output_tokens, ...");
+	read_usage_text(object, "service_tier", usage->service_tier, sizeof(usage->service_tier));
+	read_usage_text(object, "speed", usage->speed, sizeof(usage->speed));
+	read_usage_text(
+		object, "inference_geo", usage->inference_geo, sizeof(usage->inference_geo));
+	return r;
+}
+
+// Lines (a second model, a fallback) have the price of their own model each.
+static int read_lines(const json_t *file, struct sg_outcome *outcome, struct sg_error *error)
+{
+	const json_t *lines = json_object_get(file, "lines"), *line;
+	size_t i;
+	int r = 0;
+
+	if (json_array_size(lines) > SG_USAGE_MAX_LINES)
+		return sg_error_set(
+			error, -EINVAL, "lines: more than %d of them", SG_USAGE_MAX_LINES);
+	json_array_foreach((json_t *)lines, i, line)
+	{
+		struct sg_usage *usage = &outcome->lines[i];
+
+		r = read_usage(line, usage, error);
+		if (r < 0)
+			return sg_error_prefix(error, r, "lines[%zu]: ", i);
+		read_usage_text(line, "model", usage->model, sizeof(usage->model));
+		outcome->line_count++;
+	}
+	return r;
+}
+
+static int read_usage_file(const char *path, struct sg_outcome *outcome, struct sg_error *error)
+{
+	json_error_t where;
+	json_t *file = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	int r;
 
 	if (!file)
 		return sg_error_set(
 			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
-	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(counts); i++)
-		r = read_usage_count(file, counts[i].key, counts[i].value, error);
-	read_usage_text(file, "service_tier", usage->service_tier, sizeof(usage->service_tier));
-	read_usage_text(file, "speed", usage->speed, sizeof(usage->speed));
-	read_usage_text(file, "inference_geo", usage->inference_geo, sizeof(usage->inference_geo));
+	r = read_usage(file, &outcome->usage, error);
+	if (r == 0)
+		r = read_lines(file, outcome, error);
 	json_decref(file);
 	return r < 0 ? sg_error_prefix(error, r, "%s: ", path) : 0;
 }
@@ -156,7 +224,7 @@ static int add_cost(const struct options *options, const struct sg_price_table *
 	const struct sg_provider *provider = sg_provider_by_name(options->provider);
 	struct sg_charge charge;
 	char text[32];
-	int r = read_usage(options->usage, &outcome.usage, error);
+	int r = read_usage_file(options->usage, &outcome, error);
 
 	if (r < 0)
 		return r;

@@ -329,9 +329,8 @@ static size_t lower_bound(
 		int order = strcmp(price->provider, provider);
 
 		if (!order)
-			order = strncmp(price->model, model, length);
-		if (!order && price->model[length])
-			order = 1; // longer than what is looked for
+			order = strncmp(price->model, model,
+				length); // longer names are not before it
 		if (order < 0)
 			low = middle + 1;
 		else

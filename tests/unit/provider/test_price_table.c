@@ -203,6 +203,8 @@ static void test_bad_files(void **state)
 		{ ENTRY(", \"priority\": \"17\""), "priority is out of range" },
 		{ ENTRY(", \"from\": \"2026-9-1x\""), "from must be a date" },
 		{ ENTRY(", \"from\": 20260901"), "from must be a date" },
+		{ ENTRY(", \"long_context\": {\"above\": 1073741825}"), "above must be" },
+		{ ENTRY(", \"long_context\": {\"above\": -1}"), "above must be" },
 		{ ENTRY(", \"max_output\": 5"), "line " }, // twice
 		{ "{\"models\": [{\"provider\": \"openai\", \"model\": \"mine\", \"input\": "
 		  "\"1\", \"output\": \"1\", \"context_window\": 0, \"max_output\": 1}]}",
