@@ -30,6 +30,9 @@ enum request_node {
 	MCP_SERVER,
 	CONTAINER,
 	CONTEXT_MANAGEMENT,
+	EDITS,
+	EDIT,
+	EDIT_TYPE,
 	FALLBACKS,
 	FALLBACK,
 	SPEED,
@@ -37,6 +40,7 @@ enum request_node {
 	ROOT_TTL,
 	SYSTEM,
 	SYSTEM_PART,
+	SYSTEM_PART_TYPE,
 	SYSTEM_CACHE,
 	SYSTEM_TTL,
 	PART_CACHE,
@@ -70,6 +74,9 @@ const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS]
 	[MCP_SERVER - 1] = { MCP_SERVERS, NULL },
 	[CONTAINER - 1] = { SG_JSON_ROOT, "container" },
 	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management" },
+	[EDITS - 1] = { CONTEXT_MANAGEMENT, "edits" },
+	[EDIT - 1] = { EDITS, NULL },
+	[EDIT_TYPE - 1] = { EDIT, "type" },
 	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks" },
 	[FALLBACK - 1] = { FALLBACKS, NULL },
 	[SPEED - 1] = { SG_JSON_ROOT, "speed" },
@@ -77,6 +84,7 @@ const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS]
 	[ROOT_TTL - 1] = { ROOT_CACHE, "ttl" },
 	[SYSTEM - 1] = { SG_JSON_ROOT, "system" },
 	[SYSTEM_PART - 1] = { SYSTEM, NULL },
+	[SYSTEM_PART_TYPE - 1] = { SYSTEM_PART, "type" },
 	[SYSTEM_CACHE - 1] = { SYSTEM_PART, "cache_control" },
 	[SYSTEM_TTL - 1] = { SYSTEM_CACHE, "ttl" },
 	[PART_CACHE - 1] = { PART, "cache_control" },
@@ -87,29 +95,30 @@ const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS]
 	[TOOL_TTL - 1] = { TOOL_CACHE, "ttl" },
 };
 
-static void take_window(struct sg_request_facts *facts, const char *reason)
-{
-	facts->context_window = true;
-	sg_request_add_reason(facts, reason);
-}
-
 static bool starts_with(const char *text, const char *head)
 {
 	return strncmp(text, head, strlen(head)) == 0;
 }
 
+// Text in the body is bounded by its bytes; all else by the context window only.
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
-	if (value->type != SG_JSON_STRING)
+	static const char *const texts[] = { "text", "tool_use", "tool_result", "thinking",
+		"redacted_thinking", "search_result", NULL };
+	static const struct {
+		const char *type, *reason;
+	} kinds[] = { { "image", "image_url" }, { "document", "file" },
+		{ "container_upload", "container" } };
+
+	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, texts))
 		return;
-	if (strcmp(value->text, "image") == 0) {
-		facts->images++;
-		take_window(facts, "image_url");
-	} else if (strcmp(value->text, "document") == 0) {
-		take_window(facts, "file");
-	} else if (strcmp(value->text, "container_upload") == 0) {
-		take_window(facts, "container");
-	}
+	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
+		if (strcmp(value->text, kinds[i].type) == 0) {
+			facts->images += i == 0;
+			sg_request_take_window(facts, kinds[i].reason);
+			return;
+		}
+	sg_request_take_window(facts, "unknown_part");
 }
 
 // Tools with a schema of the agent's, and the provider's tools that the agent itself runs.
@@ -146,9 +155,36 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 	if (starts_with(value->text, "advisor")) {
 		// A second model with a price and limits of its own.
 		facts->unbounded = true;
-		take_window(facts, "advisor");
+		sg_request_take_window(facts, "advisor");
+	} else if (starts_with(value->text, "code_execution")) {
+		// Billed by the hour of its container, which no answer tells.
+		facts->unbounded = true;
+		sg_request_take_window(facts, "code_execution");
 	} else {
-		take_window(facts, "server_tools");
+		sg_request_take_window(facts, "server_tools");
+	}
+}
+
+// Marks for the cache, wherever they stand.
+static void on_cache_control(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	switch ((enum request_node)value->node) {
+	case ROOT_CACHE:
+	case SYSTEM_CACHE:
+	case PART_CACHE:
+	case NESTED_CACHE:
+	case TOOL_CACHE:
+		facts->cache_write = facts->cache_write || value->type != SG_JSON_NULL;
+		break;
+	case ROOT_TTL:
+	case SYSTEM_TTL:
+	case PART_TTL:
+	case NESTED_TTL:
+	case TOOL_TTL:
+		facts->cache_write_1h = facts->cache_write_1h || strcmp(value->text, "5m") != 0;
+		break;
+	default:
+		break;
 	}
 }
 
@@ -159,8 +195,7 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->model, sizeof(facts->model));
+		sg_request_set_model(facts, value);
 		break;
 	case MAX_TOKENS:
 		reader->max_primary = -1;
@@ -179,6 +214,7 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case PART_TYPE:
 	case NESTED_PART_TYPE:
+	case SYSTEM_PART_TYPE:
 		on_part_type(facts, value);
 		break;
 	case TOOL:
@@ -191,44 +227,34 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
 			reader->tool_max_uses = -1;
 		break;
-	case ROOT_CACHE:
-	case SYSTEM_CACHE:
-	case PART_CACHE:
-	case NESTED_CACHE:
-	case TOOL_CACHE:
-		facts->cache_write = facts->cache_write || given;
-		break;
-	case ROOT_TTL:
-	case SYSTEM_TTL:
-	case PART_TTL:
-	case NESTED_TTL:
-	case TOOL_TTL:
-		facts->cache_write_1h = facts->cache_write_1h || strcmp(value->text, "5m") != 0;
-		break;
 	case SPEED:
 		facts->fast = value->type == SG_JSON_STRING && strcmp(value->text, "fast") == 0;
 		break;
 	case MCP_SERVER:
 		if (given) {
 			facts->tool_turns += SERVER_TOOL_TURNS;
-			take_window(facts, "mcp");
+			sg_request_take_window(facts, "mcp");
 		}
 		break;
 	case CONTAINER:
 		if (given)
-			take_window(facts, "container");
+			sg_request_take_window(facts, "container");
 		break;
 	case CONTEXT_MANAGEMENT:
 		if (given)
-			take_window(facts, "context_management");
+			sg_request_take_window(facts, "context_management");
+		break;
+	case EDIT_TYPE:
+		reader->compacts = reader->compacts || starts_with(value->text, "compact");
 		break;
 	case FALLBACK:
 		if (given) {
 			facts->unbounded = true;
-			take_window(facts, "fallbacks");
+			sg_request_take_window(facts, "fallbacks");
 		}
 		break;
 	default:
+		on_cache_control(facts, value);
 		break;
 	}
 }

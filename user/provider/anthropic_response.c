@@ -146,6 +146,21 @@ static void add_usage(struct sg_usage *sum, const struct sg_usage *usage)
 	sum->cache_write_1h_tokens += usage->cache_write_1h_tokens;
 }
 
+// The total of cache writes, where it is more than its two kinds say: the rest is of the kind that
+// was asked for, of the dearer one where both are in use.
+static void split_creation(
+	const struct sg_response_reader *reader, struct sg_usage *usage, int64_t creation)
+{
+	int64_t split = usage->cache_write_tokens + usage->cache_write_1h_tokens;
+
+	if (creation <= split)
+		return;
+	if (split || reader->facts->cache_write_1h)
+		usage->cache_write_1h_tokens += creation - split;
+	else
+		usage->cache_write_tokens += creation - split;
+}
+
 static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_outcome *outcome = &reader->outcome;
@@ -153,8 +168,10 @@ static void on_iteration(struct sg_response_reader *reader, const struct sg_json
 	if (!value->end) {
 		sg_usage_reset(&reader->line);
 		reader->line.model[0] = 0;
+		reader->line_cache_creation = 0;
 		return;
 	}
+	split_creation(reader, &reader->line, reader->line_cache_creation);
 	for (unsigned i = 0; i < outcome->line_count; i++)
 		if (strcmp(outcome->lines[i].model, reader->line.model) == 0) {
 			add_usage(&outcome->lines[i], &reader->line);
@@ -201,11 +218,9 @@ static bool on_usage_member(
 		sg_response_count(reader, value, &reader->cache_creation);
 		return true;
 	case U_CREATION_5M:
-		reader->creation_is_split = true;
 		sg_response_count(reader, value, &usage->cache_write_tokens);
 		return true;
 	case U_CREATION_1H:
-		reader->creation_is_split = true;
 		sg_response_count(reader, value, &usage->cache_write_1h_tokens);
 		return true;
 	case U_THINKING:
@@ -224,8 +239,10 @@ static bool on_usage_member(
 		copy_text(value, usage->inference_geo, sizeof(usage->inference_geo));
 		return true;
 	case U_ITERATIONS:
-		if (!value->end)
+		if (value->type == SG_JSON_ARRAY && !value->end) {
 			reader->outcome.line_count = 0;
+			reader->line_by_iterations = false;
+		}
 		return true;
 	case I_ITEM:
 		on_iteration(reader, value);
@@ -246,12 +263,7 @@ static bool on_usage_member(
 		sg_response_count(reader, value, &line->cache_read_tokens);
 		return true;
 	case I_CACHE_CREATION:
-		if (!line->cache_write_tokens && !line->cache_write_1h_tokens)
-			sg_response_count(reader, value, &line->cache_write_tokens);
-		return true;
-	case I_CREATION:
-		if (value->type == SG_JSON_OBJECT && !value->end)
-			line->cache_write_tokens = line->cache_write_1h_tokens = 0;
+		sg_response_count(reader, value, &reader->line_cache_creation);
 		return true;
 	case I_CREATION_5M:
 		sg_response_count(reader, value, &line->cache_write_tokens);
@@ -314,6 +326,9 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 		if (value->type == SG_JSON_STRING)
 			outcome->visible_output_bytes += (int64_t)value->decoded_length;
 		break;
+	case E_STOP_REASON:
+		reader->event_stops = value->type == SG_JSON_STRING;
+		break;
 	default:
 		break;
 	}
@@ -326,7 +341,7 @@ static void end_event(struct sg_response_reader *reader)
 	if (strcmp(type, "message_start") == 0)
 		reader->produced = true;
 	else if (strcmp(type, "message_delta") == 0)
-		reader->final = reader->event_usage;
+		reader->final = reader->final || (reader->event_usage && reader->event_stops);
 	else if (strcmp(type, "message_stop") == 0)
 		reader->stream_ended = true;
 	else if (strcmp(type, "error") == 0)
@@ -372,15 +387,7 @@ static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
-	if (!reader->creation_is_split && reader->facts->cache_write_1h)
-		outcome->usage.cache_write_1h_tokens = reader->cache_creation;
-	else if (!reader->creation_is_split)
-		outcome->usage.cache_write_tokens = reader->cache_creation;
-	else if (reader->cache_creation >
-		 outcome->usage.cache_write_tokens + outcome->usage.cache_write_1h_tokens)
-		// What the split does not name is of the dearer kind.
-		outcome->usage.cache_write_1h_tokens =
-			reader->cache_creation - outcome->usage.cache_write_tokens;
+	split_creation(reader, &outcome->usage, reader->cache_creation);
 	if (reader->line_by_iterations && outcome->line_count)
 		sum_lines(outcome);
 	else
@@ -395,6 +402,7 @@ const struct sg_api sg_api_anthropic_messages = {
 	.request_paths = sg_anthropic_request_paths,
 	.request_path_count = SG_ANTHROPIC_REQUEST_PATHS,
 	.on_request = sg_anthropic_on_request,
+	.finish_request = sg_request_bound_compaction,
 	.body_paths = body_paths,
 	.body_path_count = SG_ARRAY_SIZE(body_paths),
 	.on_body = on_body,

@@ -19,7 +19,12 @@ struct sg_request_reader {
 	bool tool_is_hosted;
 	int64_t tool_max_uses;	// -1: not told
 	bool hosted_tools;	// any
-	int64_t max_tool_calls; // of the whole request; -1: not told
+	int64_t max_tool_calls; // of the whole request; 0: not told
+	bool compacts; // a compaction may run: one more call a turn, up to the model's limits
+	// the input item that is being read
+	struct {
+		bool has_type, has_content, is_reasoning, is_encrypted;
+	} item;
 	// stream_options, as it stands in the body
 	uint64_t options_offset, options_end;
 	uint64_t include_offset, include_end; // value of include_usage in it
@@ -49,17 +54,26 @@ struct sg_response_reader {
 	bool event_usage;
 	char event_type[64];
 	int64_t event_delta_bytes;
+	// OpenAI: the output item that is being read, and searches so far
+	bool item_is_search, item_is_no_query;
+	int64_t output_searches; // in the list of all output
+	int64_t done_searches;	 // in events of one item each
 	// filter
 	struct sg_buf held; // raw bytes of the unfinished event
 	bool held_passed;   // it was too long to be held
 	struct sg_buf *out; // during a feed
 	size_t event_start; // in the bytes of this feed
 	const char *feed_bytes;
+	size_t feed_length;
+	bool ended_with_cr; // an event ended with the last byte of a feed: a LF that comes next is
+			    // a part of it
+	bool cr_was_dropped;
 	// Anthropic
 	struct sg_usage line;
 	bool line_by_iterations;
-	int64_t cache_creation; // cache_creation_input_tokens: the sum of both kinds
-	bool creation_is_split;
+	int64_t cache_creation;	     // cache_creation_input_tokens: the sum of both kinds
+	int64_t line_cache_creation; // the same of the line
+	bool event_stops;	     // a stop_reason was in the event
 };
 
 struct sg_api {
@@ -89,6 +103,18 @@ extern const struct sg_api sg_api_anthropic_messages;
 
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
+
+// What model the request names: "" (which no price is for) when it is no plain text that fits.
+void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value);
+
+// The context window bounds the input, for the reason that the word tells.
+void sg_request_take_window(struct sg_request_facts *facts, const char *word);
+
+// After the last member: what a compaction adds to the bound.
+void sg_request_bound_compaction(struct sg_request_reader *reader);
+
+// Is `text` one of the words, up to a NULL?
+bool sg_is_one_of(const char *text, const char *const *words);
 
 // Copies a JSON string, cut to fit.
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);

@@ -2,6 +2,7 @@
 #include "provider/meter.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,15 @@ struct meter {
 
 // ---- Bytes of the exchange ----
 
-static int decode_base64(const char *text, struct sg_buf *out)
+static int decode_base64(const json_t *value, struct sg_buf *out)
 {
-	size_t length = strlen(text), padding = 0;
-	int n, r = sg_buf_reserve(out, length + 4);
+	const char *text = json_string_value(value);
+	size_t length = json_string_length(value), padding = 0;
+	int n, r;
 
+	if (!text || length > INT_MAX)
+		return -EINVAL;
+	r = sg_buf_reserve(out, length + 4);
 	if (r < 0)
 		return r;
 	while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
@@ -48,15 +53,24 @@ static int decode_base64(const char *text, struct sg_buf *out)
 	return 0;
 }
 
+static int append_string(const json_t *value, struct sg_buf *out)
+{
+	if (!json_is_string(value))
+		return -EINVAL;
+	return sg_buf_append(out, json_string_value(value), json_string_length(value));
+}
+
 static int join_strings(const json_t *list, struct sg_buf *out)
 {
 	size_t index;
 	json_t *item;
 	int r = 0;
 
+	if (!json_is_array(list))
+		return -EINVAL;
 	json_array_foreach((json_t *)list, index, item)
 	{
-		r = sg_buf_append(out, json_string_value(item), json_string_length(item));
+		r = append_string(item, out);
 		if (r < 0)
 			break;
 	}
@@ -71,7 +85,7 @@ static int body_bytes(const json_t *side, struct sg_buf *out)
 	int r;
 
 	if (value)
-		return decode_base64(json_string_value(value), out);
+		return decode_base64(value, out);
 	value = json_object_get(side, "sse");
 	if (!value)
 		value = json_object_get(side, "ndjson");
@@ -79,7 +93,7 @@ static int body_bytes(const json_t *side, struct sg_buf *out)
 		return join_strings(value, out);
 	value = json_object_get(side, "body_text");
 	if (value)
-		return sg_buf_append(out, json_string_value(value), json_string_length(value));
+		return append_string(value, out);
 	value = json_object_get(side, "body");
 	if (!value)
 		return 0;
@@ -111,10 +125,11 @@ static struct sg_str header(const json_t *side, const char *name)
 	return (struct sg_str){ value ? value : "", value ? strlen(value) : 0 };
 }
 
-// The length of the next piece to feed.
-static size_t next_piece(struct meter *meter, size_t left)
+// The length of the next piece to feed; `sizes` is a list of how the bytes travelled, or NULL.
+static size_t next_piece(struct meter *meter, const json_t *sizes, size_t index, size_t left)
 {
-	size_t piece = left;
+	json_int_t told = json_integer_value(json_array_get(sizes, index));
+	size_t piece = told > 0 ? (size_t)told : left;
 
 	if (meter->options->split == SG_METER_BYTEWISE)
 		piece = 1;
@@ -136,14 +151,14 @@ static int read_request(struct meter *meter)
 {
 	struct sg_request_reader *reader = NULL;
 	struct sg_inflate *inflate = NULL;
-	size_t at = 0, length = sg_buf_length(&meter->request_bytes);
+	size_t at = 0, index = 0, length = sg_buf_length(&meter->request_bytes);
 	const char *bytes = (const char *)sg_buf_head(&meter->request_bytes);
 	int r = sg_request_reader_new(meter->route.api, &reader);
 
 	if (r == 0)
 		r = sg_inflate_new(header(meter->request, "content-encoding"), &inflate);
 	while (r == 0 && at < length) {
-		size_t piece = next_piece(meter, length - at);
+		size_t piece = next_piece(meter, NULL, index++, length - at);
 
 		r = inflate ? sg_inflate_feed(inflate, bytes + at, piece, scan_piece, reader)
 			    : sg_request_reader_feed(reader, bytes + at, piece);
@@ -163,15 +178,17 @@ static int read_response(struct meter *meter)
 		.status = (unsigned)json_integer_value(json_object_get(meter->response, "status")),
 		.content_type = header(meter->response, "content-type"),
 		.content_encoding = header(meter->response, "content-encoding"),
+		.skim = meter->options->skim,
 		.remove_usage_chunk = meter->facts.include_usage == SG_USAGE_TO_ADD };
 	struct sg_response_reader *reader = NULL;
-	size_t at = 0, length = sg_buf_length(&meter->response_bytes);
+	const json_t *sizes = json_object_get(meter->response, "chunk_sizes");
+	size_t at = 0, index = 0, length = sg_buf_length(&meter->response_bytes);
 	const char *bytes = (const char *)sg_buf_head(&meter->response_bytes);
 	int r = sg_response_reader_new(&options, &reader);
 	struct sg_buf *out = r == 0 && sg_response_reader_is_filter(reader) ? &meter->seen : NULL;
 
 	while (r == 0 && at < length) {
-		size_t piece = next_piece(meter, length - at);
+		size_t piece = next_piece(meter, sizes, index++, length - at);
 
 		r = sg_response_reader_feed(reader, bytes + at, piece, out);
 		at += piece;
@@ -184,14 +201,25 @@ static int read_response(struct meter *meter)
 
 // ---- The result ----
 
+static bool has_text(const json_t *object, const char *key, const char *text)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value && strcmp(value, text) == 0;
+}
+
+// The shapes of refusal.c: final, and with the code that each provider's SDKs know. A provider's
+// own gateway may answer just so; either bills nothing.
 static bool is_our_refusal(const struct meter *meter)
 {
-	struct sg_str retry = header(meter->response, "x-should-retry");
+	const json_t *headers = json_object_get(meter->response, "headers");
+	const json_t *error = json_object_get(json_object_get(meter->response, "body"), "error");
 	json_int_t status = json_integer_value(json_object_get(meter->response, "status"));
 
-	// Providers do not send this header with their own quota errors; their gateways do, and
-	// bill nothing either.
-	return status >= 400 && retry.length == 5 && memcmp(retry.data, "false", 5) == 0;
+	return (status == 429 || status == 402) && has_text(headers, "x-should-retry", "false") &&
+	       (has_text(error, "code", "insufficient_quota") ||
+		       has_text(json_object_get(error, "details"), "error_code",
+			       "enforced_spend_limit_reached"));
 }
 
 static void set_count(json_t *result, const char *key, int64_t count, bool known)

@@ -4,6 +4,7 @@
 // Pure; any thread.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -18,6 +19,7 @@ struct sg_meter_options {
 	enum sg_meter_split split; // how the bytes are fed
 	uint64_t seed;		   // of SG_METER_RANDOM
 	int64_t wall_ns;	   // which day's prices
+	bool skim; // as for live traffic: read only what settles the call, no visible_output_bytes
 };
 
 // *ret_result is a new reference: the fields of `expect`, and cost_usd. Returns 0, -EINVAL with the

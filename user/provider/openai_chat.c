@@ -68,14 +68,13 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 
 	if (strcmp(value->text, "text") == 0 || strcmp(value->text, "refusal") == 0)
 		return;
-	facts->context_window = true;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
 		if (strcmp(value->text, kinds[i].type) == 0) {
 			facts->images += i == 0;
-			sg_request_add_reason(facts, kinds[i].reason);
+			sg_request_take_window(facts, kinds[i].reason);
 			return;
 		}
-	sg_request_add_reason(facts, "unknown_part");
+	sg_request_take_window(facts, "unknown_part");
 }
 
 static void on_stream_options(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -105,8 +104,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->model, sizeof(facts->model));
+		sg_request_set_model(facts, value);
 		break;
 	case MAX_COMPLETION_TOKENS:
 		set_max(value, &reader->max_primary);
@@ -148,10 +146,8 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		on_part_type(facts, value);
 		break;
 	case MESSAGE_AUDIO:
-		if (value->type == SG_JSON_OBJECT && !value->end) {
-			facts->context_window = true;
-			sg_request_add_reason(facts, "audio_part");
-		}
+		if (value->type == SG_JSON_OBJECT && !value->end)
+			sg_request_take_window(facts, "audio_part");
 		break;
 	case PREDICTION_CONTENT:
 	case PREDICTION_TEXT:
@@ -163,10 +159,8 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		facts->tools = true;
 		break;
 	case WEB_SEARCH_OPTIONS:
-		if (value->type != SG_JSON_NULL) {
-			facts->context_window = true;
-			sg_request_add_reason(facts, "web_search");
-		}
+		if (value->type != SG_JSON_NULL)
+			sg_request_take_window(facts, "web_search");
 		break;
 	default:
 		break;
@@ -248,7 +242,7 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 	// The last of several counts alone: duplicate keys, or running usage in every chunk.
 	sg_usage_reset(&reader->outcome.usage);
 	reader->outcome.bad_evidence = false;
-	reader->usage_seen = reader->event_usage = reader->final = value->type == SG_JSON_OBJECT;
+	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
 	if (value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL)
 		reader->outcome.bad_evidence = true;
 }
@@ -294,7 +288,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_CHOICES:
 		if (!value->end)
-			reader->event_choices = 0;
+			reader->event_choices = value->type == SG_JSON_ARRAY ? 0 : -1;
 		break;
 	case R_CHOICE:
 		if (!value->end)
@@ -318,6 +312,11 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	default:
 		break;
 	}
+}
+
+static void end_event(struct sg_response_reader *reader)
+{
+	reader->final = reader->final || reader->event_usage;
 }
 
 // A chunk without usage, or with "usage": null. In a text that the model wrote the quotes are
@@ -371,6 +370,7 @@ const struct sg_api sg_api_openai_chat = {
 	.event_paths = response_paths,
 	.event_path_count = SG_ARRAY_SIZE(response_paths),
 	.on_event = on_response,
+	.end_event = end_event,
 	.finish_response = finish_response,
 	.is_filler = is_filler,
 	.needs_include_usage = true,

@@ -60,6 +60,9 @@ static bool is_host_of(const char *known, const char *host, size_t length)
 {
 	size_t known_length = strlen(known);
 
+	// "api.openai.com." is the same name, written from the root of the DNS.
+	if (length && host[length - 1] == '.')
+		length--;
 	if (length < known_length ||
 		strncasecmp(host + length - known_length, known, known_length) != 0)
 		return false;

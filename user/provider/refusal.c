@@ -24,6 +24,11 @@ struct shape {
 	bool final; // x-should-retry: false
 };
 
+// A budget that refills soon is no used up quota, which some clients take for final whatever the
+// headers say.
+static const struct shape soon_again = { 429, "Too Many Requests", "requests",
+	"rate_limit_exceeded", "rate_limit_error", false };
+
 static const struct shape shapes[] = {
 	[SG_ANSWER_BUDGET] = { 429, "Too Many Requests", "insufficient_quota", "insufficient_quota",
 		"rate_limit_error", true },
@@ -46,6 +51,19 @@ static const struct shape shapes[] = {
 	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account",
 		"api_error", false },
 };
+
+// Seconds until a retry may succeed, when that is soon; 0: final.
+static int64_t retry_after(const struct sg_answer *answer)
+{
+	int64_t seconds;
+
+	if (answer->kind != SG_ANSWER_BUDGET || answer->refusal->resets_in_ns < 0)
+		return 0;
+	seconds = (answer->refusal->resets_in_ns + SG_NS_PER_SEC - 1) / SG_NS_PER_SEC;
+	if (seconds > RETRY_WITHIN_SECONDS)
+		return 0;
+	return seconds < 1 ? 1 : seconds;
+}
 
 // ---- Words ----
 
@@ -74,13 +92,38 @@ static void describe_budget(const struct sg_answer *answer, char *out, size_t si
 			refusal->budget, answer->agent, (long long)refusal->requests, window);
 }
 
+static void describe_wait(const struct sg_answer *answer, char *out, size_t size)
+{
+	const struct sg_refusal *refusal = answer->refusal;
+	char limit[32], spent[32], window[64];
+
+	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
+	sg_money_format(refusal->spent_nanousd, spent, sizeof(spent));
+	sg_window_format(refusal->window_ns, window, sizeof(window));
+	if (refusal->money)
+		snprintf(out, size,
+			"Budget \"%s\" of agent %s: $%s of $%s spent (window %s). There is room "
+			"again in %lld s; retry then.",
+			refusal->budget, answer->agent, spent, limit, window,
+			(long long)retry_after(answer));
+	else
+		snprintf(out, size,
+			"Budget \"%s\" of agent %s: %lld requests (window %s). There is room "
+			"again in %lld s; retry then.",
+			refusal->budget, answer->agent, (long long)refusal->requests, window,
+			(long long)retry_after(answer));
+}
+
 static void describe(const struct sg_answer *answer, char *out, size_t size)
 {
 	const char *detail = answer->detail ? answer->detail : "";
 
 	switch (answer->kind) {
 	case SG_ANSWER_BUDGET:
-		describe_budget(answer, out, size);
+		if (retry_after(answer))
+			describe_wait(answer, out, size);
+		else
+			describe_budget(answer, out, size);
 		break;
 	case SG_ANSWER_UNKNOWN_MODEL:
 		snprintf(out, size,
@@ -191,7 +234,7 @@ static json_t *anthropic_body(const struct sg_answer *answer, const struct shape
 	const char *type = status == 402 ? "billing_error" : shape->anthropic_type;
 	json_t *error = json_pack("{s:s, s:o}", "type", type, "message", clean_string(message));
 
-	if (answer->kind == SG_ANSWER_BUDGET)
+	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
 		json_object_set_new(error, "details",
 			json_pack("{s:s}", "error_code", "enforced_spend_limit_reached"));
 	return json_pack(
@@ -235,23 +278,10 @@ static void format_date(int64_t wall_ns, char *out, size_t size)
 		months[date.tm_mon], date.tm_year + 1900, date.tm_hour, date.tm_min, date.tm_sec);
 }
 
-// Seconds until a retry may succeed, when that is soon; 0: final.
-static int64_t retry_after(const struct sg_answer *answer)
-{
-	int64_t seconds;
-
-	if (answer->kind != SG_ANSWER_BUDGET || answer->refusal->resets_in_ns < 0)
-		return 0;
-	seconds = (answer->refusal->resets_in_ns + SG_NS_PER_SEC - 1) / SG_NS_PER_SEC;
-	if (seconds > RETRY_WITHIN_SECONDS)
-		return 0;
-	return seconds < 1 ? 1 : seconds;
-}
-
 int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status)
 {
-	const struct shape *shape = &shapes[answer->kind];
 	int64_t seconds = retry_after(answer);
+	const struct shape *shape = seconds ? &soon_again : &shapes[answer->kind];
 	unsigned status = shape->status;
 	const char *phrase = shape->reason_phrase;
 	char date[64], *body;

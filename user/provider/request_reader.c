@@ -56,6 +56,41 @@ void sg_request_add_reason(struct sg_request_facts *facts, const char *word)
 			used ? "," : "", word);
 }
 
+void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	facts->model[0] = 0;
+	if (value->type == SG_JSON_STRING && value->length == value->decoded_length &&
+		value->length < sizeof(facts->model) && !memchr(value->text, 0, value->length))
+		sg_value_copy(value, facts->model, sizeof(facts->model));
+}
+
+void sg_request_take_window(struct sg_request_facts *facts, const char *word)
+{
+	facts->context_window = true;
+	sg_request_add_reason(facts, word);
+}
+
+// Each turn may have one, which reads up to the context window and writes up to the model's limit,
+// whatever limit the request has for its own output (providers.md, 5c).
+void sg_request_bound_compaction(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (!reader->compacts)
+		return;
+	facts->max_output = -1;
+	facts->tool_turns += 1 + facts->tool_turns;
+	sg_request_take_window(facts, "compaction");
+}
+
+bool sg_is_one_of(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcmp(text, *words) == 0)
+			return true;
+	return false;
+}
+
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size)
 {
 	size_t length = value->length < size - 1 ? value->length : size - 1;

@@ -54,7 +54,12 @@ static int pass_event(struct sg_response_reader *reader, size_t end, bool drop)
 
 	if (!reader->filters)
 		return 0;
-	if (!drop || reader->held_passed) {
+	drop = drop && !reader->held_passed &&
+	       sg_buf_length(&reader->held) + (end - start) <= FILTER_MAX_EVENT;
+	reader->ended_with_cr =
+		end && end == reader->feed_length && reader->feed_bytes[end - 1] == '\r';
+	reader->cr_was_dropped = drop;
+	if (!drop) {
 		r = sg_buf_append(
 			reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
 		if (r == 0)
@@ -74,6 +79,8 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 	reader->event_usage = false;
 	reader->event_type[0] = 0;
 	reader->event_delta_bytes = 0;
+	reader->event_stops = false;
+	reader->item_is_search = reader->item_is_no_query = false;
 	if (!event->data_length || event->truncated)
 		return;
 	if (reader->skims && reader->produced && reader->api->is_filler &&
@@ -87,7 +94,10 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count,
 		on_event_value, reader);
 	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
-	if (sg_json_scan_finish(&reader->scan) == 0 && reader->api->end_event)
+	if (sg_json_scan_finish(&reader->scan) < 0)
+		// Torn: what its usage did not get to say is not known.
+		reader->outcome.bad_evidence = reader->outcome.bad_evidence || reader->event_usage;
+	else if (reader->api->end_event)
 		reader->api->end_event(reader);
 }
 
@@ -171,6 +181,19 @@ bool sg_response_reader_is_complete(const struct sg_response_reader *reader)
 	return reader->stream_ended;
 }
 
+// The LF of a CRLF whose CR ended an event and the feed before: it goes where the event went.
+static int finish_line_end(struct sg_response_reader *reader, const char *bytes, size_t length)
+{
+	bool is_lf = reader->ended_with_cr && length && *bytes == '\n';
+
+	if (length)
+		reader->ended_with_cr = false;
+	if (!is_lf)
+		return 0;
+	reader->event_start = 1;
+	return reader->cr_was_dropped ? 0 : sg_buf_append(reader->out, bytes, 1);
+}
+
 // What is left of an event that goes on in the next feed.
 static int hold_rest(struct sg_response_reader *reader, size_t length)
 {
@@ -195,6 +218,7 @@ int sg_response_reader_feed(
 		return 0;
 	reader->out = out;
 	reader->feed_bytes = bytes;
+	reader->feed_length = length;
 	reader->event_start = 0;
 	if (reader->inflate) {
 		r = sg_inflate_feed(reader->inflate, bytes, length, read_plain, reader);
@@ -204,7 +228,9 @@ int sg_response_reader_feed(
 		}
 		return r;
 	}
-	r = read_plain(reader, bytes, length);
+	r = finish_line_end(reader, bytes, length);
+	if (r == 0)
+		r = read_plain(reader, bytes, length);
 	return r == 0 && reader->filters ? hold_rest(reader, length) : r;
 }
 
@@ -237,12 +263,16 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 
 	reader->out = out;
 	reader->feed_bytes = "";
+	reader->feed_length = 0;
 	reader->event_start = 0;
-	if (reader->is_stream && !reader->stream_ended)
+	if (reader->is_stream && !reader->stream_ended) {
 		r = sg_sse_finish(&reader->sse, on_sse_event, reader);
-	else if (!reader->is_stream && !reader->unreadable &&
-		 sg_json_scan_finish(&reader->scan) < 0)
-		reader->usage_seen = false; // a torn body: what it said so far is no evidence
+	} else if (!reader->is_stream &&
+		   (reader->unreadable || sg_json_scan_finish(&reader->scan) < 0)) {
+		// A torn body: what it said so far is no evidence.
+		reader->usage_seen = false;
+		sg_usage_reset(&reader->outcome.usage);
+	}
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
 	reader->api->finish_response(reader);

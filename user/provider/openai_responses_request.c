@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenAI responses, the request. Fields: the provider's API reference, POST /v1/responses.
+#include <string.h>
+
+#include "provider/openai_responses.h"
+
+enum request_node {
+	MODEL = 1,
+	MAX_OUTPUT_TOKENS,
+	STREAM,
+	BACKGROUND,
+	SERVICE_TIER,
+	INPUT,
+	ITEM,
+	ITEM_TYPE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	PREVIOUS_RESPONSE_ID,
+	CONVERSATION,
+	PROMPT,
+	TOOLS,
+	TOOL,
+	TOOL_TYPE,
+	MAX_TOOL_CALLS,
+	ITEM_OUTPUT,
+	OUTPUT_PART,
+	OUTPUT_PART_TYPE,
+	ITEM_ENCRYPTED,
+	TOOL_ENVIRONMENT,
+	TOOL_ENVIRONMENT_TYPE,
+	CONTEXT_MANAGEMENT,
+};
+
+_Static_assert(CONTEXT_MANAGEMENT == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
+
+const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model" },
+	[MAX_OUTPUT_TOKENS - 1] = { SG_JSON_ROOT, "max_output_tokens" },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream" },
+	[BACKGROUND - 1] = { SG_JSON_ROOT, "background" },
+	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier" },
+	[INPUT - 1] = { SG_JSON_ROOT, "input" },
+	[ITEM - 1] = { INPUT, NULL },
+	[ITEM_TYPE - 1] = { ITEM, "type" },
+	[CONTENT - 1] = { ITEM, "content" },
+	[PART - 1] = { CONTENT, NULL },
+	[PART_TYPE - 1] = { PART, "type" },
+	[PREVIOUS_RESPONSE_ID - 1] = { SG_JSON_ROOT, "previous_response_id" },
+	[CONVERSATION - 1] = { SG_JSON_ROOT, "conversation" },
+	[PROMPT - 1] = { SG_JSON_ROOT, "prompt" },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools" },
+	[TOOL - 1] = { TOOLS, NULL },
+	[TOOL_TYPE - 1] = { TOOL, "type" },
+	[MAX_TOOL_CALLS - 1] = { SG_JSON_ROOT, "max_tool_calls" },
+	[ITEM_OUTPUT - 1] = { ITEM, "output" },
+	[OUTPUT_PART - 1] = { ITEM_OUTPUT, NULL },
+	[OUTPUT_PART_TYPE - 1] = { OUTPUT_PART, "type" },
+	[ITEM_ENCRYPTED - 1] = { ITEM, "encrypted_content" },
+	[TOOL_ENVIRONMENT - 1] = { TOOL, "environment" },
+	[TOOL_ENVIRONMENT_TYPE - 1] = { TOOL_ENVIRONMENT, "type" },
+	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management" },
+};
+
+static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	static const char *const texts[] = { "input_text", "output_text", "refusal", "text",
+		"summary_text", "reasoning_text", NULL };
+
+	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, texts))
+		return;
+	if (strcmp(value->text, "input_image") == 0)
+		facts->images++;
+	sg_request_take_window(facts, strcmp(value->text, "input_image") == 0  ? "image_url"
+				      : strcmp(value->text, "input_file") == 0 ? "file"
+									       : "unknown_part");
+}
+
+// Items whose text is in the body. What refers to something that the provider keeps, or shows a
+// picture, is not bounded by its bytes.
+static void on_item_type(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const texts[] = { "message", "function_call", "function_call_output",
+		"custom_tool_call", "custom_tool_call_output", "local_shell_call",
+		"local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call",
+		"apply_patch_call_output", NULL };
+
+	if (value->type != SG_JSON_STRING)
+		return;
+	reader->item.has_type = true;
+	reader->item.is_reasoning = strcmp(value->text, "reasoning") == 0;
+	if (strcmp(value->text, "item_reference") == 0)
+		sg_request_take_window(&reader->facts, "item_reference");
+	else if (!reader->item.is_reasoning && !sg_is_one_of(value->text, texts))
+		sg_request_take_window(&reader->facts, "unknown_item");
+}
+
+static void on_item(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (!value->end) {
+		reader->facts.messages++;
+		memset(&reader->item, 0, sizeof(reader->item));
+		return;
+	}
+	// Named by its id alone: the provider reads what it has stored.
+	if (!reader->item.has_type && !reader->item.has_content)
+		sg_request_take_window(&reader->facts, "item_reference");
+	if (reader->item.is_reasoning && !reader->item.is_encrypted)
+		sg_request_take_window(&reader->facts, "stored_reasoning");
+}
+
+static void take_hosted_tool(struct sg_request_reader *reader, const char *reason)
+{
+	reader->hosted_tools = true;
+	sg_request_take_window(&reader->facts, reason);
+}
+
+// Tools that the agent runs itself are text; all others run at the provider and feed the model what
+// no byte here bounds. Some cost a fee that no answer tells and no price is known for.
+static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const own[] = { "function", "custom", "local_shell", "shell",
+		"apply_patch", "namespace", "computer", "computer_use_preview", NULL };
+	static const char *const with_fee[] = { "code_interpreter", "file_search",
+		"image_generation", NULL };
+
+	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, own))
+		return;
+	if (sg_is_one_of(value->text, with_fee)) {
+		reader->facts.unbounded = true;
+		take_hosted_tool(reader, value->text);
+	} else {
+		take_hosted_tool(reader, strcmp(value->text, "mcp") == 0 ? "mcp" : "hosted_tools");
+	}
+}
+
+// A shell runs at the agent unless it is given a container of the provider's, which costs a fee.
+static void on_tool_environment(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (strcmp(value->text, "local") == 0)
+		return;
+	reader->facts.unbounded = true;
+	take_hosted_tool(reader, "container");
+}
+
+void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	bool given = value->type != SG_JSON_NULL && !value->end;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		sg_request_set_model(facts, value);
+		break;
+	case MAX_OUTPUT_TOKENS:
+		reader->max_primary = -1;
+		if (given && sg_json_count(value, &reader->max_primary) < 0)
+			reader->max_primary = -1;
+		break;
+	case STREAM:
+		facts->stream = value->type == SG_JSON_TRUE;
+		break;
+	case BACKGROUND:
+		facts->background = value->type == SG_JSON_TRUE;
+		break;
+	case SERVICE_TIER:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		break;
+	case ITEM:
+		on_item(reader, value);
+		break;
+	case ITEM_TYPE:
+		on_item_type(reader, value);
+		break;
+	case CONTENT:
+		reader->item.has_content = reader->item.has_content || given;
+		break;
+	case ITEM_ENCRYPTED:
+		reader->item.is_encrypted = value->type == SG_JSON_STRING && value->length;
+		break;
+	case PART_TYPE:
+	case OUTPUT_PART_TYPE:
+		on_part_type(facts, value);
+		break;
+	case PREVIOUS_RESPONSE_ID:
+		if (given)
+			sg_request_take_window(facts, "previous_response_id");
+		break;
+	case CONVERSATION:
+		if (given)
+			sg_request_take_window(facts, "conversation");
+		break;
+	case PROMPT:
+		if (given)
+			sg_request_take_window(facts, "prompt");
+		break;
+	case TOOL:
+		facts->tools = true;
+		break;
+	case TOOL_TYPE:
+		on_tool_type(reader, value);
+		break;
+	case TOOL_ENVIRONMENT_TYPE:
+		on_tool_environment(reader, value);
+		break;
+	case CONTEXT_MANAGEMENT:
+		reader->compacts = reader->compacts || given;
+		break;
+	case MAX_TOOL_CALLS:
+		reader->max_tool_calls = 0;
+		if (given && sg_json_count(value, &reader->max_tool_calls) < 0)
+			reader->max_tool_calls = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+// Each turn of a hosted tool's loop is a model call of its own; without a limit there is no bound.
+void sg_responses_finish_request(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (reader->hosted_tools && reader->max_tool_calls > 0) {
+		facts->tool_turns = reader->max_tool_calls;
+	} else if (reader->hosted_tools) {
+		facts->unbounded = true;
+		sg_request_add_reason(facts, "no_max_tool_calls");
+	}
+	sg_request_bound_compaction(reader);
+}
