@@ -55,6 +55,7 @@ def run(load, proxy, provider, scenario, seconds, warm_up):
         result["grown_kib"] = proxy.memory_kib("VmRSS") - memory
         tell(process)
         process.wait()
+    proxy.answers += result["requests_with_warm_up"]
     requests = result["requests"]
     result["cpu_us"] = cpu * 1e6 / requests if requests else None
     result["rate"] = requests / result["seconds"]

@@ -46,6 +46,7 @@ class Proxy:
     def __init__(self, directory):
         self.directory = directory
         self.process = None
+        self.answers = 0  # that came through it, all runs together
 
     def command(self):
         raise NotImplementedError
