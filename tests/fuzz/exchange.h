@@ -12,7 +12,7 @@ struct exchange_result {
 	struct sg_request_facts facts;
 	struct sg_request_edit edit;
 	struct sg_outcome outcome;
-	size_t seen_length;
+	struct sg_buf seen; // what the agent gets through a filter
 };
 
 static void read_exchange(const struct sg_api *api, const char *request, size_t request_length,
@@ -21,7 +21,6 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 {
 	struct sg_request_reader *reader;
 	struct sg_response_reader *answer;
-	struct sg_buf seen = { 0 };
 	struct sg_response_options options = { .api = api,
 		.facts = &result->facts,
 		.status = 200,
@@ -47,14 +46,38 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 	for (size_t at = 0; at < response_length; at += piece)
 		if (sg_response_reader_feed(answer, response + at,
 			    response_length - at < piece ? response_length - at : piece,
-			    sg_response_reader_is_filter(answer) ? &seen : NULL) < 0)
+			    sg_response_reader_is_filter(answer) ? &result->seen : NULL) < 0)
 			abort();
 	if (sg_response_reader_finish(answer, true,
-		    sg_response_reader_is_filter(answer) ? &seen : NULL, &result->outcome) < 0)
+		    sg_response_reader_is_filter(answer) ? &result->seen : NULL,
+		    &result->outcome) < 0)
 		abort();
 	sg_response_reader_free(answer);
-	result->seen_length = sg_buf_length(&seen);
-	sg_buf_release(&seen);
+}
+
+static bool same_lines(const struct sg_outcome *a, const struct sg_outcome *b)
+{
+	return a->line_count == b->line_count &&
+	       memcmp(a->lines, b->lines, a->line_count * sizeof(a->lines[0])) == 0;
+}
+
+static void check_same(const struct exchange_result *a, const struct exchange_result *b)
+{
+	const struct sg_buf *seen = &a->seen, *other = &b->seen;
+
+	if (memcmp(&a->facts, &b->facts, sizeof(a->facts)) != 0 ||
+		memcmp(&a->edit, &b->edit, sizeof(a->edit)) != 0)
+		abort();
+	if (a->outcome.state != b->outcome.state ||
+		a->outcome.bad_evidence != b->outcome.bad_evidence ||
+		a->outcome.visible_output_bytes != b->outcome.visible_output_bytes ||
+		memcmp(&a->outcome.usage, &b->outcome.usage, sizeof(a->outcome.usage)) != 0 ||
+		!same_lines(&a->outcome, &b->outcome))
+		abort();
+	if (sg_buf_length(seen) != sg_buf_length(other) ||
+		(sg_buf_length(seen) &&
+			memcmp(sg_buf_head(seen), sg_buf_head(other), sg_buf_length(seen)) != 0))
+		abort();
 }
 
 static int fuzz_exchange(const struct sg_api *api, const uint8_t *data, size_t size)
@@ -71,13 +94,12 @@ static int fuzz_exchange(const struct sg_api *api, const uint8_t *data, size_t s
 	read_exchange(
 		api, text, request_length, response, response_length, stream, SIZE_MAX / 2, &whole);
 	read_exchange(api, text, request_length, response, response_length, stream, 1, &bytewise);
-	if (memcmp(&whole.facts, &bytewise.facts, sizeof(whole.facts)) != 0 ||
-		whole.outcome.state != bytewise.outcome.state ||
-		memcmp(usage, &bytewise.outcome.usage, sizeof(*usage)) != 0)
-		abort();
+	check_same(&whole, &bytewise);
 	if (whole.outcome.state == SG_EXCHANGE_SETTLED &&
 		(usage->input_tokens < 0 || usage->output_tokens < 0 ||
 			usage->cache_read_tokens < 0 || whole.outcome.bad_evidence))
 		abort();
+	sg_buf_release(&whole.seen);
+	sg_buf_release(&bytewise.seen);
 	return 0;
 }

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a request allows, by each wire format's fields; and what makes its input unbounded by bytes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/readers.h"
+
+// What differs from a plain request of one message.
+struct row {
+	const char *body;
+	struct sg_request_facts facts; // model, body_bytes and malformed are not compared
+};
+
+#define PLAIN	   .is_object = true, .choices = 1
+#define WINDOW(of) PLAIN, .max_output = -1, .context_window = true, .reasons = of
+
+static const struct row chat_rows[] = {
+	{ "{\"messages\":[{},{}]}", { PLAIN, .max_output = -1, .messages = 2 } },
+	{ "{\"max_tokens\":5}", { PLAIN, .max_output = 5 } },
+	{ "{\"max_tokens\":5,\"max_completion_tokens\":7}", { PLAIN, .max_output = 7 } },
+	{ "{\"max_completion_tokens\":null,\"max_tokens\":5}", { PLAIN, .max_output = 5 } },
+	{ "{\"max_completion_tokens\":7,\"max_completion_tokens\":9}", { PLAIN, .max_output = 9 } },
+	{ "{\"max_tokens\":12.5}", { PLAIN, .max_output = -1 } },
+	{ "{\"max_tokens\":-5}", { PLAIN, .max_output = -1 } },
+	{ "{\"max_tokens\":1e400}", { PLAIN, .max_output = -1 } },
+	{ "{\"max_tokens\":{\"max_tokens\":1}}", { PLAIN, .max_output = -1 } },
+	{ "{\"n\":3}", { .is_object = true, .choices = 3, .max_output = -1 } },
+	{ "{\"n\":\"3\"}", { .is_object = true, .choices = 3, .max_output = -1 } },
+	{ "{\"n\":0}", { PLAIN, .max_output = -1 } },
+	{ "{\"n\":3,\"n\":null}", { PLAIN, .max_output = -1 } },
+	{ "{\"service_tier\":\"priority\"}",
+		{ PLAIN, .max_output = -1, .service_tier = "priority" } },
+	{ "{\"tools\":[{\"type\":\"function\"}]}", { PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"tools\":[]}", { PLAIN, .max_output = -1 } },
+	{ "{\"functions\":[{}]}", { PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"prediction\":{\"content\":\"abc\\u00e4\"}}",
+		{ PLAIN, .max_output = -1, .prediction_bytes = 5 } },
+	{ "{\"prediction\":{\"content\":[{\"type\":\"text\",\"text\":\"ab\"},{\"text\":\"c\"}]}}",
+		{ PLAIN, .max_output = -1, .prediction_bytes = 3 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"text\"},{\"type\":\"refusal\"}]}]}",
+		{ PLAIN, .max_output = -1, .messages = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"image_url\"}]}]}",
+		{ WINDOW("image_url"), .messages = 1, .images = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"ty\\u0070e\":\"im\\u0061ge_url\"}]}]}",
+		{ WINDOW("image_url"), .messages = 1, .images = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"input_audio\"},{\"type\":\"file\"}]}]}",
+		{ WINDOW("audio_part,file"), .messages = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"video\"}]}]}",
+		{ WINDOW("unknown_part"), .messages = 1 } },
+	{ "{\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"a\"}}]}",
+		{ WINDOW("audio_part"), .messages = 1 } },
+	{ "{\"messages\":[{\"audio\":null}]}", { PLAIN, .max_output = -1, .messages = 1 } },
+	{ "{\"web_search_options\":{}}", { WINDOW("web_search") } },
+	{ "{\"stream\":\"true\"}", { PLAIN, .max_output = -1 } },
+};
+
+static const struct row responses_rows[] = {
+	{ "{\"input\":\"hi\",\"max_output_tokens\":9}", { PLAIN, .max_output = 9 } },
+	{ "{\"input\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+		{ PLAIN, .max_output = -1, .messages = 1 } },
+	{ "{\"background\":true,\"stream\":true,\"service_tier\":\"flex\"}",
+		{ PLAIN, .max_output = -1, .background = true, .stream = true,
+			.service_tier = "flex" } },
+	{ "{\"previous_response_id\":\"r\"}", { WINDOW("previous_response_id") } },
+	{ "{\"previous_response_id\":null,\"conversation\":null,\"prompt\":null}",
+		{ PLAIN, .max_output = -1 } },
+	{ "{\"conversation\":{\"id\":\"c\"}}", { WINDOW("conversation") } },
+	{ "{\"conversation\":\"c\"}", { WINDOW("conversation") } },
+	{ "{\"prompt\":{\"id\":\"p\"}}", { WINDOW("prompt") } },
+	// Items: those that only refer to what is stored.
+	{ "{\"input\":[{\"type\":\"item_reference\",\"id\":\"m\"}]}",
+		{ WINDOW("item_reference"), .messages = 1 } },
+	{ "{\"input\":[{\"id\":\"m\"}]}", { WINDOW("item_reference"), .messages = 1 } },
+	{ "{\"input\":[{\"role\":\"user\",\"content\":\"hi\"},{\"id\":\"m\"}]}",
+		{ WINDOW("item_reference"), .messages = 2 } },
+	{ "{\"input\":[{\"id\":\"m\",\"type\":null}]}",
+		{ WINDOW("item_reference"), .messages = 1 } },
+	{ "{\"input\":[{\"type\":\"reasoning\",\"id\":\"r\",\"summary\":[]}]}",
+		{ WINDOW("stored_reasoning"), .messages = 1 } },
+	{ "{\"input\":[{\"type\":\"reasoning\",\"encrypted_content\":\"x\"}]}",
+		{ PLAIN, .max_output = -1, .messages = 1 } },
+	{ "{\"input\":[{\"type\":\"reasoning\",\"encrypted_content\":\"x\"},"
+	  "{\"type\":\"reasoning\",\"encrypted_content\":null}]}",
+		{ WINDOW("stored_reasoning"), .messages = 2 } },
+	{ "{\"input\":[{\"type\":\"computer_call_output\",\"output\":{\"file_id\":\"f\"}}]}",
+		{ WINDOW("unknown_item"), .messages = 1 } },
+	{ "{\"input\":[{\"type\":\"image_generation_call\",\"id\":\"i\"}]}",
+		{ WINDOW("unknown_item"), .messages = 1 } },
+	{ "{\"input\":[{\"type\":\"message\",\"content\":[{\"type\":\"input_text\"}]},"
+	  "{\"type\":\"function_call\"},{\"type\":\"function_call_output\",\"output\":\"x\"}]}",
+		{ PLAIN, .max_output = -1, .messages = 3 } },
+	{ "{\"input\":[{\"content\":[{\"type\":\"input_image\"},{\"type\":\"input_file\"}]}]}",
+		{ WINDOW("image_url,file"), .messages = 1, .images = 1 } },
+	{ "{\"input\":[{\"type\":\"function_call_output\",\"output\":[{\"type\":\"input_image\"}]}"
+	  "]}",
+		{ WINDOW("image_url"), .messages = 1, .images = 1 } },
+	// Tools: at the agent, at the provider, and with fees that nothing tells.
+	{ "{\"tools\":[{\"type\":\"function\"},{\"type\":\"custom\"},{\"type\":\"shell\"}]}",
+		{ PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"tools\":[{\"type\":\"computer_use_preview\"}]}",
+		{ PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"tools\":[{\"type\":\"shell\",\"environment\":{\"type\":\"local\"}}]}",
+		{ PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"tools\":[{\"type\":\"web_search\"}],\"max_tool_calls\":4}",
+		{ WINDOW("hosted_tools"), .tools = true, .tool_turns = 4 } },
+	{ "{\"tools\":[{\"type\":\"mcp\"}]}",
+		{ WINDOW("mcp,no_max_tool_calls"), .tools = true, .unbounded = true } },
+	{ "{\"tools\":[{\"type\":\"mcp\"}],\"max_tool_calls\":4,\"max_tool_calls\":null}",
+		{ WINDOW("mcp,no_max_tool_calls"), .tools = true, .unbounded = true } },
+	{ "{\"tools\":[{\"type\":\"code_interpreter\"}],\"max_tool_calls\":1}",
+		{ WINDOW("code_interpreter"), .tools = true, .tool_turns = 1, .unbounded = true } },
+	{ "{\"tools\":[{\"type\":\"shell\",\"environment\":{\"type\":\"container_auto\"}}],"
+	  "\"max_tool_calls\":1}",
+		{ WINDOW("container"), .tools = true, .tool_turns = 1, .unbounded = true } },
+	// A compaction is one more call, not under the request's own limit.
+	{ "{\"context_management\":[{\"type\":\"compaction\"}],\"max_output_tokens\":9}",
+		{ WINDOW("compaction"), .tool_turns = 1 } },
+	{ "{\"context_management\":[{}],\"tools\":[{\"type\":\"web_search\"}],\"max_tool_calls\":"
+	  "4}",
+		{ WINDOW("hosted_tools,compaction"), .tools = true, .tool_turns = 9 } },
+};
+
+static const struct row anthropic_rows[] = {
+	{ "{\"max_tokens\":0}", { PLAIN, .max_output = 0 } },
+	{ "{\"messages\":[{\"content\":\"a\"}],\"system\":\"s\",\"stream\":true}",
+		{ PLAIN, .max_output = -1, .messages = 1, .stream = true } },
+	{ "{\"speed\":\"fast\",\"service_tier\":\"standard_only\"}",
+		{ PLAIN, .max_output = -1, .fast = true, .service_tier = "standard_only" } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"text\"},{\"type\":\"thinking\"},"
+	  "{\"type\":\"redacted_thinking\"},{\"type\":\"tool_use\"},{\"type\":\"tool_result\","
+	  "\"content\":[{\"type\":\"text\"}]},{\"type\":\"search_result\"}]}]}",
+		{ PLAIN, .max_output = -1, .messages = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"image\"}]}]}",
+		{ WINDOW("image_url"), .messages = 1, .images = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"tool_result\","
+	  "\"content\":[{\"type\":\"image\"},{\"type\":\"document\"}]}]}]}",
+		{ WINDOW("image_url,file"), .messages = 1, .images = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"container_upload\"}]}]}",
+		{ WINDOW("container"), .messages = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"video\"}]}]}",
+		{ WINDOW("unknown_part"), .messages = 1 } },
+	{ "{\"system\":[{\"type\":\"text\"},{\"type\":\"image\"}]}",
+		{ WINDOW("image_url"), .images = 1 } },
+	{ "{\"tools\":[{\"name\":\"f\"},{\"type\":\"custom\"},{\"type\":\"bash_20250124\"}]}",
+		{ PLAIN, .max_output = -1, .tools = true } },
+	{ "{\"tools\":[{\"type\":\"web_search_20250305\",\"max_uses\":3}]}",
+		{ WINDOW("server_tools"), .tools = true, .tool_turns = 3 } },
+	{ "{\"tools\":[{\"max_uses\":3,\"type\":\"web_search_20250305\"},"
+	  "{\"type\":\"web_fetch_20250910\"}]}",
+		{ WINDOW("server_tools"), .tools = true, .tool_turns = 13 } },
+	{ "{\"tools\":[{\"type\":\"advisor_20260301\"}]}",
+		{ WINDOW("advisor"), .tools = true, .tool_turns = 10, .unbounded = true } },
+	{ "{\"tools\":[{\"type\":\"code_execution_20250825\"}]}",
+		{ WINDOW("code_execution"), .tools = true, .tool_turns = 10, .unbounded = true } },
+	{ "{\"mcp_servers\":[{\"name\":\"m\"}]}", { WINDOW("mcp"), .tool_turns = 10 } },
+	{ "{\"container\":\"c\"}", { WINDOW("container") } },
+	{ "{\"container\":null,\"mcp_servers\":[],\"fallbacks\":[]}", { PLAIN, .max_output = -1 } },
+	{ "{\"fallbacks\":[{\"model\":\"m\"}]}", { WINDOW("fallbacks"), .unbounded = true } },
+	{ "{\"context_management\":{\"edits\":[{\"type\":\"clear_tool_uses_20250919\"}]}}",
+		{ WINDOW("context_management") } },
+	{ "{\"max_tokens\":5,\"context_management\":{\"edits\":[{\"type\":\"compact_20260112\"}]}}",
+		{ WINDOW("context_management,compaction"), .tool_turns = 1 } },
+	{ "{\"cache_control\":{\"type\":\"ephemeral\"}}",
+		{ PLAIN, .max_output = -1, .cache_write = true } },
+	{ "{\"cache_control\":null}", { PLAIN, .max_output = -1 } },
+	{ "{\"system\":[{\"cache_control\":{\"ttl\":\"5m\"}}]}",
+		{ PLAIN, .max_output = -1, .cache_write = true } },
+	{ "{\"tools\":[{\"cache_control\":{\"ttl\":\"1h\"}}]}",
+		{ PLAIN, .max_output = -1, .tools = true, .cache_write = true,
+			.cache_write_1h = true } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"tool_result\",\"content\":[{\"type\":\"text\","
+	  "\"cache_control\":{\"ttl\":\"1h\"}}]}]}]}",
+		{ PLAIN, .max_output = -1, .messages = 1, .cache_write = true,
+			.cache_write_1h = true } },
+};
+
+struct case_of {
+	const struct sg_api *api;
+	const struct row *row;
+};
+
+static void run_row(struct feeder *feeder, const void *context)
+{
+	const struct case_of *test = context;
+	const struct sg_request_facts *expected = &test->row->facts;
+	struct sg_request_facts facts;
+	struct sg_request_edit edit;
+
+	read_request(feeder, test->api, test->row->body, &facts, &edit);
+	assert_int_equal(facts.body_bytes, strlen(test->row->body));
+	assert_int_equal(facts.is_object, expected->is_object);
+	assert_int_equal(facts.max_output, expected->max_output);
+	assert_int_equal(facts.choices, expected->choices);
+	assert_int_equal(facts.stream, expected->stream);
+	assert_int_equal(facts.background, expected->background);
+	assert_int_equal(facts.fast, expected->fast);
+	assert_int_equal(facts.cache_write, expected->cache_write);
+	assert_int_equal(facts.cache_write_1h, expected->cache_write_1h);
+	assert_int_equal(facts.include_usage, SG_USAGE_NOT_NEEDED);
+	assert_int_equal(facts.messages, expected->messages);
+	assert_int_equal(facts.images, expected->images);
+	assert_int_equal(facts.tools, expected->tools);
+	assert_int_equal(facts.context_window, expected->context_window);
+	assert_int_equal(facts.unbounded, expected->unbounded);
+	assert_int_equal(facts.tool_turns, expected->tool_turns);
+	assert_int_equal(facts.prediction_bytes, expected->prediction_bytes);
+	assert_string_equal(facts.service_tier, expected->service_tier);
+	assert_string_equal(facts.reasons, expected->reasons);
+}
+
+static void run_rows(const struct sg_api *api, const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		print_message("%s\n", rows[i].body);
+		feed_all(run_row, &(struct case_of){ api, &rows[i] });
+	}
+}
+
+static void chat(void **state)
+{
+	(void)state;
+	run_rows(&sg_api_openai_chat, chat_rows, SG_ARRAY_SIZE(chat_rows));
+}
+
+static void responses(void **state)
+{
+	(void)state;
+	run_rows(&sg_api_openai_responses, responses_rows, SG_ARRAY_SIZE(responses_rows));
+}
+
+static void anthropic(void **state)
+{
+	(void)state;
+	run_rows(&sg_api_anthropic_messages, anthropic_rows, SG_ARRAY_SIZE(anthropic_rows));
+}
+
+// ---- What all formats share ----
+
+static const struct sg_api *const apis[] = { &sg_api_openai_chat, &sg_api_openai_responses,
+	&sg_api_anthropic_messages };
+
+static void model_is(const char *body, size_t length, const char *expected)
+{
+	for (size_t i = 0; i < SG_ARRAY_SIZE(apis); i++) {
+		struct feeder feeder = { FEED_BYTEWISE, 0 };
+		struct sg_request_facts facts;
+		struct sg_request_edit edit;
+
+		read_request_bytes(&feeder, apis[i], body, length, &facts, &edit);
+		assert_string_equal(facts.model, expected);
+	}
+}
+
+static void the_model_is_told_whole_or_not_at_all(void **state)
+{
+	char body[400];
+
+	(void)state;
+	model_is("{\"model\":\"gpt-4o\"}", 18, "gpt-4o");
+	model_is("{\"model\":\"a\",\"mod\\u0065l\":\"b\"}", 30, "b");
+	model_is("{\"model\":\"gpt-4o\\u0000x\"}", 25, "");
+	model_is("{\"model\":\"a\",\"model\":null}", 26, "");
+	model_is("{\"model\":[\"a\"]}", 15, "");
+	// A name that would look like another one when it is cut.
+	for (size_t length = SG_MODEL_BYTES - 1; length < 300; length += 50) {
+		char name[301];
+
+		memset(name, 'm', length);
+		name[length] = 0;
+		snprintf(body, sizeof(body), "{\"model\":\"%s\"}", name);
+		model_is(body, strlen(body), length < SG_MODEL_BYTES ? name : "");
+	}
+}
+
+static void a_body_that_is_no_object_is_refused_with_its_place(void **state)
+{
+	static const char *const bodies[] = { "", "null", "[]", "\"{}\"", "{", "{}{}", "{\"a\":01}",
+		"{\"model\":\"x\",}", "--x\r\nContent-Disposition: form-data\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(apis); i++)
+		for (size_t k = 0; k < SG_ARRAY_SIZE(bodies); k++) {
+			struct feeder feeder = { FEED_WHOLE, 0 };
+			struct sg_request_facts facts;
+			struct sg_request_edit edit;
+
+			read_request(&feeder, apis[i], bodies[k], &facts, &edit);
+			assert_false(facts.is_object);
+			assert_non_null(strstr(facts.malformed, "not one JSON object"));
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chat),
+		cmocka_unit_test(responses),
+		cmocka_unit_test(anthropic),
+		cmocka_unit_test(the_model_is_told_whole_or_not_at_all),
+		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
+	};
+
+	return cmocka_run_group_tests_name("request", tests, NULL, NULL);
+}
