@@ -116,7 +116,7 @@ test('curl: HEAD, GET and the free paths pass and cost nothing; unknown paths ar
 	const upload = await curl('free', { 'limit-usd': '0.000001' }, '-F', 'file=@/etc/services', 'https://api.openai.com/v1/files');
 	assert.equal(JSON.parse(upload.stdout).id, 'file-mock');
 	const before_ = (await mock.bill()).requests;
-	for (const path of ['/v1/embeddings', '/v1/threads/t/runs', '/v1//chat/../embeddings', '/v1/chat/completions%2f']) {
+	for (const path of ['/v1/videos', '/v1/threads/t/runs', '/v1//chat/../embeddings', '/v1/chat/completions%2f']) {
 		const unknown = await curl('free', { 'limit-usd': '1' }, '--path-as-is', '-w', '%{http_code}', '-o', '/dev/null', '-d', body('x'), `https://api.openai.com${path}`);
 		assert.equal(unknown.stdout, '403', path);
 	}

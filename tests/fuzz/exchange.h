@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "provider/provider.h"
+#include "provider/api.h"
+
+// All that is read only where a provider has it.
+#define OTHERS                                                                                     \
+	(SG_TRAIT_OUTPUT_BY_TOTAL | SG_TRAIT_COST_TOTAL | SG_TRAIT_COST_TICKS |                    \
+		SG_TRAIT_REASONING_APART)
 
 struct exchange_result {
 	struct sg_request_facts facts;
@@ -26,10 +31,12 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 		.status = 200,
 		.content_type = { stream ? "text/event-stream" : "application/json",
 			stream ? 17 : 16 },
-		.content_encoding = { "", 0 } };
+		.content_encoding = { "", 0 },
+		.own_host = true };
+	struct sg_route route = { SG_ROUTE_METERED, api, SG_TRAIT_ASK_USAGE | OTHERS, "" };
 
 	memset(result, 0, sizeof(*result));
-	if (sg_request_reader_new(api, &reader) < 0)
+	if (sg_request_reader_new(&route, &reader) < 0)
 		abort();
 	for (size_t at = 0; at < request_length; at += piece)
 		(void)!sg_request_reader_feed(reader, request + at,

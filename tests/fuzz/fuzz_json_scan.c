@@ -23,9 +23,9 @@ struct found {
 enum { MODEL = 1, USAGE, COUNT };
 
 static const struct sg_json_path paths[] = {
-	[MODEL - 1] = { SG_JSON_ROOT, "model" },
-	[USAGE - 1] = { SG_JSON_ROOT, "usage" },
-	[COUNT - 1] = { USAGE, "count" },
+	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[USAGE - 1] = { SG_JSON_ROOT, "usage", 0 },
+	[COUNT - 1] = { USAGE, "count", 0 },
 };
 
 static void on_value(void *context, const struct sg_json_value *value)

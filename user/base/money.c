@@ -81,9 +81,10 @@ static int parse_decimal(const char *text, size_t length, struct decimal *ret_de
 	return 0;
 }
 
-int sg_money_parse(const char *text, size_t length, int digits, int64_t *ret_value)
+static int to_units(const char *text, size_t length, int digits, bool nearest, int64_t *ret_value)
 {
 	struct decimal decimal;
+	bool dropped = false; // half a unit or more, with the last digit that was cut
 	int r = parse_decimal(text, length, &decimal);
 
 	if (r < 0)
@@ -99,14 +100,25 @@ int sg_money_parse(const char *text, size_t length, int digits, int64_t *ret_val
 			return -ERANGE;
 	}
 	for (; decimal.exponent < 0; decimal.exponent++) {
-		if (decimal.digits % 10)
+		if (decimal.digits % 10 && !nearest)
 			return -ERANGE;
+		dropped = decimal.digits % 10 >= 5;
 		decimal.digits /= 10;
 	}
 	if (decimal.digits > (unsigned __int128)SG_MONEY_MAX)
 		return -ERANGE;
-	*ret_value = (int64_t)decimal.digits;
+	*ret_value = (int64_t)decimal.digits + dropped;
 	return 0;
+}
+
+int sg_money_parse(const char *text, size_t length, int digits, int64_t *ret_value)
+{
+	return to_units(text, length, digits, false, ret_value);
+}
+
+int sg_money_parse_nearest(const char *text, size_t length, int digits, int64_t *ret_value)
+{
+	return to_units(text, length, digits, true, ret_value);
 }
 
 static void format_scaled(int64_t value, int digits, char *out, size_t size)

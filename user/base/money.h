@@ -17,6 +17,11 @@
 // they are zero.
 int sg_money_parse(const char *text, size_t length, int digits, int64_t *ret_value) SG_WUNRES;
 
+// The same, rounded to the nearest unit: for what was once a binary fraction
+// ("0.42439300000000002").
+int sg_money_parse_nearest(
+	const char *text, size_t length, int digits, int64_t *ret_value) SG_WUNRES;
+
 // Exact decimal text of nano-dollars without trailing zeros ("0.00005", "0"). `size` >= 32.
 void sg_money_format(int64_t nanousd, char *out, size_t size);
 

@@ -110,7 +110,9 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 		return sg_error_set(error, r, "SO_NETNS_COOKIE: %s (Linux 5.14 or later is needed)",
 			strerror(-r));
 	enforcer->spill_directory = options->state_directory;
-	r = load_prices(configuration, &prices, error);
+	r = sg_providers_configure(json_object_get(configuration, "providers"), error);
+	if (r == 0)
+		r = load_prices(configuration, &prices, error);
 	if (r < 0)
 		return r;
 	enforcer->prices = prices;

@@ -82,7 +82,7 @@ static bool host_agrees(const struct sg_client *client)
 static int start_metering(struct sg_exchange *exchange)
 {
 	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
-	int r = sg_request_reader_new(exchange->route.api, &exchange->request_reader);
+	int r = sg_request_reader_new(&exchange->route, &exchange->request_reader);
 
 	if (r == 0 && coding) {
 		r = sg_inflate_new(coding->value, &exchange->request_inflate);

@@ -261,6 +261,7 @@ void sg_exchange_refuse(struct sg_client *client, enum sg_answer_kind kind,
 	struct sg_answer answer = {
 		.kind = kind,
 		.provider = client->provider,
+		.api = exchange->route.api,
 		.stainless = exchange->stainless,
 		.refusal = refusal,
 		.agent = client->agent->name,

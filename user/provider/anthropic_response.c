@@ -66,60 +66,60 @@ enum response_node {
 
 // The rows below a message at `base` whose usage is at `usage_base`.
 #define SHARED_PATHS(base, usage_base)                                                             \
-	[R_MODEL - 1] = { base, "model" }, [R_CONTENT - 1] = { base, "content" },                  \
-		   [R_PART - 1] = { R_CONTENT, NULL }, [R_TEXT - 1] = { R_PART, "text" },          \
-		   [R_THINKING - 1] = { R_PART, "thinking" },                                      \
-		   [R_USAGE - 1] = { usage_base, "usage" },                                        \
-		   [U_INPUT - 1] = { R_USAGE, "input_tokens" },                                    \
-		   [U_OUTPUT - 1] = { R_USAGE, "output_tokens" },                                  \
-		   [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens" },                    \
-		   [U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens" },            \
-		   [U_CREATION - 1] = { R_USAGE, "cache_creation" },                               \
-		   [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens" },              \
-		   [U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens" },              \
-		   [U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                  \
-		   [U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens" },                     \
-		   [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use" },                          \
-		   [U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests" },                 \
-		   [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier" },                             \
-		   [U_SPEED - 1] = { R_USAGE, "speed" },                                           \
-		   [U_GEO - 1] = { R_USAGE, "inference_geo" },                                     \
-		   [U_ITERATIONS - 1] = { R_USAGE, "iterations" },                                 \
-		   [I_ITEM - 1] = { U_ITERATIONS, NULL }, [I_TYPE - 1] = { I_ITEM, "type" },       \
-		   [I_MODEL - 1] = { I_ITEM, "model" },                                            \
-		   [I_INPUT - 1] = { I_ITEM, "input_tokens" },                                     \
-		   [I_OUTPUT - 1] = { I_ITEM, "output_tokens" },                                   \
-		   [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens" },                     \
-		   [I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens" },             \
-		   [I_CREATION - 1] = { I_ITEM, "cache_creation" },                                \
-		   [I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens" },              \
-		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens" }
+	[R_MODEL - 1] = { base, "model", 0 }, [R_CONTENT - 1] = { base, "content", 0 },            \
+		   [R_PART - 1] = { R_CONTENT, NULL, 0 }, [R_TEXT - 1] = { R_PART, "text", 0 },    \
+		   [R_THINKING - 1] = { R_PART, "thinking", 0 },                                   \
+		   [R_USAGE - 1] = { usage_base, "usage", 0 },                                     \
+		   [U_INPUT - 1] = { R_USAGE, "input_tokens", 0 },                                 \
+		   [U_OUTPUT - 1] = { R_USAGE, "output_tokens", 0 },                               \
+		   [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens", 0 },                 \
+		   [U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens", 0 },         \
+		   [U_CREATION - 1] = { R_USAGE, "cache_creation", 0 },                            \
+		   [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens", 0 },           \
+		   [U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens", 0 },           \
+		   [U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details", 0 },               \
+		   [U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens", 0 },                  \
+		   [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use", 0 },                       \
+		   [U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests", 0 },              \
+		   [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier", 0 },                          \
+		   [U_SPEED - 1] = { R_USAGE, "speed", 0 },                                        \
+		   [U_GEO - 1] = { R_USAGE, "inference_geo", 0 },                                  \
+		   [U_ITERATIONS - 1] = { R_USAGE, "iterations", 0 },                              \
+		   [I_ITEM - 1] = { U_ITERATIONS, NULL, 0 }, [I_TYPE - 1] = { I_ITEM, "type", 0 }, \
+		   [I_MODEL - 1] = { I_ITEM, "model", 0 },                                         \
+		   [I_INPUT - 1] = { I_ITEM, "input_tokens", 0 },                                  \
+		   [I_OUTPUT - 1] = { I_ITEM, "output_tokens", 0 },                                \
+		   [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens", 0 },                  \
+		   [I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens", 0 },          \
+		   [I_CREATION - 1] = { I_ITEM, "cache_creation", 0 },                             \
+		   [I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens", 0 },           \
+		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens", 0 }
 
 static const struct sg_json_path body_paths[] = {
 	SHARED_PATHS(SG_JSON_ROOT, SG_JSON_ROOT),
-	[B_ERROR - 1] = { SG_JSON_ROOT, "error" },
+	[B_ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
 };
 
 static const struct sg_json_path event_paths[] = {
 	SHARED_PATHS(E_MESSAGE, SG_JSON_ROOT),
-	[E_TYPE - 1] = { SG_JSON_ROOT, "type" },
-	[E_MESSAGE - 1] = { SG_JSON_ROOT, "message" },
-	[E_MESSAGE_USAGE - 1] = { E_MESSAGE, "usage" },
-	[E_DELTA - 1] = { SG_JSON_ROOT, "delta" },
-	[E_DELTA_TEXT - 1] = { E_DELTA, "text" },
-	[E_DELTA_THINKING - 1] = { E_DELTA, "thinking" },
-	[E_DELTA_JSON - 1] = { E_DELTA, "partial_json" },
-	[E_STOP_REASON - 1] = { E_DELTA, "stop_reason" },
-	[M_INPUT - 1] = { E_MESSAGE_USAGE, "input_tokens" },
-	[M_OUTPUT - 1] = { E_MESSAGE_USAGE, "output_tokens" },
-	[M_CACHE_READ - 1] = { E_MESSAGE_USAGE, "cache_read_input_tokens" },
-	[M_CACHE_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation_input_tokens" },
-	[M_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation" },
-	[M_CREATION_5M - 1] = { M_CREATION, "ephemeral_5m_input_tokens" },
-	[M_CREATION_1H - 1] = { M_CREATION, "ephemeral_1h_input_tokens" },
-	[M_SERVICE_TIER - 1] = { E_MESSAGE_USAGE, "service_tier" },
-	[M_SPEED - 1] = { E_MESSAGE_USAGE, "speed" },
-	[M_GEO - 1] = { E_MESSAGE_USAGE, "inference_geo" },
+	[E_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
+	[E_MESSAGE - 1] = { SG_JSON_ROOT, "message", 0 },
+	[E_MESSAGE_USAGE - 1] = { E_MESSAGE, "usage", 0 },
+	[E_DELTA - 1] = { SG_JSON_ROOT, "delta", 0 },
+	[E_DELTA_TEXT - 1] = { E_DELTA, "text", 0 },
+	[E_DELTA_THINKING - 1] = { E_DELTA, "thinking", 0 },
+	[E_DELTA_JSON - 1] = { E_DELTA, "partial_json", 0 },
+	[E_STOP_REASON - 1] = { E_DELTA, "stop_reason", 0 },
+	[M_INPUT - 1] = { E_MESSAGE_USAGE, "input_tokens", 0 },
+	[M_OUTPUT - 1] = { E_MESSAGE_USAGE, "output_tokens", 0 },
+	[M_CACHE_READ - 1] = { E_MESSAGE_USAGE, "cache_read_input_tokens", 0 },
+	[M_CACHE_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation_input_tokens", 0 },
+	[M_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation", 0 },
+	[M_CREATION_5M - 1] = { M_CREATION, "ephemeral_5m_input_tokens", 0 },
+	[M_CREATION_1H - 1] = { M_CREATION, "ephemeral_1h_input_tokens", 0 },
+	[M_SERVICE_TIER - 1] = { E_MESSAGE_USAGE, "service_tier", 0 },
+	[M_SPEED - 1] = { E_MESSAGE_USAGE, "speed", 0 },
+	[M_GEO - 1] = { E_MESSAGE_USAGE, "inference_geo", 0 },
 };
 
 // Where message_start's usage members are the same as those of a body or a message_delta.
@@ -412,4 +412,5 @@ const struct sg_api sg_api_anthropic_messages = {
 	.end_event = end_event,
 	.finish_response = finish_response,
 	.is_filler = is_filler,
+	.dialect = SG_DIALECT_ANTHROPIC,
 };

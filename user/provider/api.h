@@ -9,17 +9,46 @@
 #include "provider/json_scan.h"
 #include "provider/provider.h"
 
+// The shape of our own answers (providers.md 6b).
+enum sg_dialect {
+	SG_DIALECT_OPENAI,
+	SG_DIALECT_ANTHROPIC,
+	SG_DIALECT_GOOGLE,
+	SG_DIALECT_BEDROCK,
+	SG_DIALECT_COHERE,
+	SG_DIALECT_MISTRAL,
+	SG_DIALECT_OPENROUTER,
+	SG_DIALECT_OLLAMA,
+};
+
+// What a provider does in its own way within a common wire format.
+enum sg_trait {
+	SG_TRAIT_ASK_USAGE = 1 << 0,	   // streams tell their usage only when asked
+	SG_TRAIT_OUTPUT_BY_TOTAL = 1 << 1, // total_tokens - prompt_tokens has reasoning that
+					   // completion_tokens lacks
+	SG_TRAIT_LIMIT_LEAKS = 1 << 2,	   // the output limit does not hold for reasoning
+	SG_TRAIT_COST = 1 << 3,		   // usage.cost is the bill, in USD
+	SG_TRAIT_COST_TOTAL = 1 << 4,	   // usage.cost.total_cost is
+	SG_TRAIT_COST_TICKS = 1 << 5,	   // usage.cost_in_usd_ticks is, in 1e-10 USD
+	SG_TRAIT_REASONING_APART = 1 << 6, // usage.reasoning_tokens are not in completion_tokens
+	SG_TRAIT_BILLS_FILTERED = 1 << 7,  // a 400 by the content filter, and a 408, is billed
+	SG_TRAIT_DEPLOYMENTS = 1 << 9,	   // a request's model is the name of a deployment
+	SG_TRAIT_SLASH_IN_MODEL = 1 << 8,  // %2F in a path's model is a part of its name
+};
+
 struct sg_request_reader {
 	const struct sg_api *api;
 	struct sg_json_scan scan;
 	struct sg_request_facts facts;
+	char path_model[SG_MODEL_BYTES]; // where the path names it
 	// first non-null of several fields: the later ones count only when the earlier are absent
 	int64_t max_primary, max_fallback;
 	// the tool that is being read
 	bool tool_is_hosted;
-	int64_t tool_max_uses;	// -1: not told
-	bool hosted_tools;	// any
-	int64_t max_tool_calls; // of the whole request; 0: not told
+	int64_t tool_max_uses;	  // -1: not told
+	bool hosted_tools;	  // any
+	int64_t max_tool_calls;	  // of the whole request; 0: not told
+	int64_t best_of, prompts; // of completions
 	bool compacts; // a compaction may run: one more call a turn, up to the model's limits
 	// the input item that is being read
 	struct {
@@ -47,11 +76,19 @@ struct sg_response_reader {
 	bool usage_seen;
 	bool final;	   // the counters are the final ones
 	bool stream_ended; // the stream's own end was seen
+	bool filtered;	   // the error is the content filter's
 	bool failed_early; // an error before anything was produced
 	bool produced;	   // something billable has begun
 	// of the event that is being read
 	int64_t event_choices;
 	bool event_usage;
+	bool event_cost;	  // a price was in it
+	int64_t finished_choices; // with a finish_reason, of all events
+	int64_t total_tokens;
+	int64_t cache_hit_tokens; // DeepSeek's own name
+	int64_t upstream_picousd; // OpenRouter: what the key's owner pays elsewhere
+	bool own_key;
+	bool own_host;
 	char event_type[64];
 	int64_t event_delta_bytes;
 	// OpenAI: the output item that is being read, and searches so far
@@ -93,11 +130,14 @@ struct sg_api {
 	// Does the event say nothing that settles the call, by its looks? NULL: every event is
 	// read.
 	bool (*is_filler)(const struct sg_sse_event *event);
-	bool needs_include_usage; // streams tell usage only when asked
-	const char *end_mark;	  // an event whose data starts with it ends the stream, or NULL
+	bool tells_usage_when_asked; // of streams (SG_TRAIT_ASK_USAGE: only then)
+	enum sg_dialect dialect;
+	const char *end_mark; // an event whose data starts with it ends the stream, or NULL
 };
 
 extern const struct sg_api sg_api_openai_chat;
+extern const struct sg_api sg_api_openai_completions;
+extern const struct sg_api sg_api_openai_embeddings;
 extern const struct sg_api sg_api_openai_responses;
 extern const struct sg_api sg_api_anthropic_messages;
 
@@ -122,5 +162,11 @@ void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);
 // A counter of usage: null is ignored, what is no count marks the evidence as bad.
 void sg_response_count(
 	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
+
+// A price that the provider states, in units of 10^-digits USD, to pico-dollars, rounded up. What
+// is no price (negative, not finite) is no evidence either: the hold is charged.
+#define SG_TICK_DIGITS 10
+void sg_response_price(struct sg_response_reader *reader, const struct sg_json_value *value,
+	int digits, int64_t *ret_picousd);
 
 void sg_usage_reset(struct sg_usage *usage);

@@ -25,6 +25,11 @@ void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *pat
 
 // ---- Nodes ----
 
+static int node_of(const struct sg_json_scan *scan, size_t row)
+{
+	return scan->paths[row].same_as ? scan->paths[row].same_as : (int)row + 1;
+}
+
 // Node of the member whose key was just read.
 static int find_member(const struct sg_json_scan *scan, int parent)
 {
@@ -40,9 +45,9 @@ static int find_member(const struct sg_json_scan *scan, int parent)
 			continue;
 		if (whole && strlen(path->key) == scan->text_length &&
 			memcmp(path->key, scan->text, scan->text_length) == 0)
-			return (int)i + 1;
+			return node_of(scan, i);
 		if (path->key[0] == '*')
-			any = (int)i + 1;
+			any = node_of(scan, i);
 	}
 	return any;
 }
@@ -53,7 +58,7 @@ static int find_element(const struct sg_json_scan *scan, int parent)
 		return SG_JSON_UNWANTED;
 	for (size_t i = 0; i < scan->path_count; i++)
 		if (scan->paths[i].parent == parent && !scan->paths[i].key)
-			return (int)i + 1;
+			return node_of(scan, i);
 	return SG_JSON_UNWANTED;
 }
 

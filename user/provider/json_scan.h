@@ -19,10 +19,12 @@
 #define SG_JSON_UNWANTED   (-1)
 
 // A row: inside `parent`, the member `key` (NULL: any element of an array; "*": any member that no
-// other row names) is node = index of the row + 1. Node 0 is the root.
+// other row names) is node = index of the row + 1, or `same_as` where that is given: one table for
+// an object that may stand in two places. Node 0 is the root.
 struct sg_json_path {
 	int parent;
 	const char *key;
+	int same_as; // node; 0: its own
 };
 
 enum sg_json_type {

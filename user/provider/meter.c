@@ -13,13 +13,14 @@
 #include "base/buf.h"
 #include "base/money.h"
 #include "http/inflate.h"
-#include "provider/provider.h"
+#include "provider/api.h"
 
 struct meter {
 	const json_t *request, *response;
 	const struct sg_price_table *table;
 	const struct sg_meter_options *options;
 	const struct sg_provider *provider;
+	bool own_host;
 	struct sg_route route;
 	struct sg_buf request_bytes, response_bytes;
 	struct sg_request_facts facts;
@@ -153,7 +154,7 @@ static int read_request(struct meter *meter)
 	struct sg_inflate *inflate = NULL;
 	size_t at = 0, index = 0, length = sg_buf_length(&meter->request_bytes);
 	const char *bytes = (const char *)sg_buf_head(&meter->request_bytes);
-	int r = sg_request_reader_new(meter->route.api, &reader);
+	int r = sg_request_reader_new(&meter->route, &reader);
 
 	if (r == 0)
 		r = sg_inflate_new(header(meter->request, "content-encoding"), &inflate);
@@ -179,6 +180,7 @@ static int read_response(struct meter *meter)
 		.content_type = header(meter->response, "content-type"),
 		.content_encoding = header(meter->response, "content-encoding"),
 		.skim = meter->options->skim,
+		.own_host = meter->own_host,
 		.remove_usage_chunk = meter->facts.include_usage == SG_USAGE_TO_ADD };
 	struct sg_response_reader *reader = NULL;
 	const json_t *sizes = json_object_get(meter->response, "chunk_sizes");
@@ -201,25 +203,19 @@ static int read_response(struct meter *meter)
 
 // ---- The result ----
 
-static bool has_text(const json_t *object, const char *key, const char *text)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-
-	return value && strcmp(value, text) == 0;
-}
-
-// The shapes of refusal.c: final, and with the code that each provider's SDKs know. A provider's
-// own gateway may answer just so; either bills nothing.
+// The shapes of refusal.c: final, and with a word that each provider's SDKs know. A provider's own
+// gateway may answer just so; either bills nothing.
 static bool is_our_refusal(const struct meter *meter)
 {
-	const json_t *headers = json_object_get(meter->response, "headers");
-	const json_t *error = json_object_get(json_object_get(meter->response, "body"), "error");
+	const char *retry = json_string_value(
+		json_object_get(json_object_get(meter->response, "headers"), "x-should-retry"));
 	json_int_t status = json_integer_value(json_object_get(meter->response, "status"));
+	const char *body = (const char *)sg_buf_head(&meter->response_bytes);
+	size_t length = sg_buf_length(&meter->response_bytes);
 
-	return (status == 429 || status == 402) && has_text(headers, "x-should-retry", "false") &&
-	       (has_text(error, "code", "insufficient_quota") ||
-		       has_text(json_object_get(error, "details"), "error_code",
-			       "enforced_spend_limit_reached"));
+	return status >= 400 && status < 500 && retry && strcmp(retry, "false") == 0 &&
+	       (memmem(body, length, "insufficient_quota", 18) ||
+		       memmem(body, length, "enforced_spend_limit_reached", 28));
 }
 
 static void set_count(json_t *result, const char *key, int64_t count, bool known)
@@ -253,10 +249,29 @@ static void set_reserve(const struct meter *meter, json_t *result)
 		(json_int_t)facts->choices);
 
 	json_object_set_new(reserve, "output_bound",
-		facts->max_output >= 0 ? json_integer(facts->max_output)
-				       : json_string("model_max"));
+		facts->unbounded_output	 ? json_string("unbounded")
+		: facts->max_output >= 0 ? json_integer(facts->max_output)
+					 : json_string("model_max"));
 	set_text(reserve, "reasons", facts->reasons);
 	json_object_set_new(result, "reserve", reserve);
+}
+
+// What is charged by other things than the tokens of the model.
+static void set_units(const struct meter *meter, json_t *result)
+{
+	const struct sg_outcome *outcome = &meter->outcome;
+	json_t *units = json_object();
+	char text[32];
+
+	if (outcome->usage.citation_tokens)
+		set_count(units, "citation_tokens", outcome->usage.citation_tokens, true);
+	if (json_object_size(units))
+		json_object_set(result, "units", units);
+	json_decref(units);
+	if (outcome->provider_priced) {
+		sg_money_format_pico(outcome->provider_picousd, text, sizeof(text));
+		json_object_set_new(result, "provider_cost_usd", json_string(text));
+	}
 }
 
 static void set_usage(const struct meter *meter, json_t *result)
@@ -271,12 +286,19 @@ static void set_usage(const struct meter *meter, json_t *result)
 	set_count(result, "cache_read_tokens", usage->cache_read_tokens, true);
 	set_count(result, "cache_write_tokens", usage->cache_write_tokens, true);
 	set_count(result, "cache_write_1h_tokens", usage->cache_write_1h_tokens, true);
-	set_count(result, "output_tokens", usage->output_tokens, settled);
+	// An error that is billed all the same has no output.
+	set_count(result, "output_tokens", usage->output_tokens,
+		settled || meter->outcome.usage.output_tokens == 0);
 	set_count(result, "reasoning_tokens", usage->reasoning_tokens, true);
 	if (usage->audio_input_tokens)
 		set_count(result, "audio_input_tokens", usage->audio_input_tokens, true);
 	if (usage->audio_output_tokens)
 		set_count(result, "audio_output_tokens", usage->audio_output_tokens, true);
+	if (usage->reasoning_apart_tokens) {
+		set_count(result, "reasoning_tokens", usage->reasoning_apart_tokens, true);
+		json_object_set_new(result, "reasoning_outside_output", json_true());
+	}
+	set_units(meter, result);
 	set_count(result, "requests", 1, true);
 	json_object_set_new(result, "usage_source", json_string(sources[usage->source]));
 	set_text(result, "service_tier", usage->service_tier);
@@ -375,6 +397,20 @@ static const char *const state_names[] = {
 	[SG_EXCHANGE_ERROR_FREE] = "error_free",
 };
 
+// The name of a deployment is no model.
+static void set_models(const struct meter *meter, json_t *result)
+{
+	bool deployment = (meter->facts.traits & SG_TRAIT_DEPLOYMENTS) != 0;
+	const char *model = meter->outcome.usage.model;
+
+	if (!*model && !deployment)
+		model = meter->facts.model;
+	json_object_set_new(result, "model", *model ? json_string(model) : json_null());
+	json_object_set_new(result, "requested_model", json_string(meter->facts.model));
+	if (deployment)
+		set_text(result, "deployment", meter->facts.model);
+}
+
 static void describe_metered(const struct meter *meter, json_t *result)
 {
 	const struct sg_outcome *outcome = &meter->outcome;
@@ -384,9 +420,7 @@ static void describe_metered(const struct meter *meter, json_t *result)
 	json_object_set_new(result, "billable", json_boolean(billable));
 	json_object_set_new(
 		result, "state", json_string(denied ? "denied" : state_names[outcome->state]));
-	json_object_set_new(result, "model",
-		json_string(outcome->usage.model[0] ? outcome->usage.model : meter->facts.model));
-	json_object_set_new(result, "requested_model", json_string(meter->facts.model));
+	set_models(meter, result);
 	set_reserve(meter, result);
 	if (!billable) {
 		set_nothing_used(result);
@@ -417,7 +451,7 @@ static void describe_unmetered(const struct meter *meter, json_t *result)
 
 // ---- The whole ----
 
-static int find_route(struct meter *meter)
+static int find_route(struct meter *meter, const char *name)
 {
 	const char *host = json_string_value(json_object_get(meter->request, "host"));
 	const char *method = json_string_value(json_object_get(meter->request, "method"));
@@ -428,9 +462,14 @@ static int find_route(struct meter *meter)
 		return sg_error_set(meter->error, -EINVAL,
 			"request.method, request.host, request.path and response are needed");
 	meter->provider = sg_provider_by_host(host, strlen(host));
+	meter->own_host = meter->provider != NULL;
+	if (!meter->provider && name)
+		meter->provider = sg_provider_by_name(name);
 	if (!meter->provider)
-		return sg_error_set(
-			meter->error, -EINVAL, "request.host: \"%s\" is no known provider", host);
+		return sg_error_set(meter->error, -EINVAL,
+			"request.host %s is no provider's: name the one whose API it speaks in "
+			"\"provider\"",
+			host);
 	meter->route = sg_provider_route(meter->provider, (struct sg_str){ method, strlen(method) },
 		(struct sg_str){ path, strlen(path) }, upgrade);
 	return 0;
@@ -462,7 +501,7 @@ int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table
 		.options = options,
 		.random = options->seed,
 		.error = error };
-	int r = find_route(&meter);
+	int r = find_route(&meter, json_string_value(json_object_get(exchange, "provider")));
 
 	if (r == 0 && meter.route.kind == SG_ROUTE_METERED)
 		r = read_exchange(&meter);

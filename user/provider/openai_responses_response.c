@@ -27,6 +27,9 @@ enum response_node {
 	R_ITEM_TYPE,
 	R_ACTION,
 	R_ACTION_TYPE,
+	R_COST,
+	R_COST_TOTAL,
+	R_COST_TICKS,
 	RESPONSE_NODES,
 	// events only
 	E_RESPONSE = RESPONSE_NODES,
@@ -40,34 +43,39 @@ enum response_node {
 
 // The rows of a response object that is `base`.
 #define RESPONSE_PATHS(base)                                                                       \
-	[R_ID - 1] = { base, "id" }, [R_MODEL - 1] = { base, "model" },                            \
-		[R_STATUS - 1] = { base, "status" },                                               \
-		[R_SERVICE_TIER - 1] = { base, "service_tier" },                                   \
-		[R_USAGE - 1] = { base, "usage" },                                                 \
-		[R_INPUT_TOKENS - 1] = { R_USAGE, "input_tokens" },                                \
-		[R_OUTPUT_TOKENS - 1] = { R_USAGE, "output_tokens" },                              \
-		[R_INPUT_DETAILS - 1] = { R_USAGE, "input_tokens_details" },                       \
-		[R_CACHED - 1] = { R_INPUT_DETAILS, "cached_tokens" },                             \
-		[R_CACHE_WRITE - 1] = { R_INPUT_DETAILS, "cache_write_tokens" },                   \
-		[R_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details" },                     \
-		[R_REASONING - 1] = { R_OUTPUT_DETAILS, "reasoning_tokens" },                      \
-		[R_OUTPUT - 1] = { base, "output" }, [R_ITEM - 1] = { R_OUTPUT, NULL },            \
-		[R_CONTENT - 1] = { R_ITEM, "content" }, [R_PART - 1] = { R_CONTENT, NULL },       \
-		[R_TEXT - 1] = { R_PART, "text" }, [R_ARGUMENTS - 1] = { R_ITEM, "arguments" },    \
-		[R_ITEM_TYPE - 1] = { R_ITEM, "type" }, [R_ACTION - 1] = { R_ITEM, "action" },     \
-		[R_ACTION_TYPE - 1] = { R_ACTION, "type" }
+	[R_ID - 1] = { base, "id", 0 }, [R_MODEL - 1] = { base, "model", 0 },                      \
+		[R_STATUS - 1] = { base, "status", 0 },                                            \
+		[R_SERVICE_TIER - 1] = { base, "service_tier", 0 },                                \
+		[R_USAGE - 1] = { base, "usage", 0 },                                              \
+		[R_INPUT_TOKENS - 1] = { R_USAGE, "input_tokens", 0 },                             \
+		[R_OUTPUT_TOKENS - 1] = { R_USAGE, "output_tokens", 0 },                           \
+		[R_INPUT_DETAILS - 1] = { R_USAGE, "input_tokens_details", 0 },                    \
+		[R_CACHED - 1] = { R_INPUT_DETAILS, "cached_tokens", 0 },                          \
+		[R_CACHE_WRITE - 1] = { R_INPUT_DETAILS, "cache_write_tokens", 0 },                \
+		[R_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details", 0 },                  \
+		[R_REASONING - 1] = { R_OUTPUT_DETAILS, "reasoning_tokens", 0 },                   \
+		[R_OUTPUT - 1] = { base, "output", 0 }, [R_ITEM - 1] = { R_OUTPUT, NULL, 0 },      \
+		[R_CONTENT - 1] = { R_ITEM, "content", 0 }, [R_PART - 1] = { R_CONTENT, NULL, 0 }, \
+		[R_TEXT - 1] = { R_PART, "text", 0 },                                              \
+		[R_ARGUMENTS - 1] = { R_ITEM, "arguments", 0 },                                    \
+		[R_ITEM_TYPE - 1] = { R_ITEM, "type", 0 },                                         \
+		[R_ACTION - 1] = { R_ITEM, "action", 0 },                                          \
+		[R_ACTION_TYPE - 1] = { R_ACTION, "type", 0 },                                     \
+		[R_COST - 1] = { R_USAGE, "cost", 0 },                                             \
+		[R_COST_TOTAL - 1] = { R_COST, "total_cost", 0 },                                  \
+		[R_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 }
 
 static const struct sg_json_path body_paths[] = { RESPONSE_PATHS(SG_JSON_ROOT) };
 
 static const struct sg_json_path event_paths[] = {
 	RESPONSE_PATHS(E_RESPONSE),
-	[E_RESPONSE - 1] = { SG_JSON_ROOT, "response" },
-	[E_TYPE - 1] = { SG_JSON_ROOT, "type" },
-	[E_DELTA - 1] = { SG_JSON_ROOT, "delta" },
-	[E_ITEM - 1] = { SG_JSON_ROOT, "item" },
-	[E_ITEM_TYPE - 1] = { E_ITEM, "type" },
-	[E_ACTION - 1] = { E_ITEM, "action" },
-	[E_ACTION_TYPE - 1] = { E_ACTION, "type" },
+	[E_RESPONSE - 1] = { SG_JSON_ROOT, "response", 0 },
+	[E_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
+	[E_DELTA - 1] = { SG_JSON_ROOT, "delta", 0 },
+	[E_ITEM - 1] = { SG_JSON_ROOT, "item", 0 },
+	[E_ITEM_TYPE - 1] = { E_ITEM, "type", 0 },
+	[E_ACTION - 1] = { E_ITEM, "action", 0 },
+	[E_ACTION_TYPE - 1] = { E_ACTION, "type", 0 },
 };
 
 // A web search costs a fee for each query; opening a page that it found costs none.
@@ -79,36 +87,55 @@ static void on_output_item(struct sg_response_reader *reader, const struct sg_js
 		reader->output_searches += reader->item_is_search && !reader->item_is_no_query;
 }
 
+// The provider's own price, in the member that it uses for it.
+static void on_price(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	static const struct {
+		int node, digits;
+		enum sg_trait trait;
+	} members[] = { { R_COST, 0, SG_TRAIT_COST }, { R_COST_TOTAL, 0, SG_TRAIT_COST_TOTAL },
+		{ R_COST_TICKS, SG_TICK_DIGITS, SG_TRAIT_COST_TICKS } };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(members); i++)
+		if (members[i].node == value->node && (reader->facts->traits & members[i].trait))
+			sg_response_price(reader, value, members[i].digits,
+				&reader->outcome.provider_picousd);
+}
+
+static void copy_text(const struct sg_json_value *value, char *out, size_t size)
+{
+	if (value->type == SG_JSON_STRING)
+		sg_value_copy(value, out, size);
+}
+
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
+	static const char *const unfinished[] = { "queued", "in_progress", NULL };
 	struct sg_outcome *outcome = &reader->outcome;
 	struct sg_usage *usage = &outcome->usage;
 
 	switch (value->node) {
 	case R_ID:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, outcome->pending_id, sizeof(outcome->pending_id));
+		copy_text(value, outcome->pending_id, sizeof(outcome->pending_id));
 		break;
 	case R_MODEL:
 		if (value->type == SG_JSON_STRING && value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case R_STATUS:
-		if (value->type == SG_JSON_STRING &&
-			(strcmp(value->text, "queued") == 0 ||
-				strcmp(value->text, "in_progress") == 0))
-			outcome->state = SG_EXCHANGE_PENDING;
-		else
-			outcome->state = SG_EXCHANGE_SETTLED;
+		outcome->state =
+			value->type == SG_JSON_STRING && sg_is_one_of(value->text, unfinished)
+				? SG_EXCHANGE_PENDING
+				: SG_EXCHANGE_SETTLED;
 		break;
 	case R_SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
+		copy_text(value, usage->service_tier, sizeof(usage->service_tier));
 		break;
 	case R_USAGE:
 		if (value->end || (value->type == SG_JSON_NULL && reader->is_stream))
 			break;
 		sg_usage_reset(usage);
+		outcome->provider_picousd = -1;
 		outcome->bad_evidence =
 			value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL;
 		reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
@@ -149,14 +176,14 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 			outcome->visible_output_bytes += (int64_t)value->decoded_length;
 		break;
 	case E_TYPE:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
+		copy_text(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	case E_DELTA:
 		if (value->type == SG_JSON_STRING)
 			reader->event_delta_bytes = (int64_t)value->decoded_length;
 		break;
 	default:
+		on_price(reader, value);
 		break;
 	}
 }

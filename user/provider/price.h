@@ -35,6 +35,7 @@ struct sg_price {
 	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
 	// no such thing
 	int64_t flex, priority, batch, geo_us, fast;
+	unsigned sequence; // in which it was read
 };
 
 // The table that is built in. Returns 0 or -errno.
@@ -46,7 +47,8 @@ int sg_price_table_load(
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 
 // The price in force at `wall_ns`; exact name first, then the longest entry of which the name is a
-// dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514). NULL: unknown.
+// dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514), then the provider's entry "*". NULL:
+// unknown.
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);
 

@@ -110,6 +110,7 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 	sum += (wide)counted(usage->cache_write_1h_tokens) * (wide)prices.cache_write_1h;
 	sum += (wide)(output - audio_output) * (wide)prices.output;
 	sum += (wide)audio_output * (wide)price->audio_output;
+	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
 	sum *= (wide)tier_multiplier(price, usage);
 	// Fees are per use, whatever the tier.
 	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
@@ -134,6 +135,15 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 	unsigned count = outcome->line_count ? outcome->line_count : 1;
 	wide sum = 0;
 
+	*ret_charge = (struct sg_charge){ .input_tokens = total_input(usage),
+		.output_tokens =
+			counted(usage->output_tokens) + counted(usage->reasoning_apart_tokens),
+		.requests = 1 };
+	// Who states the price has it right (providers.md, rule 6).
+	if (outcome->provider_priced) {
+		ret_charge->nanousd = to_nanousd((wide)outcome->provider_picousd * SG_PRICE_ONE);
+		return 0;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		const struct sg_price *price =
 			find_used(table, name, lines[i].model, requested_model, wall_ns);
@@ -142,10 +152,7 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 			return -ENOENT;
 		sum += cost_of(price, &lines[i]);
 	}
-	*ret_charge = (struct sg_charge){ .nanousd = to_nanousd(sum),
-		.input_tokens = total_input(usage),
-		.output_tokens = counted(usage->output_tokens),
-		.requests = 1 };
+	ret_charge->nanousd = to_nanousd(sum);
 	return 0;
 }
 

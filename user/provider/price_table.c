@@ -224,13 +224,31 @@ static int compare_prices(const void *a, const void *b)
 	return order;
 }
 
-static bool same_entry(const struct sg_price *a, const struct sg_price *b)
+// The same entries in a row, the last that was read behind the others.
+static int compare_entries(const void *a, const void *b)
 {
-	return compare_prices(a, b) == 0;
+	const struct sg_price *left = a, *right = b;
+	int order = compare_prices(a, b);
+
+	return order ? order
+		     : (left->sequence > right->sequence) - (left->sequence < right->sequence);
 }
 
-// Adds the entries of a document; one that is there already (same provider, model and date) is
-// replaced.
+// Entries of the same provider, model and date: the last that was read counts.
+static void sort_entries(struct sg_price_table *table)
+{
+	size_t kept = 0;
+
+	qsort(table->prices, table->count, sizeof(*table->prices), compare_entries);
+	for (size_t i = 0; i < table->count; i++) {
+		if (kept && compare_prices(&table->prices[kept - 1], &table->prices[i]) == 0)
+			kept--;
+		table->prices[kept++] = table->prices[i];
+	}
+	table->count = kept;
+}
+
+// Adds the entries of a document.
 static int add_document(
 	struct sg_price_table *table, const char *text, size_t length, struct sg_error *error)
 {
@@ -254,16 +272,11 @@ static int add_document(
 	}
 	table->prices = larger;
 	for (size_t i = 0; r == 0 && i < json_array_size(models); i++) {
-		struct sg_price price = { .provider = "" };
-		size_t at = 0;
+		struct sg_price price = { .provider = "", .sequence = (unsigned)table->count };
 
 		r = read_model(json_array_get(models, i), i, &price, error);
-		while (at < table->count && !same_entry(&table->prices[at], &price))
-			at++;
 		if (r == 0)
-			table->prices[at] = price;
-		if (r == 0 && at == table->count)
-			table->count++;
+			table->prices[table->count++] = price;
 	}
 	json_decref(root);
 	return r;
@@ -301,7 +314,7 @@ int sg_price_table_load(const char *path, struct sg_price_table **ret_table, str
 		sg_price_table_free(table);
 		return r;
 	}
-	qsort(table->prices, table->count, sizeof(*table->prices), compare_prices);
+	sort_entries(table);
 	*ret_table = table;
 	return 0;
 }
@@ -389,5 +402,8 @@ const struct sg_price *sg_price_find(const struct sg_price_table *table, const c
 	if (price || !length)
 		return price;
 	undated = undated_length(model, length);
-	return undated ? find_exact(table, provider, model, undated, wall_ns) : NULL;
+	if (undated)
+		price = find_exact(table, provider, model, undated, wall_ns);
+	// "*": what an operator says of all other models of a provider.
+	return price ? price : find_exact(table, provider, "*", 1, wall_ns);
 }

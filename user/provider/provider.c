@@ -1,88 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which hosts are whose, and which paths cost money. Unknown POST paths of a known provider are
 // never free.
-#include <stdio.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "provider/api.h"
+#include "provider/table.h"
 
 #define MAX_PATH 512
 
-struct path_rule {
-	const char *pattern; // '*' stands for one or more segments at the end, '+' for exactly one
-			     // segment
-	const struct sg_api *api; // NULL: free
+#define MAX_CONFIGURED	 64
+#define CONFIGURED_HOSTS 16
+#define MAX_HOST	 254
+#define MAX_PREFIX	 64
+#define ENCODED_SLASH	 '\001'
+
+// A provider of the configuration: OpenAI's API at its own hosts.
+struct configured {
+	struct sg_provider provider;
+	char name[24];
+	char prefix[MAX_PREFIX];
+	char names[CONFIGURED_HOSTS][MAX_HOST];
+	const char *hosts[CONFIGURED_HOSTS + 1];
+	struct sg_path_group posts[2];
 };
 
-struct sg_provider {
-	const char *name;
-	const char *const *hosts;     // exact, or a domain whose subdomains are regions
-	const struct path_rule *post; // POST, PUT, PATCH
-};
+static struct configured *configured;
+static size_t configured_count;
 
-static const char *const openai_hosts[] = { "api.openai.com", NULL };
-static const struct path_rule openai_post[] = {
-	{ "/v1/chat/completions", &sg_api_openai_chat },
-	{ "/v1/responses", &sg_api_openai_responses },
-	{ "/v1/moderations", NULL },
-	{ "/v1/responses/input_tokens", NULL },
-	{ "/v1/responses/+/cancel", NULL },
-	{ "/v1/files", NULL },
-	{ "/v1/uploads", NULL },
-	{ "/v1/uploads/*", NULL },
-	{ "/v1/conversations", NULL },
-	{ "/v1/conversations/*", NULL },
-	{ "/v1/batches/+/cancel", NULL },
-	{ "/v1/organization/*", NULL },
-	{ NULL, NULL },
-};
+static const struct sg_provider *provider_at(size_t index)
+{
+	if (index < sg_provider_count)
+		return &sg_providers[index];
+	index -= sg_provider_count;
+	return index < configured_count ? &configured[index].provider : NULL;
+}
 
-static const char *const anthropic_hosts[] = { "api.anthropic.com", NULL };
-static const struct path_rule anthropic_post[] = {
-	{ "/v1/messages", &sg_api_anthropic_messages },
-	{ "/v1/messages/count_tokens", NULL },
-	{ "/v1/messages/batches/+/cancel", NULL },
-	{ "/v1/files", NULL },
-	{ "/v1/skills", NULL },
-	{ "/v1/skills/*", NULL },
-	{ "/v1/organizations/*", NULL },
-	{ NULL, NULL },
-};
+// ---- Hosts ----
 
-static const struct sg_provider providers[] = {
-	{ "openai", openai_hosts, openai_post },
-	{ "anthropic", anthropic_hosts, anthropic_post },
-};
+// '*' stands for one or more characters within a label.
+static bool host_matches(const char *pattern, const char *host, size_t length)
+{
+	while (*pattern && *pattern != '*') {
+		if (!length || (*pattern | 0x20) != (*host | 0x20))
+			return false;
+		pattern++;
+		host++;
+		length--;
+	}
+	if (!*pattern)
+		return length == 0;
+	for (size_t i = 1; i <= length && host[i - 1] != '.'; i++)
+		if (host_matches(pattern + 1, host + i, length - i))
+			return true;
+	return false;
+}
 
 // "eu.api.openai.com" is a region of "api.openai.com".
 static bool is_host_of(const char *known, const char *host, size_t length)
 {
-	size_t known_length = strlen(known);
-
 	// "api.openai.com." is the same name, written from the root of the DNS.
 	if (length && host[length - 1] == '.')
 		length--;
-	if (length < known_length ||
-		strncasecmp(host + length - known_length, known, known_length) != 0)
-		return false;
-	return length == known_length || host[length - known_length - 1] == '.';
+	for (size_t i = 0; i < length; i++)
+		if ((i == 0 || host[i - 1] == '.') && host_matches(known, host + i, length - i))
+			return true;
+	return false;
 }
 
 const struct sg_provider *sg_provider_by_host(const char *host, size_t length)
 {
-	for (size_t i = 0; i < SG_ARRAY_SIZE(providers); i++)
-		for (const char *const *known = providers[i].hosts; *known; known++)
+	const struct sg_provider *provider;
+
+	for (size_t i = 0; (provider = provider_at(i)); i++)
+		for (const char *const *known = provider->hosts; *known; known++)
 			if (is_host_of(*known, host, length))
-				return &providers[i];
+				return provider;
 	return NULL;
 }
 
 const struct sg_provider *sg_provider_by_name(const char *name)
 {
-	for (size_t i = 0; i < SG_ARRAY_SIZE(providers); i++)
-		if (strcmp(providers[i].name, name) == 0)
-			return &providers[i];
+	const struct sg_provider *provider;
+
+	for (size_t i = 0; (provider = provider_at(i)); i++)
+		if (strcmp(provider->name, name) == 0)
+			return provider;
 	return NULL;
 }
 
@@ -91,18 +94,130 @@ const char *sg_provider_name(const struct sg_provider *provider)
 	return provider->name;
 }
 
+// Certificates are constrained to whole domains: what is behind the last label with a '*'.
+static const char *domain_of(const char *host)
+{
+	const char *star = strrchr(host, '*');
+
+	return star ? strchr(star, '.') + 1 : host;
+}
+
 const char *sg_provider_host(unsigned index)
 {
-	for (size_t i = 0; i < SG_ARRAY_SIZE(providers); i++)
-		for (const char *const *known = providers[i].hosts; *known; known++)
+	const struct sg_provider *provider;
+
+	for (size_t i = 0; (provider = provider_at(i)); i++)
+		for (const char *const *known = provider->hosts; *known; known++)
 			if (index-- == 0)
-				return *known;
+				return domain_of(*known);
 	return NULL;
 }
 
 const char *sg_api_name(const struct sg_api *api)
 {
 	return api->name;
+}
+
+// ---- Providers of the configuration ----
+
+static bool is_plain(const char *text, const char *allowed, size_t size)
+{
+	return text && *text && strlen(text) < size && strspn(text, allowed) == strlen(text);
+}
+
+static int configure_hosts(const json_t *hosts, struct configured *row, struct sg_error *error)
+{
+	size_t index;
+	json_t *host;
+
+	if (!json_is_array(hosts) || json_array_size(hosts) > CONFIGURED_HOSTS)
+		return sg_error_set(error, -EINVAL,
+			"provider %s: hosts must be a list of at most %d names", row->name,
+			CONFIGURED_HOSTS);
+	json_array_foreach((json_t *)hosts, index, host)
+	{
+		const char *name = json_string_value(host);
+
+		if (!name || !is_plain(name, "abcdefghijklmnopqrstuvwxyz0123456789-.", MAX_HOST) ||
+			!strchr(name, '.'))
+			return sg_error_set(error, -EINVAL,
+				"provider %s: hosts[%zu] must be a host name in lower case",
+				row->name, index);
+		if (sg_provider_by_host(name, strlen(name)))
+			return sg_error_set(error, -EINVAL,
+				"provider %s: %s is known already, as a host of %s", row->name,
+				name, sg_provider_by_host(name, strlen(name))->name);
+		strcpy(row->names[index], name);
+		row->hosts[index] = row->names[index];
+	}
+	return 0;
+}
+
+static int configure(const json_t *item, struct configured *row, struct sg_error *error)
+{
+	const char *name = json_string_value(json_object_get(item, "name"));
+	const json_t *prefix = json_object_get(item, "prefix");
+	const char *key;
+	json_t *value;
+
+	if (!name || !is_plain(name, "abcdefghijklmnopqrstuvwxyz0123456789-_", sizeof(row->name)) ||
+		sg_provider_by_name(name))
+		return sg_error_set(error, -EINVAL,
+			"providers[%zu]: name must be a new one, in lower case, of at most %zu "
+			"bytes",
+			configured_count, sizeof(row->name) - 1);
+	strcpy(row->name, name);
+	json_object_foreach((json_t *)item, key, value)
+	{
+		if (strcmp(key, "name") != 0 && strcmp(key, "hosts") != 0 &&
+			strcmp(key, "prefix") != 0)
+			return sg_error_set(
+				error, -EINVAL, "provider %s: unknown key \"%.40s\"", name, key);
+	}
+	if (prefix && (!is_plain(json_string_value(prefix),
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./",
+			       MAX_PREFIX) ||
+			      json_string_value(prefix)[0] != '/' ||
+			      json_string_value(prefix)[json_string_length(prefix) - 1] == '/'))
+		return sg_error_set(error, -EINVAL,
+			"provider %s: prefix must be the start of its paths, as \"/v1\"", name);
+	strcpy(row->prefix, prefix ? json_string_value(prefix) : "/v1");
+	row->posts[0] = (struct sg_path_group){ row->prefix, sg_compatible_rules };
+	row->provider = (struct sg_provider){ .name = row->name,
+		.hosts = row->hosts,
+		.posts = row->posts,
+		.traits = SG_TRAIT_ASK_USAGE };
+	return configure_hosts(json_object_get(item, "hosts"), row, error);
+}
+
+int sg_providers_configure(const json_t *list, struct sg_error *error)
+{
+	size_t count = json_array_size(list);
+	struct configured *rows;
+	int r = 0;
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list) || count > MAX_CONFIGURED)
+		return sg_error_set(
+			error, -EINVAL, "providers: must be a list of at most %d", MAX_CONFIGURED);
+	if (!count || configured)
+		return 0;
+	rows = calloc(count, sizeof(*rows));
+	if (!rows)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	configured = rows;
+	configured_count = 0;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = configure(json_array_get(list, i), &rows[i], error);
+		configured_count += r == 0;
+	}
+	if (r < 0) {
+		free(rows);
+		configured = NULL;
+		configured_count = 0;
+	}
+	return r;
 }
 
 // ---- Paths ----
@@ -118,7 +233,7 @@ static int hex_digit(char c)
 // Decodes escapes and joins doubled slashes, as a lenient server might: matching must not be easier
 // to fool than it. Dot segments, encoded slashes and NULs are not understood: such a path is
 // unknown.
-static bool normalise(struct sg_str path, char *out, size_t size)
+static bool normalise(struct sg_str path, unsigned traits, char *out, size_t size)
 {
 	size_t used = 0;
 
@@ -133,7 +248,9 @@ static bool normalise(struct sg_str path, char *out, size_t size)
 				return false;
 			c = (char)(high << 4 | low);
 			i += 2;
-			if (c == '/' || c == 0 || c == '%')
+			if (c == '/' && (traits & SG_TRAIT_SLASH_IN_MODEL))
+				c = ENCODED_SLASH;
+			else if (c == '/' || (unsigned char)c < 0x20 || c == '%')
 				return false;
 		}
 		if (c == '/' && used && out[used - 1] == '/')
@@ -150,22 +267,41 @@ static bool normalise(struct sg_str path, char *out, size_t size)
 	       !(used >= 3 && strcmp(out + used - 3, "/..") == 0);
 }
 
-static bool matches(const char *pattern, const char *path)
+// The segment that names the model, up to what follows it in the pattern. Returns its length, 0:
+// there is none.
+static size_t take_model(const char *pattern, const char *path, char *model)
+{
+	size_t length = strcspn(path, "/"), out;
+
+	// "gemini-2.5-pro:generateContent": the method is behind the last colon.
+	if (*pattern == ':')
+		while (length && path[length] != ':')
+			length--;
+	if (!length || length >= SG_MODEL_BYTES)
+		return 0;
+	for (out = 0; out < length; out++)
+		model[out] = path[out] == ENCODED_SLASH ? '/' : path[out];
+	model[length] = 0;
+	return length;
+}
+
+static bool matches(const char *pattern, const char *path, char *model)
 {
 	while (*pattern) {
+		size_t segment = 1;
+
 		if (*pattern == '*')
 			return *path != 0;
-		if (*pattern == '+') {
-			size_t segment = strcspn(path, "/");
-
-			if (!segment)
-				return false;
-			path += segment;
-			pattern++;
-			continue;
-		}
-		if (*pattern++ != *path++)
+		if (*pattern == '+')
+			segment = strcspn(path, "/");
+		else if (*pattern == '=')
+			segment = take_model(pattern + 1, path, model);
+		else if (*pattern != *path)
 			return false;
+		if (!segment)
+			return false;
+		path += segment;
+		pattern++;
 	}
 	return *path == 0;
 }
@@ -175,30 +311,55 @@ static bool method_is(struct sg_str method, const char *name)
 	return method.length == strlen(name) && memcmp(method.data, name, method.length) == 0;
 }
 
+static const struct sg_path_rule *find_rule(
+	const struct sg_provider *provider, const char *path, char *model)
+{
+	for (const struct sg_path_group *group = provider->posts; group->rules; group++) {
+		size_t length = strlen(group->prefix);
+
+		if (strncmp(path, group->prefix, length) != 0)
+			continue;
+		for (const struct sg_path_rule *rule = group->rules; rule->pattern; rule++)
+			if (matches(rule->pattern, path + length, model))
+				return rule;
+	}
+	return NULL;
+}
+
+static bool is_free_method(struct sg_str method)
+{
+	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "DELETE" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(methods); i++)
+		if (method_is(method, methods[i]))
+			return true;
+	return false;
+}
+
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade)
 {
-	static const struct sg_route unknown = { SG_ROUTE_UNKNOWN, NULL },
-				     free_route = { SG_ROUTE_FREE, NULL };
+	struct sg_route route = { .kind = SG_ROUTE_UNKNOWN, .traits = provider->traits };
+	const struct sg_path_rule *rule;
 	char normal[MAX_PATH];
 
 	// A WebSocket (realtime, responses) would carry what is not metered yet.
 	if (upgrade)
-		return unknown;
-	if (method_is(method, "GET") || method_is(method, "HEAD") || method_is(method, "OPTIONS") ||
-		method_is(method, "DELETE"))
-		return free_route;
+		return route;
+	if (is_free_method(method)) {
+		route.kind = SG_ROUTE_FREE;
+		return route;
+	}
 	if (!(method_is(method, "POST") || method_is(method, "PUT") ||
 		    method_is(method, "PATCH")) ||
-		!normalise(path, normal, sizeof(normal)))
-		return unknown;
-	for (const struct path_rule *rule = provider->post; rule->pattern; rule++) {
-		if (!matches(rule->pattern, normal))
-			continue;
-		if (!rule->api)
-			return free_route;
-		return method_is(method, "POST") ? (struct sg_route){ SG_ROUTE_METERED, rule->api }
-						 : unknown;
+		!normalise(path, provider->traits, normal, sizeof(normal)))
+		return route;
+	rule = find_rule(provider, normal, route.model);
+	if (rule && !rule->api) {
+		route.kind = SG_ROUTE_FREE;
+	} else if (rule && method_is(method, "POST")) {
+		route.kind = SG_ROUTE_METERED;
+		route.api = rule->api;
 	}
-	return unknown;
+	return route;
 }

@@ -8,8 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/error.h"
 #include "http/h1.h"
 
 #define SG_MODEL_BYTES 128
@@ -27,10 +30,17 @@ enum sg_route_kind {
 
 struct sg_route {
 	enum sg_route_kind kind;
-	const struct sg_api *api; // when metered
+	const struct sg_api *api;   // when metered
+	unsigned traits;	    // of the provider: what its answers say in its own way
+	char model[SG_MODEL_BYTES]; // where the path names it, else ""
 };
 
-// By host name (lower case, no port), or by name ("openai", "anthropic"). NULL: none of ours.
+// Adds the providers of a configuration: a list of {"name", "hosts", "prefix"?}, each of which
+// speaks OpenAI's API. Once, at the start of a program, before any other thread: what it adds
+// stays. Returns 0, -EINVAL (the sentence names the entry) or -ENOMEM.
+int sg_providers_configure(const json_t *list, struct sg_error *error) SG_WUNRES;
+
+// By host name (no port), or by name ("openai", "anthropic"). NULL: none of ours.
 const struct sg_provider *sg_provider_by_host(const char *host, size_t length);
 const struct sg_provider *sg_provider_by_name(const char *name);
 const char *sg_provider_name(const struct sg_provider *provider);
@@ -67,8 +77,10 @@ struct sg_request_facts {
 	bool tools;
 	bool context_window; // input can't be bounded by bytes: take the context window
 	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
-	int64_t tool_turns; // hosted tool loop bound (max_tool_calls, max_uses); 0: none
+	bool unbounded_output; // even one answer has no limit
+	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
 	int64_t prediction_bytes;
+	unsigned traits; // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
@@ -86,8 +98,9 @@ struct sg_request_edit {
 
 struct sg_request_reader;
 
+// `route` is metered; it is copied from.
 int sg_request_reader_new(
-	const struct sg_api *api, struct sg_request_reader **ret_reader) SG_WUNRES;
+	const struct sg_route *route, struct sg_request_reader **ret_reader) SG_WUNRES;
 struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reader);
 
 // Decoded body bytes in any pieces. Returns 0 or -ENOMEM; what is wrong with the body shows in the
@@ -127,6 +140,8 @@ struct sg_usage {
 	int64_t audio_input_tokens;  // part of input
 	int64_t audio_output_tokens; // part of output
 	int64_t web_search_requests;
+	int64_t reasoning_apart_tokens; // reasoning that is not in output
+	int64_t citation_tokens;	// that the provider charges apart
 };
 
 #define SG_USAGE_MAX_LINES 8
@@ -140,6 +155,9 @@ struct sg_outcome {
 	struct sg_usage lines[SG_USAGE_MAX_LINES];
 	int64_t visible_output_bytes; // text, reasoning text and tool arguments delivered
 	char pending_id[96];
+	// What the provider itself says that the call costs: told only by its own host.
+	bool provider_priced;
+	int64_t provider_picousd;
 	bool bad_evidence; // usage was there but negative, not a number, or over 2^53: refused
 	const char *note;  // one word for the log, or NULL
 };
@@ -152,7 +170,9 @@ struct sg_response_options {
 	unsigned status;
 	struct sg_str content_type;
 	struct sg_str content_encoding; // "" : none
-	bool skim; // read only what settles the call: visible_output_bytes is not counted then
+	bool skim;     // read only what settles the call: visible_output_bytes is not counted then
+	bool own_host; // the answer comes from the provider's own host: the price that it states
+		       // counts
 	bool remove_usage_chunk; // we asked for usage in the agent's place: take its chunk out
 				 // again
 };

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/money.h"
+#include "provider/table.h"
 
 // A cap that refills within this time may be waited for; a longer Retry-After would make SDKs sleep
 // for it without limit.
@@ -134,8 +135,8 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 		break;
 	case SG_ANSWER_UNKNOWN_PATH:
 		snprintf(out, size,
-			"spendgate can't meter %.200s and refuses it. Metered: chat completions, "
-			"responses, messages.",
+			"spendgate can't meter %.200s and refuses it. Metered paths are told in "
+			"its docs/providers.md.",
 			detail);
 		break;
 	case SG_ANSWER_UNBOUNDED:
@@ -223,9 +224,12 @@ static json_t *clean_string(const char *text)
 	return json_string(clean);
 }
 
-static bool is_anthropic(const struct sg_answer *answer)
+static enum sg_dialect dialect_of(const struct sg_answer *answer)
 {
-	return answer->provider && strcmp(sg_provider_name(answer->provider), "anthropic") == 0;
+	// The path says it where it can: Anthropic's API is spoken by many hosts.
+	if (answer->api && answer->api->dialect != SG_DIALECT_OPENAI)
+		return answer->api->dialect;
+	return answer->provider ? answer->provider->dialect : SG_DIALECT_OPENAI;
 }
 
 static json_t *anthropic_body(const struct sg_answer *answer, const struct shape *shape,
@@ -241,8 +245,51 @@ static json_t *anthropic_body(const struct sg_answer *answer, const struct shape
 		"{s:s, s:o, s:s}", "type", "error", "error", error, "request_id", "req_spendgate");
 }
 
-static json_t *openai_body(const struct shape *shape, const char *message)
+static const char *google_status(unsigned status)
 {
+	return status == 429   ? "RESOURCE_EXHAUSTED"
+	       : status == 403 ? "PERMISSION_DENIED"
+	       : status >= 500 ? "UNAVAILABLE"
+			       : "INVALID_ARGUMENT";
+}
+
+static json_t *google_body(const struct sg_answer *answer, const struct shape *shape,
+	unsigned status, const char *message)
+{
+	json_t *error = json_pack("{s:i, s:o, s:s}", "code", (int)status, "message",
+		clean_string(message), "status", google_status(status));
+
+	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
+		json_object_set_new(error, "details",
+			json_pack("[{s:s, s:s, s:s, s:{}}]", "@type",
+				"type.googleapis.com/google.rpc.ErrorInfo", "reason",
+				"BILLING_DISABLED", "domain", "googleapis.com", "metadata"));
+	return json_pack("{s:o}", "error", error);
+}
+
+static json_t *body_of(const struct sg_answer *answer, const struct shape *shape, unsigned status,
+	const char *message)
+{
+	switch (dialect_of(answer)) {
+	case SG_DIALECT_ANTHROPIC:
+		return anthropic_body(answer, shape, status, message);
+	case SG_DIALECT_GOOGLE:
+		return google_body(answer, shape, status, message);
+	case SG_DIALECT_BEDROCK:
+	case SG_DIALECT_COHERE:
+		return json_pack("{s:o}", "message", clean_string(message));
+	case SG_DIALECT_MISTRAL:
+		return json_pack("{s:s, s:o, s:s, s:n, s:s}", "object", "error", "message",
+			clean_string(message), "type", shape->openai_type, "param", "code",
+			shape->openai_code);
+	case SG_DIALECT_OPENROUTER:
+		return json_pack("{s:{s:i, s:o, s:n}}", "error", "code", (int)status, "message",
+			clean_string(message), "metadata");
+	case SG_DIALECT_OLLAMA:
+		return json_pack("{s:o}", "error", clean_string(message));
+	case SG_DIALECT_OPENAI:
+		break;
+	}
 	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", clean_string(message),
 		"type", shape->openai_type, "param", "code", shape->openai_code);
 }
@@ -253,8 +300,7 @@ static char *render_body(const struct sg_answer *answer, const struct shape *sha
 	char message[768], *text;
 
 	describe(answer, message, sizeof(message));
-	body = is_anthropic(answer) ? anthropic_body(answer, shape, status, message)
-				    : openai_body(shape, message);
+	body = body_of(answer, shape, status, message);
 	if (body && answer->kind == SG_ANSWER_BUDGET)
 		json_object_set_new(body, "budget", budget_object(answer));
 	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -278,29 +324,80 @@ static void format_date(int64_t wall_ns, char *out, size_t size)
 		months[date.tm_mon], date.tm_year + 1900, date.tm_hour, date.tm_min, date.tm_sec);
 }
 
+// A budget's final refusal, with the status that the SDKs of each shape take for final
+// (providers.md, 6a): of the Stainless ones only a 429 is a typed error, and only they obey
+// x-should-retry.
+static const struct {
+	unsigned status;
+	const char *phrase;
+} final_statuses[] = {
+	[SG_DIALECT_OPENAI] = { 402, "Payment Required" },
+	[SG_DIALECT_ANTHROPIC] = { 402, "Payment Required" },
+	[SG_DIALECT_GOOGLE] = { 403, "Forbidden" },
+	[SG_DIALECT_BEDROCK] = { 400, "Bad Request" },
+	[SG_DIALECT_COHERE] = { 403, "Forbidden" },
+	[SG_DIALECT_MISTRAL] = { 403, "Forbidden" },
+	[SG_DIALECT_OPENROUTER] = { 402, "Payment Required" },
+	[SG_DIALECT_OLLAMA] = { 402, "Payment Required" },
+};
+
+static bool takes_429(const struct sg_answer *answer)
+{
+	enum sg_dialect dialect = dialect_of(answer);
+
+	return answer->stainless &&
+	       (dialect == SG_DIALECT_OPENAI || dialect == SG_DIALECT_ANTHROPIC);
+}
+
+// AWS names the error in a header.
+static const char *amazon_type(const struct sg_answer *answer, unsigned status)
+{
+	if (dialect_of(answer) != SG_DIALECT_BEDROCK)
+		return NULL;
+	return status == 429			  ? "ThrottlingException"
+	       : status >= 500			  ? "ServiceUnavailableException"
+	       : answer->kind == SG_ANSWER_BUDGET ? "ServiceQuotaExceededException"
+	       : status == 403			  ? "AccessDeniedException"
+						  : "ValidationException";
+}
+
+static int append_head(const struct sg_answer *answer, unsigned status, const char *phrase,
+	size_t length, struct sg_buf *out)
+{
+	const char *amazon = amazon_type(answer, status);
+	char date[64];
+	int r;
+
+	format_date(answer->wall_ns, date, sizeof(date));
+	r = sg_buf_printf(out,
+		"HTTP/1.1 %u %s\r\ncontent-type: application/json%s\r\ncontent-length: "
+		"%zu\r\ndate: "
+		"%s\r\n",
+		status, phrase, dialect_of(answer) == SG_DIALECT_GOOGLE ? "; charset=UTF-8" : "",
+		length, date);
+	if (r == 0 && amazon)
+		r = sg_buf_printf(
+			out, "x-amzn-errortype: %s\r\nx-amzn-requestid: req_spendgate\r\n", amazon);
+	return r;
+}
+
 int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status)
 {
 	int64_t seconds = retry_after(answer);
 	const struct shape *shape = seconds ? &soon_again : &shapes[answer->kind];
 	unsigned status = shape->status;
 	const char *phrase = shape->reason_phrase;
-	char date[64], *body;
+	char *body;
 	int r;
 
-	// Only the Stainless SDKs obey x-should-retry; others would retry a 429, and none retries a
-	// 402 (providers.md, 6a).
-	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !answer->stainless) {
-		status = 402;
-		phrase = "Payment Required";
+	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !takes_429(answer)) {
+		status = final_statuses[dialect_of(answer)].status;
+		phrase = final_statuses[dialect_of(answer)].phrase;
 	}
 	body = render_body(answer, shape, status);
 	if (!body)
 		return -ENOMEM;
-	format_date(answer->wall_ns, date, sizeof(date));
-	r = sg_buf_printf(out,
-		"HTTP/1.1 %u %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\ndate: "
-		"%s\r\n",
-		status, phrase, strlen(body), date);
+	r = append_head(answer, status, phrase, strlen(body), out);
 	if (r == 0 && seconds)
 		r = sg_buf_printf(out, "retry-after: %lld\r\n", (long long)seconds);
 	else if (r == 0 && shape->final)

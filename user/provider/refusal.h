@@ -29,6 +29,7 @@ enum sg_answer_kind {
 struct sg_answer {
 	enum sg_answer_kind kind;
 	const struct sg_provider *provider; // NULL: plain shape
+	const struct sg_api *api;	    // of the refused call; NULL: not known
 	bool stainless; // x-stainless-lang was in the request: 429 in place of 402
 	const struct sg_refusal *refusal; // SG_ANSWER_BUDGET
 	const char *agent;		  // for the message

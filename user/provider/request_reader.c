@@ -19,8 +19,9 @@ static void on_value(void *context, const struct sg_json_value *value)
 	reader->api->on_request(reader, value);
 }
 
-int sg_request_reader_new(const struct sg_api *api, struct sg_request_reader **ret_reader)
+int sg_request_reader_new(const struct sg_route *route, struct sg_request_reader **ret_reader)
 {
+	const struct sg_api *api = route->api;
 	struct sg_request_reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
@@ -28,6 +29,8 @@ int sg_request_reader_new(const struct sg_api *api, struct sg_request_reader **r
 	reader->api = api;
 	reader->facts.max_output = reader->max_primary = reader->max_fallback = -1;
 	reader->facts.choices = 1;
+	reader->facts.traits = route->traits;
+	memcpy(reader->path_model, route->model, sizeof(reader->path_model));
 	sg_json_scan_init(
 		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
 	*ret_reader = reader;
@@ -136,10 +139,14 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 			"the body is not one JSON object (byte %llu)",
 			(unsigned long long)reader->scan.offset);
 	}
+	// What the path names is what answers, whatever the body says.
+	if (reader->path_model[0])
+		memcpy(facts->model, reader->path_model, sizeof(facts->model));
 	facts->max_output = reader->max_primary >= 0 ? reader->max_primary : reader->max_fallback;
 	if (reader->api->finish_request)
 		reader->api->finish_request(reader);
-	if (reader->api->needs_include_usage && facts->stream)
+	if (reader->api->tells_usage_when_asked && (facts->traits & SG_TRAIT_ASK_USAGE) &&
+		facts->stream)
 		facts->include_usage = reader->include_true ? SG_USAGE_ASKED : SG_USAGE_TO_ADD;
 	if (facts->include_usage == SG_USAGE_TO_ADD)
 		make_edit(reader, ret_edit);

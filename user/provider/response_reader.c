@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/money.h"
 #include "provider/api.h"
 
 // An event that is longer can't be the usage chunk that a filter looks for.
@@ -17,6 +18,7 @@ void sg_usage_reset(struct sg_usage *usage)
 	usage->cache_read_tokens = usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
 	usage->reasoning_tokens = usage->audio_input_tokens = usage->audio_output_tokens = 0;
 	usage->web_search_requests = 0;
+	usage->reasoning_apart_tokens = usage->citation_tokens = 0;
 }
 
 void sg_response_count(
@@ -25,6 +27,18 @@ void sg_response_count(
 	if (value->type == SG_JSON_NULL)
 		return;
 	if (sg_json_count(value, ret_count) < 0)
+		reader->outcome.bad_evidence = true;
+}
+
+void sg_response_price(struct sg_response_reader *reader, const struct sg_json_value *value,
+	int digits, int64_t *ret_picousd)
+{
+	bool is_number = value->type == SG_JSON_NUMBER && value->length == value->decoded_length;
+
+	if (value->type == SG_JSON_NULL || value->type == SG_JSON_OBJECT)
+		return;
+	if (!is_number ||
+		sg_money_parse_nearest(value->text, value->length, 12 - digits, ret_picousd) < 0)
 		reader->outcome.bad_evidence = true;
 }
 
@@ -153,6 +167,8 @@ int sg_response_reader_new(
 	reader->filters = options->remove_usage_chunk && reader->is_stream && !reader->inflate &&
 			  !reader->unreadable;
 	sg_sse_init(&reader->sse);
+	reader->own_host = options->own_host;
+	reader->outcome.provider_picousd = reader->upstream_picousd = reader->total_tokens = -1;
 	sg_usage_reset(&reader->outcome.usage);
 	sg_json_scan_init(&reader->scan, reader->api->body_paths, reader->api->body_path_count,
 		on_body_value, reader);
@@ -236,6 +252,13 @@ int sg_response_reader_feed(
 
 // ---- The end ----
 
+// The prompt was worked on, and is charged (providers.md, 5a).
+static bool is_billed_error(const struct sg_response_reader *reader)
+{
+	return (reader->facts->traits & SG_TRAIT_BILLS_FILTERED) &&
+	       (reader->status == 408 || (reader->status == 400 && reader->filtered));
+}
+
 static void decide_state(struct sg_response_reader *reader, bool complete)
 {
 	struct sg_outcome *outcome = &reader->outcome;
@@ -252,6 +275,8 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		return;
 	if (counted && (reader->final || (!reader->is_stream && complete)))
 		outcome->state = SG_EXCHANGE_SETTLED;
+	else if (is_billed_error(reader))
+		outcome->usage.output_tokens = 0;
 	else if (reader->status >= 400 || (reader->failed_early && !reader->produced))
 		outcome->state = SG_EXCHANGE_ERROR_FREE;
 }
@@ -276,6 +301,7 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
 	reader->api->finish_response(reader);
+	reader->outcome.provider_priced = reader->own_host && reader->outcome.provider_picousd >= 0;
 	decide_state(reader, complete);
 	*ret_outcome = reader->outcome;
 	return r;

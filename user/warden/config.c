@@ -128,7 +128,7 @@ static int check_origin(
 	if (provider &&
 		(!json_is_string(provider) || !sg_provider_by_name(json_string_value(provider))))
 		return sg_error_set(error, -EINVAL,
-			"%s[%zu] (%s): unknown provider: openai or anthropic is expected", place,
+			"%s[%zu] (%s): unknown provider: docs/providers.md has the names", place,
 			index, host);
 	if (!provider && !sg_provider_by_host(host, strlen(host)))
 		return sg_error_set(error, -EINVAL,
@@ -157,6 +157,14 @@ static int check_origins(const json_t *value, const char *key, struct sg_error *
 	return sg_config_check_origins(value, key, error);
 }
 
+// Taken before all others: origins may name them.
+static int check_providers(const json_t *value, const char *key, struct sg_error *error)
+{
+	return json_is_array(value)
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "%s: must be a list of providers", key);
+}
+
 static const struct {
 	const char *key;
 	check_fn check;
@@ -166,6 +174,7 @@ static const struct {
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "origins", check_origins },
+	{ "providers", check_providers },
 	{ "prices", check_prices },
 	{ "log_level", check_log_level },
 };
@@ -178,6 +187,9 @@ static int check_config(const json_t *config, struct sg_error *error)
 
 	if (!json_is_object(config))
 		return sg_error_set(error, -EINVAL, "must be a JSON object");
+	r = sg_providers_configure(json_object_get(config, "providers"), error);
+	if (r < 0)
+		return r;
 	json_object_foreach((json_t *)config, key, value)
 	{
 		size_t i = 0;

@@ -18,15 +18,15 @@
 enum { MODEL = 1, USAGE, COUNT, LIST, ITEM, NAME, OPTIONS, KNOWN, ANY };
 
 static const struct sg_json_path paths[] = {
-	[MODEL - 1] = { SG_JSON_ROOT, "model" },
-	[USAGE - 1] = { SG_JSON_ROOT, "usage" },
-	[COUNT - 1] = { USAGE, "count" },
-	[LIST - 1] = { SG_JSON_ROOT, "list" },
-	[ITEM - 1] = { LIST, NULL },
-	[NAME - 1] = { ITEM, "name" },
-	[OPTIONS - 1] = { SG_JSON_ROOT, "options" },
-	[KNOWN - 1] = { OPTIONS, "known" },
-	[ANY - 1] = { OPTIONS, "*" },
+	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[USAGE - 1] = { SG_JSON_ROOT, "usage", 0 },
+	[COUNT - 1] = { USAGE, "count", 0 },
+	[LIST - 1] = { SG_JSON_ROOT, "list", 0 },
+	[ITEM - 1] = { LIST, NULL, 0 },
+	[NAME - 1] = { ITEM, "name", 0 },
+	[OPTIONS - 1] = { SG_JSON_ROOT, "options", 0 },
+	[KNOWN - 1] = { OPTIONS, "known", 0 },
+	[ANY - 1] = { OPTIONS, "*", 0 },
 };
 
 // What was told, as "node:type text;", containers as "node:{", "node:}".

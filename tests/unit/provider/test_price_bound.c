@@ -259,10 +259,14 @@ static struct sg_usage random_usage(
 	bool window = facts->context_window || by_bytes > price->context_window;
 	int64_t input =
 		up_to((window ? price->context_window : by_bytes) * (1 + facts->tool_turns));
-	int64_t one = facts->max_output >= 0 ? facts->max_output : price->max_output;
+	int64_t asked = facts->max_output >= 0 ? facts->max_output : price->max_output;
+	int64_t one = asked < price->context_window ? asked : price->context_window;
+	int64_t predicted = facts->prediction_bytes < price->context_window
+				    ? facts->prediction_bytes
+				    : price->context_window;
 	struct sg_usage usage = {
-		.output_tokens = up_to(
-			(one * facts->choices + facts->prediction_bytes) * (1 + facts->tool_turns)),
+		.output_tokens =
+			up_to((one * facts->choices + predicted) * (1 + facts->tool_turns)),
 		.web_search_requests = up_to(facts->tool_turns),
 	};
 

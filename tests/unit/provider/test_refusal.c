@@ -316,9 +316,54 @@ static void what_agents_send_stays_in_its_string(void **state)
 	}
 }
 
+static const struct {
+	const char *provider;
+	unsigned status;
+	const char *message_at; // members, by dots, that hold the sentence
+} dialects[] = {
+	{ "mistral", 403, "message" },
+	{ "openrouter", 402, "error.message" },
+	{ "groq", 429, "error.message" },
+	{ "compatible", 429, "error.message" },
+};
+
+static const json_t *member_at(const json_t *object, const char *path)
+{
+	char name[32];
+
+	while (object && *path) {
+		size_t length = strcspn(path, ".");
+
+		memcpy(name, path, length);
+		name[length] = 0;
+		object = json_object_get(object, name);
+		path += length + (path[length] == '.');
+	}
+	return object;
+}
+
+static void each_provider_in_its_own_words(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(dialects); i++) {
+		struct sg_answer answer = answer_for(dialects[i].provider, &money_refusal);
+		struct rendered rendered;
+		const char *message;
+
+		render(&answer, &rendered);
+		message = json_string_value(member_at(rendered.body, dialects[i].message_at));
+		if (rendered.status != dialects[i].status || !message ||
+			!strstr(message, "insufficient_quota"))
+			fail_msg("%s: status %u", dialects[i].provider, rendered.status);
+		assert_non_null(json_object_get(rendered.body, "budget"));
+		release(&rendered);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_provider_in_its_own_words),
 		cmocka_unit_test(openai_gets_its_quota_error),
 		cmocka_unit_test(anthropic_gets_its_spend_limit_error),
 		cmocka_unit_test(the_budget_object_tells_which_and_until_when),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "provider/provider.h"
@@ -26,6 +27,20 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("eu.api.openai.com"), "openai");
 	assert_string_equal(name_of("api.openai.com."), "openai");
 	assert_string_equal(name_of("api.anthropic.com"), "anthropic");
+	assert_string_equal(name_of("api.groq.com"), "groq");
+	assert_string_equal(name_of("api.deepseek.com"), "deepseek");
+	assert_string_equal(name_of("api.mistral.ai"), "mistral");
+	assert_string_equal(name_of("api.eu.mistral.ai"), "mistral");
+	assert_string_equal(name_of("api..mistral.ai"), "none");
+	assert_string_equal(name_of("api.a.b.mistral.ai"), "none");
+	assert_string_equal(name_of("api.together.ai"), "together");
+	assert_string_equal(name_of("api.together.xyz"), "together");
+	assert_string_equal(name_of("api.fireworks.ai"), "fireworks");
+	assert_string_equal(name_of("openrouter.ai"), "openrouter");
+	assert_string_equal(name_of("api.perplexity.ai"), "perplexity");
+	assert_string_equal(name_of("us-east-1.api.x.ai"), "xai");
+	assert_string_equal(name_of("acme.openai.azure.com"), "azure");
+	assert_string_equal(name_of("acme.services.ai.azure.com"), "azure");
 	assert_string_equal(name_of("openai.com"), "none");
 	assert_string_equal(name_of("xapi.openai.com"), "none");
 	assert_string_equal(name_of("api.openai.com.evil.net"), "none");
@@ -39,8 +54,8 @@ static void every_listed_host_is_a_known_one(void **state)
 	unsigned count = 0;
 
 	(void)state;
-	for (const char *host; (host = sg_provider_host(count)); count++)
-		assert_non_null(sg_provider_by_host(host, strlen(host)));
+	for (; sg_provider_host(count); count++)
+		assert_null(strchr(sg_provider_host(count), '*'));
 	assert_true(count >= 2);
 	assert_non_null(sg_provider_by_name("openai"));
 	assert_non_null(sg_provider_by_name("anthropic"));
@@ -61,6 +76,32 @@ static const struct row rows[] = {
 	{ "openai", "POST", "/v1/responses", "responses" },
 	{ "anthropic", "POST", "/v1/messages", "messages" },
 	{ "anthropic", "POST", "/v1/messages?beta=true", "messages" },
+	{ "openai", "POST", "/v1/completions", "completions" },
+	{ "openai", "POST", "/v1/embeddings", "embeddings" },
+	{ "groq", "POST", "/openai/v1/chat/completions", "chat" },
+	{ "groq", "POST", "/v1/chat/completions", "unknown" },
+	{ "deepseek", "POST", "/chat/completions", "chat" },
+	{ "deepseek", "POST", "/v1/chat/completions", "chat" },
+	{ "deepseek", "POST", "/beta/completions", "completions" },
+	{ "deepseek", "POST", "/anthropic/v1/messages", "messages" },
+	{ "mistral", "POST", "/v1/chat/completions", "chat" },
+	{ "mistral", "POST", "/v1/fim/completions", "completions" },
+	{ "mistral", "POST", "/v1/ocr", "unknown" },
+	{ "mistral", "POST", "/v1/moderations", "unknown" },
+	{ "together", "POST", "/v1/completions", "completions" },
+	{ "together", "POST", "/v1/images/generations", "unknown" },
+	{ "fireworks", "POST", "/inference/v1/chat/completions", "chat" },
+	{ "openrouter", "POST", "/api/v1/chat/completions", "chat" },
+	{ "openrouter", "POST", "/api/v1/presets/p/chat/completions", "unknown" },
+	{ "perplexity", "POST", "/chat/completions", "chat" },
+	{ "perplexity", "POST", "/search", "unknown" },
+	{ "xai", "POST", "/v1/responses", "responses" },
+	{ "azure", "POST", "/openai/v1/chat/completions", "chat" },
+	{ "azure", "POST", "/openai/deployments/prod/chat/completions?api-version=1", "chat" },
+	{ "azure", "POST", "/openai/deployments/a/b/chat/completions", "unknown" },
+	{ "compatible", "POST", "/v1/completions", "completions" },
+	{ "compatible", "POST", "/tokenize", "free" },
+	{ "compatible", "POST", "/pooling", "unknown" },
 	// Free of charge.
 	{ "openai", "GET", "/v1/models", "free" },
 	{ "openai", "GET", "/v1/chat/completions", "free" },
@@ -75,7 +116,7 @@ static const struct row rows[] = {
 	{ "anthropic", "POST", "/v1/messages/batches/b_1/cancel", "free" },
 	// Costs money and is not metered, or is not understood.
 	{ "openai", "POST", "/v1/threads/t/runs", "unknown" },
-	{ "openai", "POST", "/v1/embeddings", "unknown" },
+	{ "openai", "POST", "/v1/videos", "unknown" },
 	{ "openai", "POST", "/v1/images/generations", "unknown" },
 	{ "openai", "POST", "/v1/batches", "unknown" },
 	{ "openai", "POST", "/v1/responses/compact", "unknown" },
@@ -138,6 +179,57 @@ static void upgrades_are_refused(void **state)
 		assert_string_equal(route_name(&rows[i], true), "unknown");
 }
 
+static void a_path_may_name_the_model(void **state)
+{
+	static const char path[] = "/openai/deployments/prod%2D4o/chat/completions";
+	struct sg_route route = sg_provider_route(sg_provider_by_name("azure"),
+		(struct sg_str){ "POST", 4 }, (struct sg_str){ path, strlen(path) }, false);
+
+	(void)state;
+	assert_string_equal(route.model, "prod-4o");
+	route = sg_provider_route(sg_provider_by_name("openai"), (struct sg_str){ "POST", 4 },
+		(struct sg_str){ "/v1/chat/completions", 20 }, false);
+	assert_string_equal(route.model, "");
+}
+
+static void a_configuration_adds_providers(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"[{}]",
+		"[{\"name\":\"openai\",\"hosts\":[\"llm.example\"]}]",
+		"[{\"name\":\"New\",\"hosts\":[\"llm.example\"]}]",
+		"[{\"name\":\"new\"}]",
+		"[{\"name\":\"new\",\"hosts\":[\"llm\"]}]",
+		"[{\"name\":\"new\",\"hosts\":[\"api.openai.com\"]}]",
+		"[{\"name\":\"new\",\"hosts\":[\"*.example\"]}]",
+		"[{\"name\":\"new\",\"hosts\":[\"llm.example\"],\"prefix\":\"v1\"}]",
+		"[{\"name\":\"new\",\"hosts\":[\"llm.example\"],\"prefix\":\"/v1/\"}]",
+		"[{\"name\":\"new\",\"hosts\":[\"llm.example\"],\"price\":1}]",
+	};
+	struct row row = { "new", "POST", "/api/v2/chat/completions", "chat" };
+	struct sg_error error = { "" };
+	json_t *list;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(bad); i++) {
+		list = json_loads(bad[i], 0, NULL);
+		if (sg_providers_configure(list, &error) != -EINVAL)
+			fail_msg("%s is taken", bad[i]);
+		json_decref(list);
+		assert_string_not_equal(error.text, "");
+	}
+	list = json_loads(
+		"[{\"name\":\"new\",\"hosts\":[\"llm.example\"],\"prefix\":\"/api/v2\"}]", 0, NULL);
+	assert_int_equal(sg_providers_configure(list, &error), 0);
+	json_decref(list);
+	assert_string_equal(name_of("llm.example"), "new");
+	assert_string_equal(name_of("eu.llm.example"), "new");
+	assert_string_equal(route_name(&row, false), "chat");
+	row.path = "/v1/chat/completions";
+	assert_string_equal(route_name(&row, false), "unknown");
+}
+
 static void a_path_that_is_too_long_is_unknown(void **state)
 {
 	char path[2000];
@@ -160,6 +252,8 @@ int main(void)
 		cmocka_unit_test(every_listed_host_is_a_known_one),
 		cmocka_unit_test(paths_go_where_the_table_says),
 		cmocka_unit_test(upgrades_are_refused),
+		cmocka_unit_test(a_path_may_name_the_model),
+		cmocka_unit_test(a_configuration_adds_providers),
 		cmocka_unit_test(a_path_that_is_too_long_is_unknown),
 	};
 

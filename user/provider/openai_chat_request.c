@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenAI chat completions, the request, as it is and as others have extended it. Fields: the
+// providers' API references, POST /v1/chat/completions.
+#include <string.h>
+
+#include "provider/openai_chat.h"
+
+enum request_node {
+	MODEL = 1,
+	MAX_COMPLETION_TOKENS,
+	MAX_TOKENS,
+	N,
+	STREAM,
+	STREAM_OPTIONS,
+	INCLUDE_USAGE,
+	SERVICE_TIER,
+	MESSAGES,
+	MESSAGE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	MESSAGE_AUDIO,
+	PREDICTION,
+	PREDICTION_CONTENT,
+	PREDICTION_PART,
+	PREDICTION_TEXT,
+	TOOLS,
+	TOOL,
+	FUNCTIONS,
+	WEB_SEARCH_OPTIONS,
+	STREAM_OPTIONS_OTHER,
+	TOOL_TYPE,
+	MODELS,
+	MODELS_ITEM,
+	PLUGINS,
+	PLUGIN,
+	SEARCH_PARAMETERS,
+	BEST_OF,
+	PROMPT,
+	PROMPT_ITEM,
+};
+
+_Static_assert(PROMPT_ITEM == SG_CHAT_REQUEST_PATHS, "a row for each node");
+
+const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[MAX_COMPLETION_TOKENS - 1] = { SG_JSON_ROOT, "max_completion_tokens", 0 },
+	[MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", 0 },
+	[N - 1] = { SG_JSON_ROOT, "n", 0 },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream", 0 },
+	[STREAM_OPTIONS - 1] = { SG_JSON_ROOT, "stream_options", 0 },
+	[INCLUDE_USAGE - 1] = { STREAM_OPTIONS, "include_usage", 0 },
+	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier", 0 },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
+	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
+	[CONTENT - 1] = { MESSAGE, "content", 0 },
+	[PART - 1] = { CONTENT, NULL, 0 },
+	[PART_TYPE - 1] = { PART, "type", 0 },
+	[MESSAGE_AUDIO - 1] = { MESSAGE, "audio", 0 },
+	[PREDICTION - 1] = { SG_JSON_ROOT, "prediction", 0 },
+	[PREDICTION_CONTENT - 1] = { PREDICTION, "content", 0 },
+	[PREDICTION_PART - 1] = { PREDICTION_CONTENT, NULL, 0 },
+	[PREDICTION_TEXT - 1] = { PREDICTION_PART, "text", 0 },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
+	[TOOL - 1] = { TOOLS, NULL, 0 },
+	[FUNCTIONS - 1] = { SG_JSON_ROOT, "functions", 0 },
+	[WEB_SEARCH_OPTIONS - 1] = { SG_JSON_ROOT, "web_search_options", 0 },
+	[STREAM_OPTIONS_OTHER - 1] = { STREAM_OPTIONS, "*", 0 },
+	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
+	[MODELS - 1] = { SG_JSON_ROOT, "models", 0 },
+	[MODELS_ITEM - 1] = { MODELS, NULL, 0 },
+	[PLUGINS - 1] = { SG_JSON_ROOT, "plugins", 0 },
+	[PLUGIN - 1] = { PLUGINS, NULL, 0 },
+	[SEARCH_PARAMETERS - 1] = { SG_JSON_ROOT, "search_parameters", 0 },
+	[BEST_OF - 1] = { SG_JSON_ROOT, "best_of", 0 },
+	[PROMPT - 1] = { SG_JSON_ROOT, "prompt", 0 },
+	[PROMPT_ITEM - 1] = { PROMPT, NULL, 0 },
+};
+
+// What is not text can't be bounded by its bytes.
+static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	static const struct {
+		const char *type, *reason;
+	} kinds[] = { { "image_url", "image_url" }, { "input_audio", "audio_part" },
+		{ "file", "file" } };
+
+	if (strcmp(value->text, "text") == 0 || strcmp(value->text, "refusal") == 0)
+		return;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
+		if (strcmp(value->text, kinds[i].type) == 0) {
+			facts->images += i == 0;
+			sg_request_take_window(facts, kinds[i].reason);
+			return;
+		}
+	sg_request_take_window(facts, "unknown_part");
+}
+
+void sg_chat_set_max(const struct sg_json_value *value, int64_t *max)
+{
+	*max = -1;
+	if (value->type != SG_JSON_NULL && sg_json_count(value, max) < 0)
+		*max = -1; // the provider will refuse it; until then the model's maximum bounds it
+}
+
+// What runs at the provider: another model may answer, searches may be made, at prices that the
+// request does not tell.
+static void on_hosted(struct sg_request_facts *facts, const char *reason)
+{
+	facts->unbounded = true;
+	sg_request_take_window(facts, reason);
+}
+
+static void on_stream_options(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	switch ((enum request_node)value->node) {
+	case STREAM_OPTIONS:
+		reader->options_end = value->end_offset;
+		if (value->end)
+			break;
+		reader->options_seen = true;
+		reader->options_offset = value->offset;
+		reader->options_are_object = value->type == SG_JSON_OBJECT;
+		reader->include_seen = reader->include_true = false;
+		reader->options_empty = true;
+		break;
+	case INCLUDE_USAGE:
+		reader->include_seen = true;
+		reader->options_empty = false;
+		reader->include_true = value->type == SG_JSON_TRUE;
+		if (!value->end)
+			reader->include_offset = value->offset;
+		reader->include_end = value->end_offset;
+		break;
+	default:
+		reader->options_empty = false;
+		break;
+	}
+}
+
+// What others than OpenAI have added.
+static void on_extension(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const own[] = { "function", "custom", NULL };
+	struct sg_request_facts *facts = &reader->facts;
+
+	switch ((enum request_node)value->node) {
+	case TOOL_TYPE:
+		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
+			on_hosted(facts, "hosted_tools");
+		break;
+	case MODELS_ITEM:
+		on_hosted(facts, "models");
+		break;
+	case PLUGIN:
+		on_hosted(facts, "plugins");
+		break;
+	case SEARCH_PARAMETERS:
+		if (value->type != SG_JSON_NULL)
+			on_hosted(facts, "search_parameters");
+		break;
+	case BEST_OF:
+		reader->best_of = 0;
+		sg_chat_set_max(value, &reader->best_of);
+		break;
+	case PROMPT_ITEM:
+		// Token numbers are one prompt together; each text and each list is one of its own.
+		if (!value->end && value->type != SG_JSON_NUMBER)
+			reader->prompts++;
+		break;
+	default:
+		break;
+	}
+}
+
+void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		sg_request_set_model(facts, value);
+		break;
+	case MAX_COMPLETION_TOKENS:
+		sg_chat_set_max(value, &reader->max_primary);
+		break;
+	case MAX_TOKENS:
+		sg_chat_set_max(value, &reader->max_fallback);
+		break;
+	case N:
+		facts->choices = 1;
+		if (value->type != SG_JSON_NULL &&
+			(sg_json_count(value, &facts->choices) < 0 || facts->choices < 1))
+			facts->choices = 1;
+		break;
+	case STREAM:
+		facts->stream = value->type == SG_JSON_TRUE;
+		break;
+	case STREAM_OPTIONS:
+	case INCLUDE_USAGE:
+	case STREAM_OPTIONS_OTHER:
+		on_stream_options(reader, value);
+		break;
+	case SERVICE_TIER:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case PART_TYPE:
+		on_part_type(facts, value);
+		break;
+	case MESSAGE_AUDIO:
+		if (value->type == SG_JSON_OBJECT && !value->end)
+			sg_request_take_window(facts, "audio_part");
+		break;
+	case PREDICTION_CONTENT:
+	case PREDICTION_TEXT:
+		if (value->type == SG_JSON_STRING)
+			facts->prediction_bytes += (int64_t)value->decoded_length;
+		break;
+	case TOOL:
+	case FUNCTIONS:
+		facts->tools = true;
+		break;
+	case WEB_SEARCH_OPTIONS:
+		if (value->type != SG_JSON_NULL)
+			sg_request_take_window(facts, "web_search");
+		break;
+	default:
+		on_extension(reader, value);
+		break;
+	}
+}
+
+void sg_chat_finish_request(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (facts->traits & SG_TRAIT_LIMIT_LEAKS)
+		facts->max_output = -1;
+	// It searches and thinks as long as it likes.
+	if (strstr(facts->model, "deep-research")) {
+		facts->unbounded = facts->unbounded_output = true;
+		sg_request_add_reason(facts, "deep_research");
+	}
+}
+
+// ---- Completions: a prompt in place of messages ----
+
+#define COMPLETIONS_MAX_TOKENS 16
+
+static int64_t product(int64_t a, int64_t b)
+{
+	int64_t result;
+
+	return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
+void sg_completions_finish_request(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	int64_t each = reader->best_of > facts->choices ? reader->best_of : facts->choices;
+
+	if (facts->max_output < 0)
+		facts->max_output = COMPLETIONS_MAX_TOKENS;
+	facts->choices = product(each, reader->prompts > 1 ? reader->prompts : 1);
+}

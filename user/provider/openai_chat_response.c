@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenAI chat completions, the answer, as it is and as others have extended it; completions and
+// embeddings have the same usage. A body and a stream's chunk have the same members.
+#include <string.h>
+
+#include "base/money.h"
+#include "provider/openai_chat.h"
+
+enum response_node {
+	R_MODEL = 1,
+	R_SERVICE_TIER,
+	R_USAGE,
+	R_PROMPT_TOKENS,
+	R_COMPLETION_TOKENS,
+	R_PROMPT_DETAILS,
+	R_CACHED,
+	R_CACHE_WRITE,
+	R_AUDIO_IN,
+	R_COMPLETION_DETAILS,
+	R_REASONING,
+	R_AUDIO_OUT,
+	R_CHOICES,
+	R_CHOICE,
+	R_MESSAGE,
+	R_DELTA,
+	R_MESSAGE_CONTENT,
+	R_MESSAGE_REFUSAL,
+	R_MESSAGE_TOOLS,
+	R_MESSAGE_TOOL,
+	R_MESSAGE_FUNCTION,
+	R_MESSAGE_ARGUMENTS,
+	R_DELTA_CONTENT,
+	R_DELTA_REFUSAL,
+	R_DELTA_REASONING,
+	R_DELTA_TOOLS,
+	R_DELTA_TOOL,
+	R_DELTA_FUNCTION,
+	R_DELTA_ARGUMENTS,
+	R_ERROR,
+	R_TOTAL_TOKENS,
+	R_CACHE_HIT,
+	R_REASONING_APART,
+	R_CITATION_TOKENS,
+	R_COST,
+	R_COST_TOTAL,
+	R_COST_TICKS,
+	R_COST_DETAILS,
+	R_COST_UPSTREAM,
+	R_OWN_KEY,
+	R_X_GROQ,
+	R_X_GROQ_USAGE,
+	R_X_GROQ_ERROR,
+	R_FINISH_REASON,
+	R_TEXT,
+	R_DELTA_REASONING_TEXT,
+	R_ERROR_CODE,
+};
+
+static const struct sg_json_path response_paths[] = {
+	[R_MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[R_SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier", 0 },
+	[R_USAGE - 1] = { SG_JSON_ROOT, "usage", 0 },
+	[R_PROMPT_TOKENS - 1] = { R_USAGE, "prompt_tokens", 0 },
+	[R_COMPLETION_TOKENS - 1] = { R_USAGE, "completion_tokens", 0 },
+	[R_PROMPT_DETAILS - 1] = { R_USAGE, "prompt_tokens_details", 0 },
+	[R_CACHED - 1] = { R_PROMPT_DETAILS, "cached_tokens", 0 },
+	[R_CACHE_WRITE - 1] = { R_PROMPT_DETAILS, "cache_write_tokens", 0 },
+	[R_AUDIO_IN - 1] = { R_PROMPT_DETAILS, "audio_tokens", 0 },
+	[R_COMPLETION_DETAILS - 1] = { R_USAGE, "completion_tokens_details", 0 },
+	[R_REASONING - 1] = { R_COMPLETION_DETAILS, "reasoning_tokens", 0 },
+	[R_AUDIO_OUT - 1] = { R_COMPLETION_DETAILS, "audio_tokens", 0 },
+	[R_CHOICES - 1] = { SG_JSON_ROOT, "choices", 0 },
+	[R_CHOICE - 1] = { R_CHOICES, NULL, 0 },
+	[R_MESSAGE - 1] = { R_CHOICE, "message", 0 },
+	[R_DELTA - 1] = { R_CHOICE, "delta", 0 },
+	[R_MESSAGE_CONTENT - 1] = { R_MESSAGE, "content", 0 },
+	[R_MESSAGE_REFUSAL - 1] = { R_MESSAGE, "refusal", 0 },
+	[R_MESSAGE_TOOLS - 1] = { R_MESSAGE, "tool_calls", 0 },
+	[R_MESSAGE_TOOL - 1] = { R_MESSAGE_TOOLS, NULL, 0 },
+	[R_MESSAGE_FUNCTION - 1] = { R_MESSAGE_TOOL, "function", 0 },
+	[R_MESSAGE_ARGUMENTS - 1] = { R_MESSAGE_FUNCTION, "arguments", 0 },
+	[R_DELTA_CONTENT - 1] = { R_DELTA, "content", 0 },
+	[R_DELTA_REFUSAL - 1] = { R_DELTA, "refusal", 0 },
+	[R_DELTA_REASONING - 1] = { R_DELTA, "reasoning_content", 0 },
+	[R_DELTA_TOOLS - 1] = { R_DELTA, "tool_calls", 0 },
+	[R_DELTA_TOOL - 1] = { R_DELTA_TOOLS, NULL, 0 },
+	[R_DELTA_FUNCTION - 1] = { R_DELTA_TOOL, "function", 0 },
+	[R_DELTA_ARGUMENTS - 1] = { R_DELTA_FUNCTION, "arguments", 0 },
+	[R_ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
+	[R_TOTAL_TOKENS - 1] = { R_USAGE, "total_tokens", 0 },
+	[R_CACHE_HIT - 1] = { R_USAGE, "prompt_cache_hit_tokens", 0 },
+	[R_REASONING_APART - 1] = { R_USAGE, "reasoning_tokens", 0 },
+	[R_CITATION_TOKENS - 1] = { R_USAGE, "citation_tokens", 0 },
+	[R_COST - 1] = { R_USAGE, "cost", 0 },
+	[R_COST_TOTAL - 1] = { R_COST, "total_cost", 0 },
+	[R_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 },
+	[R_COST_DETAILS - 1] = { R_USAGE, "cost_details", 0 },
+	[R_COST_UPSTREAM - 1] = { R_COST_DETAILS, "upstream_inference_cost", 0 },
+	[R_OWN_KEY - 1] = { R_USAGE, "is_byok", 0 },
+	[R_X_GROQ - 1] = { SG_JSON_ROOT, "x_groq", 0 },
+	[R_X_GROQ_USAGE - 1] = { R_X_GROQ, "usage", R_USAGE },
+	[R_X_GROQ_ERROR - 1] = { R_X_GROQ, "error", R_ERROR },
+	[R_FINISH_REASON - 1] = { R_CHOICE, "finish_reason", 0 },
+	[R_TEXT - 1] = { R_CHOICE, "text", R_MESSAGE_CONTENT },
+	[R_ERROR_CODE - 1] = { R_ERROR, "code", 0 },
+	[R_DELTA_REASONING_TEXT - 1] = { R_DELTA, "reasoning", R_DELTA_REASONING },
+};
+
+static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	if (value->end)
+		return;
+	// The last of several counts alone: duplicate keys, or running usage in every chunk.
+	sg_usage_reset(&reader->outcome.usage);
+	reader->total_tokens = reader->upstream_picousd = -1;
+	reader->cache_hit_tokens = 0;
+	reader->own_key = false;
+	reader->outcome.provider_picousd = -1;
+	reader->outcome.bad_evidence = false;
+	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+	if (value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL)
+		reader->outcome.bad_evidence = true;
+}
+
+// Counts and prices that only some providers tell. What one of them does not use is not read: in
+// another's answer it might mean another thing.
+static void on_extension(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	unsigned traits = reader->facts->traits;
+
+	switch ((enum response_node)value->node) {
+	case R_TOTAL_TOKENS:
+		sg_response_count(reader, value, &reader->total_tokens);
+		break;
+	case R_CACHE_HIT:
+		sg_response_count(reader, value, &reader->cache_hit_tokens);
+		break;
+	case R_REASONING_APART:
+		if (traits & SG_TRAIT_REASONING_APART)
+			sg_response_count(reader, value, &usage->reasoning_apart_tokens);
+		break;
+	case R_CITATION_TOKENS:
+		sg_response_count(reader, value, &usage->citation_tokens);
+		break;
+	case R_COST:
+		if (traits & SG_TRAIT_COST)
+			sg_response_price(reader, value, 0, &reader->outcome.provider_picousd);
+		break;
+	case R_COST_TOTAL:
+		if (traits & SG_TRAIT_COST_TOTAL)
+			sg_response_price(reader, value, 0, &reader->outcome.provider_picousd);
+		break;
+	case R_COST_TICKS:
+		if (traits & SG_TRAIT_COST_TICKS)
+			sg_response_price(
+				reader, value, SG_TICK_DIGITS, &reader->outcome.provider_picousd);
+		break;
+	case R_COST_UPSTREAM:
+		sg_response_price(reader, value, 0, &reader->upstream_picousd);
+		break;
+	case R_OWN_KEY:
+		reader->own_key = value->type == SG_JSON_TRUE;
+		break;
+	case R_ERROR_CODE:
+		reader->filtered =
+			value->type == SG_JSON_STRING && strcmp(value->text, "content_filter") == 0;
+		break;
+	case R_FINISH_REASON:
+		reader->finished_choices += value->type == SG_JSON_STRING;
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	switch ((enum response_node)value->node) {
+	case R_MODEL:
+		if (value->type == SG_JSON_STRING && value->length)
+			sg_value_copy(value, usage->model, sizeof(usage->model));
+		break;
+	case R_SERVICE_TIER:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
+		break;
+	case R_USAGE:
+		// A chunk's "usage": null says nothing; it must not undo an earlier one.
+		if (value->type != SG_JSON_NULL || !reader->is_stream)
+			on_usage(reader, value);
+		break;
+	case R_PROMPT_TOKENS:
+		sg_response_count(reader, value, &usage->input_tokens);
+		break;
+	case R_COMPLETION_TOKENS:
+		sg_response_count(reader, value, &usage->output_tokens);
+		break;
+	case R_CACHED:
+		sg_response_count(reader, value, &usage->cache_read_tokens);
+		break;
+	case R_CACHE_WRITE:
+		sg_response_count(reader, value, &usage->cache_write_tokens);
+		break;
+	case R_AUDIO_IN:
+		sg_response_count(reader, value, &usage->audio_input_tokens);
+		break;
+	case R_REASONING:
+		sg_response_count(reader, value, &usage->reasoning_tokens);
+		break;
+	case R_AUDIO_OUT:
+		sg_response_count(reader, value, &usage->audio_output_tokens);
+		break;
+	case R_CHOICES:
+		if (!value->end)
+			reader->event_choices = value->type == SG_JSON_ARRAY ? 0 : -1;
+		break;
+	case R_CHOICE:
+		if (!value->end)
+			reader->event_choices++;
+		reader->produced = true;
+		break;
+	case R_MESSAGE_CONTENT:
+	case R_MESSAGE_REFUSAL:
+	case R_MESSAGE_ARGUMENTS:
+	case R_DELTA_CONTENT:
+	case R_DELTA_REFUSAL:
+	case R_DELTA_REASONING:
+	case R_DELTA_ARGUMENTS:
+		if (value->type == SG_JSON_STRING)
+			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	case R_ERROR:
+		if (value->type == SG_JSON_OBJECT)
+			reader->failed_early = true;
+		break;
+	default:
+		on_extension(reader, value);
+		break;
+	}
+}
+
+// Some tell running usage in every chunk: the last is the one behind the end of all choices.
+static void end_event(struct sg_response_reader *reader)
+{
+	bool at_end =
+		reader->event_choices <= 0 || reader->finished_choices >= reader->facts->choices;
+
+	reader->final = reader->final || (reader->event_usage && at_end);
+}
+
+// A chunk without usage, or with "usage": null. In a text that the model wrote the quotes are
+// escaped, so it is not mistaken for the key. A key that was spelled with escapes would be passed
+// over, and the call charged by its hold.
+static bool is_filler(const struct sg_sse_event *event)
+{
+	static const char key[] = "\"usage\"";
+	const char *end = event->data + event->data_length;
+	const char *at = memmem(event->data, event->data_length, key, sizeof(key) - 1);
+
+	if (event->data[0] != '{')
+		return false; // [DONE]
+	if (!at)
+		return true;
+	for (at += sizeof(key) - 1; at < end && (*at == ' ' || *at == ':'); at++)
+		;
+	return at < end && *at == 'n' && !memmem(at, (size_t)(end - at), key, sizeof(key) - 1);
+}
+
+// prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
+static void split_input(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t cached;
+
+	if (!usage->cache_read_tokens)
+		usage->cache_read_tokens = reader->cache_hit_tokens;
+	cached = usage->cache_read_tokens + usage->cache_write_tokens;
+	if (usage->input_tokens >= 0) {
+		if (cached > usage->input_tokens)
+			reader->outcome.bad_evidence = true;
+		else
+			usage->input_tokens -= cached;
+	}
+	if (usage->audio_input_tokens > usage->input_tokens + cached &&
+		usage->audio_input_tokens > 0)
+		reader->outcome.bad_evidence = true;
+}
+
+// Where completion_tokens lacks the reasoning, the total has it (providers.md, rule 4).
+static void take_output_by_total(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t by_total = reader->total_tokens - usage->input_tokens;
+
+	if (!(reader->facts->traits & SG_TRAIT_OUTPUT_BY_TOTAL) || reader->total_tokens < 0 ||
+		usage->input_tokens < 0 || usage->output_tokens < 0 ||
+		by_total <= usage->output_tokens)
+		return;
+	if (!usage->reasoning_tokens)
+		usage->reasoning_tokens = by_total - usage->output_tokens;
+	usage->output_tokens = by_total;
+}
+
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	take_output_by_total(reader);
+	split_input(reader);
+	if (usage->reasoning_tokens > usage->output_tokens && usage->output_tokens >= 0)
+		reader->outcome.bad_evidence = true;
+	if (reader->own_key && reader->outcome.provider_picousd >= 0 &&
+		reader->upstream_picousd >= 0)
+		reader->outcome.provider_picousd =
+			sg_money_add(reader->outcome.provider_picousd, reader->upstream_picousd);
+	// A search model searches once a call (providers: per-use fees).
+	if (reader->usage_seen && strstr(reader->facts->reasons, "web_search"))
+		usage->web_search_requests = 1;
+	// A stream that was told to its end.
+	reader->final = reader->final || (reader->usage_seen && reader->stream_ended);
+}
+
+// Embeddings have no output.
+static void finish_embeddings(struct sg_response_reader *reader)
+{
+	if (reader->usage_seen && reader->outcome.usage.output_tokens < 0)
+		reader->outcome.usage.output_tokens = 0;
+	finish_response(reader);
+}
+
+static void finish_embeddings_request(struct sg_request_reader *reader)
+{
+	reader->facts.max_output = 0;
+	reader->facts.choices = 1;
+}
+
+#define CHAT_PARTS                                                                                 \
+	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
+	.on_request = sg_chat_on_request, .body_paths = response_paths,                            \
+	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
+	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
+	.on_event = on_response, .end_event = end_event, .is_filler = is_filler,                   \
+	.end_mark = "[DONE]"
+
+const struct sg_api sg_api_openai_chat = {
+	.name = "chat",
+	CHAT_PARTS,
+	.finish_request = sg_chat_finish_request,
+	.finish_response = finish_response,
+	.tells_usage_when_asked = true,
+};
+
+const struct sg_api sg_api_openai_completions = {
+	.name = "completions",
+	CHAT_PARTS,
+	.finish_request = sg_completions_finish_request,
+	.finish_response = finish_response,
+	.tells_usage_when_asked = true,
+};
+
+const struct sg_api sg_api_openai_embeddings = {
+	.name = "embeddings",
+	CHAT_PARTS,
+	.finish_request = finish_embeddings_request,
+	.finish_response = finish_embeddings,
+};

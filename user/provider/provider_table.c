@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// One row a provider: its hosts, what its POST paths cost, and its own ways. Paths that are in no
+// table are refused: a POST to a provider is never free by oversight.
+#include "provider/table.h"
+
+#define END_RULES                                                                                  \
+	{                                                                                          \
+		NULL, NULL                                                                         \
+	}
+#define END_GROUPS END_RULES
+
+// ---- OpenAI, and who speaks its API ----
+
+static const struct sg_path_rule openai_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/responses", &sg_api_openai_responses },
+	{ "/completions", &sg_api_openai_completions },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/moderations", NULL },
+	{ "/responses/input_tokens", NULL },
+	{ "/responses/+/cancel", NULL },
+	{ "/files", NULL },
+	{ "/uploads", NULL },
+	{ "/uploads/*", NULL },
+	{ "/conversations", NULL },
+	{ "/conversations/*", NULL },
+	{ "/batches/+/cancel", NULL },
+	{ "/organization/*", NULL },
+	END_RULES,
+};
+
+// What inference servers and most providers have: text in, text out, and counting.
+const struct sg_path_rule sg_compatible_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/responses", &sg_api_openai_responses },
+	{ "/completions", &sg_api_openai_completions },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/messages", &sg_api_anthropic_messages },
+	{ "/messages/count_tokens", NULL },
+	{ "/responses/+/cancel", NULL },
+	{ "/tokenize", NULL },
+	{ "/detokenize", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule anthropic_rules[] = {
+	{ "/messages", &sg_api_anthropic_messages },
+	{ "/messages/count_tokens", NULL },
+	{ "/messages/batches/+/cancel", NULL },
+	{ "/files", NULL },
+	{ "/skills", NULL },
+	{ "/skills/*", NULL },
+	{ "/organizations/*", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule deepseek_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/completions", &sg_api_openai_completions },
+	END_RULES,
+};
+
+static const struct sg_path_rule messages_rules[] = {
+	{ "/messages", &sg_api_anthropic_messages },
+	{ "/messages/count_tokens", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule groq_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/responses", &sg_api_openai_responses },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/files", NULL },
+	{ "/batches/+/cancel", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule mistral_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/fim/completions", &sg_api_openai_completions },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/files", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule xai_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/responses", &sg_api_openai_responses },
+	{ "/completions", &sg_api_openai_completions },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/messages", &sg_api_anthropic_messages },
+	{ "/tokenize-text", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule together_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/completions", &sg_api_openai_completions },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	{ "/files", NULL },
+	{ "/files/upload", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule perplexity_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	END_RULES,
+};
+
+static const struct sg_path_rule azure_deployment_rules[] = {
+	{ "/=/chat/completions", &sg_api_openai_chat },
+	{ "/=/completions", &sg_api_openai_completions },
+	{ "/=/embeddings", &sg_api_openai_embeddings },
+	END_RULES,
+};
+
+static const struct sg_path_rule azure_rules[] = {
+	{ "/responses", &sg_api_openai_responses },
+	{ "/responses/+/cancel", NULL },
+	{ "/responses/input_tokens", NULL },
+	{ "/files", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule foundry_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	END_RULES,
+};
+
+static const struct sg_path_group openai_posts[] = { { "/v1", openai_rules }, END_GROUPS };
+static const struct sg_path_group anthropic_posts[] = { { "/v1", anthropic_rules }, END_GROUPS };
+static const struct sg_path_group azure_posts[] = {
+	{ "/openai/v1", openai_rules },
+	{ "/openai/deployments", azure_deployment_rules },
+	{ "/openai", azure_rules },
+	{ "/models", foundry_rules },
+	{ "/anthropic/v1", messages_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group deepseek_posts[] = {
+	{ "/anthropic/v1", messages_rules },
+	{ "/v1", deepseek_rules },
+	{ "/beta", deepseek_rules },
+	{ "", deepseek_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group fireworks_posts[] = {
+	{ "/inference/v1", sg_compatible_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group groq_posts[] = { { "/openai/v1", groq_rules }, END_GROUPS };
+static const struct sg_path_group mistral_posts[] = { { "/v1", mistral_rules }, END_GROUPS };
+static const struct sg_path_group openrouter_posts[] = {
+	{ "/api/v1", sg_compatible_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group perplexity_posts[] = { { "", perplexity_rules }, END_GROUPS };
+static const struct sg_path_group together_posts[] = { { "/v1", together_rules }, END_GROUPS };
+static const struct sg_path_group xai_posts[] = { { "/v1", xai_rules }, END_GROUPS };
+
+// vLLM has its counting outside /v1.
+const struct sg_path_group sg_compatible_posts[] = {
+	{ "/v1", sg_compatible_rules },
+	{ "", sg_compatible_rules },
+	END_GROUPS,
+};
+
+#define HOSTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+const struct sg_provider sg_providers[] = {
+	{ .name = "openai",
+		.hosts = HOSTS("api.openai.com"),
+		.posts = openai_posts,
+		.traits = SG_TRAIT_ASK_USAGE },
+	{ .name = "anthropic",
+		.hosts = HOSTS("api.anthropic.com"),
+		.posts = anthropic_posts,
+		.dialect = SG_DIALECT_ANTHROPIC },
+	{ .name = "azure",
+		.hosts = HOSTS(
+			"openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+		.posts = azure_posts,
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_BILLS_FILTERED | SG_TRAIT_DEPLOYMENTS },
+	{ .name = "deepseek",
+		.hosts = HOSTS("api.deepseek.com"),
+		.posts = deepseek_posts,
+		.traits = SG_TRAIT_ASK_USAGE },
+	{ .name = "fireworks", .hosts = HOSTS("api.fireworks.ai"), .posts = fireworks_posts },
+	{ .name = "groq", .hosts = HOSTS("api.groq.com"), .posts = groq_posts },
+	{ .name = "mistral",
+		.hosts = HOSTS("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai"),
+		.posts = mistral_posts,
+		.dialect = SG_DIALECT_MISTRAL },
+	{ .name = "openrouter",
+		.hosts = HOSTS("openrouter.ai"),
+		.posts = openrouter_posts,
+		.dialect = SG_DIALECT_OPENROUTER,
+		.traits = SG_TRAIT_COST },
+	{ .name = "perplexity",
+		.hosts = HOSTS("api.perplexity.ai"),
+		.posts = perplexity_posts,
+		.traits = SG_TRAIT_COST_TOTAL | SG_TRAIT_REASONING_APART },
+	{ .name = "together",
+		.hosts = HOSTS("api.together.ai", "api.together.xyz"),
+		.posts = together_posts },
+	{ .name = "xai",
+		.hosts = HOSTS("api.x.ai"),
+		.posts = xai_posts,
+		.traits = SG_TRAIT_OUTPUT_BY_TOTAL | SG_TRAIT_LIMIT_LEAKS | SG_TRAIT_COST_TICKS },
+	// Whoever runs an inference server of his own registers it under this name, or under one of
+	// the configuration.
+	{ .name = "compatible",
+		.hosts = HOSTS(NULL),
+		.posts = sg_compatible_posts,
+		.traits = SG_TRAIT_ASK_USAGE },
+	{ .name = "vllm",
+		.hosts = HOSTS(NULL),
+		.posts = sg_compatible_posts,
+		.traits = SG_TRAIT_ASK_USAGE },
+};
+
+const size_t sg_provider_count = SG_ARRAY_SIZE(sg_providers);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows that say whose a host is and what its paths cost. Not for other modules.
+#pragma once
+
+#include "provider/api.h"
+
+// '*' at the end stands for one or more segments, '+' for one segment, '=' for one segment (or what
+// is left of the next character of the pattern) that names the model.
+struct sg_path_rule {
+	const char *pattern;
+	const struct sg_api *api; // NULL: free
+};
+
+// Paths behind a common start. A list ends with rules == NULL.
+struct sg_path_group {
+	const char *prefix;
+	const struct sg_path_rule *rules; // to a NULL pattern
+};
+
+struct sg_provider {
+	const char *name;
+	// Domains whose subdomains count too; '*' stands for characters of one label. To a NULL.
+	const char *const *hosts;
+	const struct sg_path_group *posts; // POST, PUT, PATCH
+	enum sg_dialect dialect;	   // of refusals where the path tells none
+	unsigned traits;		   // enum sg_trait
+};
+
+extern const struct sg_provider sg_providers[];
+extern const size_t sg_provider_count;
+
+// What an OpenAI-compatible server answers, for those of the configuration.
+extern const struct sg_path_group sg_compatible_posts[];
+extern const struct sg_path_rule sg_compatible_rules[];
