@@ -24,13 +24,14 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 	const char *response, size_t response_length, bool stream, size_t piece,
 	struct exchange_result *result)
 {
+	const char *streams = api == &sg_api_ollama ? "application/x-ndjson" : "text/event-stream";
+	const char *type = stream ? streams : "application/json";
 	struct sg_request_reader *reader;
 	struct sg_response_reader *answer;
 	struct sg_response_options options = { .api = api,
 		.facts = &result->facts,
 		.status = 200,
-		.content_type = { stream ? "text/event-stream" : "application/json",
-			stream ? 17 : 16 },
+		.content_type = { type, strlen(type) },
 		.content_encoding = { "", 0 },
 		.own_host = true };
 	struct sg_route route = { SG_ROUTE_METERED, api, SG_TRAIT_ASK_USAGE | OTHERS, "" };
@@ -94,7 +95,8 @@ static int fuzz_exchange(const struct sg_api *api, const uint8_t *data, size_t s
 	size_t request_length = middle ? (size_t)(middle - text) : size;
 	const char *response = middle ? middle + 1 : text + size;
 	size_t response_length = size - (size_t)(response - text);
-	bool stream = response_length && (*response == 'd' || *response == 'e' || *response == ':');
+	bool stream = response_length && (*response == 'd' || *response == 'e' ||
+						 *response == ':' || api == &sg_api_ollama);
 	struct exchange_result whole, bytewise;
 	const struct sg_usage *usage = &whole.outcome.usage;
 

@@ -33,6 +33,7 @@ enum sg_trait {
 	SG_TRAIT_REASONING_APART = 1 << 6, // usage.reasoning_tokens are not in completion_tokens
 	SG_TRAIT_BILLS_FILTERED = 1 << 7,  // a 400 by the content filter, and a 408, is billed
 	SG_TRAIT_DEPLOYMENTS = 1 << 9,	   // a request's model is the name of a deployment
+	SG_TRAIT_TIER_BY_HEADER = 1 << 10, // a header may ask for priority
 	SG_TRAIT_SLASH_IN_MODEL = 1 << 8,  // %2F in a path's model is a part of its name
 };
 
@@ -49,6 +50,8 @@ struct sg_request_reader {
 	bool hosted_tools;	  // any
 	int64_t max_tool_calls;	  // of the whole request; 0: not told
 	int64_t best_of, prompts; // of completions
+	int64_t documents;	  // of a rerank
+	bool whole_answer;	  // "stream": false where an answer streams without it
 	bool compacts; // a compaction may run: one more call a turn, up to the model's limits
 	// the input item that is being read
 	struct {
@@ -61,11 +64,16 @@ struct sg_request_reader {
 	uint64_t object_offset; // of the body's opening brace
 };
 
+enum sg_framing { SG_FRAMING_BODY, SG_FRAMING_SSE, SG_FRAMING_NDJSON };
+
 struct sg_response_reader {
 	const struct sg_api *api;
 	const struct sg_request_facts *facts;
 	unsigned status;
-	bool is_stream;
+	enum sg_framing framing;
+	bool is_stream;	 // any but one body
+	bool complete;	 // the body came to its end, as HTTP tells it
+	bool line_begun; // of NDJSON
 	bool filters;
 	bool skims;
 	bool unreadable; // content coding unknown or corrupt
@@ -92,6 +100,11 @@ struct sg_response_reader {
 	char event_type[64];
 	int64_t event_delta_bytes;
 	// OpenAI: the output item that is being read, and searches so far
+	// Gemini: input of its own tools, and the part of a count that is being read
+	struct {
+		int64_t tool_prompt, count;
+		char modality;
+	} gemini;
 	bool item_is_search, item_is_no_query;
 	int64_t output_searches; // in the list of all output
 	int64_t done_searches;	 // in events of one item each
@@ -140,6 +153,13 @@ extern const struct sg_api sg_api_openai_completions;
 extern const struct sg_api sg_api_openai_embeddings;
 extern const struct sg_api sg_api_openai_responses;
 extern const struct sg_api sg_api_anthropic_messages;
+extern const struct sg_api sg_api_gemini_generate;
+extern const struct sg_api sg_api_gemini_embed;
+extern const struct sg_api sg_api_ollama;
+extern const struct sg_api sg_api_ollama_embed;
+extern const struct sg_api sg_api_cohere_chat;
+extern const struct sg_api sg_api_cohere_embed;
+extern const struct sg_api sg_api_cohere_rerank;
 
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);

@@ -21,6 +21,7 @@ struct meter {
 	const struct sg_meter_options *options;
 	const struct sg_provider *provider;
 	bool own_host;
+	char region[32];
 	struct sg_route route;
 	struct sg_buf request_bytes, response_bytes;
 	struct sg_request_facts facts;
@@ -263,6 +264,8 @@ static void set_units(const struct meter *meter, json_t *result)
 	json_t *units = json_object();
 	char text[32];
 
+	if (outcome->usage.search_units)
+		set_count(units, "search_units", outcome->usage.search_units, true);
 	if (outcome->usage.citation_tokens)
 		set_count(units, "citation_tokens", outcome->usage.citation_tokens, true);
 	if (json_object_size(units))
@@ -276,22 +279,26 @@ static void set_units(const struct meter *meter, json_t *result)
 
 static void set_usage(const struct meter *meter, json_t *result)
 {
-	static const char *const sources[] = { "none", "body", "sse" };
+	static const char *const sources[] = { "none", "body", "sse", "ndjson" };
 	const struct sg_usage *usage = &meter->outcome.usage;
 	bool settled = meter->outcome.state == SG_EXCHANGE_SETTLED;
 	bool input_known = usage->input_tokens >= 0 && !meter->outcome.bad_evidence;
 
 	set_count(result, "input_tokens", usage->input_tokens,
-		input_known && (settled || meter->facts.stream));
+		input_known && (settled || usage->source >= SG_SOURCE_SSE));
 	set_count(result, "cache_read_tokens", usage->cache_read_tokens, true);
 	set_count(result, "cache_write_tokens", usage->cache_write_tokens, true);
 	set_count(result, "cache_write_1h_tokens", usage->cache_write_1h_tokens, true);
 	// An error that is billed all the same has no output.
 	set_count(result, "output_tokens", usage->output_tokens,
 		settled || meter->outcome.usage.output_tokens == 0);
-	set_count(result, "reasoning_tokens", usage->reasoning_tokens, true);
+	set_count(result, "reasoning_tokens", settled ? usage->reasoning_tokens : 0, true);
 	if (usage->audio_input_tokens)
 		set_count(result, "audio_input_tokens", usage->audio_input_tokens, true);
+	if (usage->image_input_tokens)
+		set_count(result, "image_input_tokens", usage->image_input_tokens, true);
+	if (usage->image_output_tokens)
+		set_count(result, "image_output_tokens", usage->image_output_tokens, true);
 	if (usage->audio_output_tokens)
 		set_count(result, "audio_output_tokens", usage->audio_output_tokens, true);
 	if (usage->reasoning_apart_tokens) {
@@ -333,7 +340,7 @@ static void set_estimate(const struct meter *meter, json_t *result)
 	json_t *estimate = json_pack(
 		"{s:I}", "visible_output_bytes", (json_int_t)outcome->visible_output_bytes);
 
-	if (outcome->usage.output_tokens >= 0 && outcome->usage.source == SG_SOURCE_SSE) {
+	if (outcome->usage.output_tokens >= 0 && outcome->usage.source >= SG_SOURCE_SSE) {
 		json_object_set_new(
 			estimate, "output_tokens_min", json_integer(outcome->usage.output_tokens));
 		if (meter->facts.max_output >= 0)
@@ -409,6 +416,7 @@ static void set_models(const struct meter *meter, json_t *result)
 	json_object_set_new(result, "requested_model", json_string(meter->facts.model));
 	if (deployment)
 		set_text(result, "deployment", meter->facts.model);
+	set_text(result, "region", meter->region);
 }
 
 static void describe_metered(const struct meter *meter, json_t *result)
@@ -439,8 +447,10 @@ static void describe_metered(const struct meter *meter, json_t *result)
 static void describe_unmetered(const struct meter *meter, json_t *result)
 {
 	bool unknown = meter->route.kind == SG_ROUTE_UNKNOWN;
-	const char *model = json_string_value(
-		json_object_get(json_object_get(meter->request, "body"), "model"));
+	const char *model = meter->route.model[0]
+				    ? meter->route.model
+				    : json_string_value(json_object_get(
+					      json_object_get(meter->request, "body"), "model"));
 
 	json_object_set_new(result, "billable", json_boolean(unknown));
 	json_object_set_new(result, "state", json_string(unknown ? "refused" : "free"));
@@ -470,6 +480,8 @@ static int find_route(struct meter *meter, const char *name)
 			"request.host %s is no provider's: name the one whose API it speaks in "
 			"\"provider\"",
 			host);
+	sg_provider_region((struct sg_str){ host, strlen(host) },
+		(struct sg_str){ path, strlen(path) }, meter->region);
 	meter->route = sg_provider_route(meter->provider, (struct sg_str){ method, strlen(method) },
 		(struct sg_str){ path, strlen(path) }, upgrade);
 	return 0;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/money.h"
+#include "provider/api.h"
 #include "provider/price_table.h"
 
 #define PICO_PER_NANO 1000
@@ -99,20 +100,25 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 	int64_t input = counted(usage->input_tokens), output = counted(usage->output_tokens);
 	int64_t audio_input = min_of(counted(usage->audio_input_tokens), input);
 	int64_t audio_output = min_of(counted(usage->audio_output_tokens), output);
+	int64_t image_input = min_of(counted(usage->image_input_tokens), input - audio_input);
+	int64_t image_output = min_of(counted(usage->image_output_tokens), output - audio_output);
 	int64_t searches = max_of(counted(usage->web_search_requests), price->always_searches);
 	struct class_prices prices = prices_for(price, total_input(usage));
 	wide sum = 0;
 
-	sum += (wide)(input - audio_input) * (wide)prices.input;
+	sum += (wide)(input - audio_input - image_input) * (wide)prices.input;
+	sum += (wide)image_input * (wide)max_of(price->image_input, prices.input);
 	sum += (wide)audio_input * (wide)price->audio_input;
 	sum += (wide)counted(usage->cache_read_tokens) * (wide)prices.cache_read;
 	sum += (wide)counted(usage->cache_write_tokens) * (wide)prices.cache_write;
 	sum += (wide)counted(usage->cache_write_1h_tokens) * (wide)prices.cache_write_1h;
-	sum += (wide)(output - audio_output) * (wide)prices.output;
+	sum += (wide)(output - audio_output - image_output) * (wide)prices.output;
+	sum += (wide)image_output * (wide)max_of(price->image_output, prices.output);
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
 	sum *= (wide)tier_multiplier(price, usage);
 	// Fees are per use, whatever the tier.
+	searches += counted(usage->search_units);
 	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
 	return sum;
 }
@@ -183,7 +189,8 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 
 static bool may_be_priority(const struct sg_request_facts *facts)
 {
-	return strcmp(facts->service_tier, "priority") == 0 ||
+	return (facts->traits & SG_TRAIT_TIER_BY_HEADER) ||
+	       strcmp(facts->service_tier, "priority") == 0 ||
 	       strcmp(facts->service_tier, "auto") == 0;
 }
 
@@ -204,6 +211,7 @@ static int64_t dearest_input(const struct sg_price *price, const struct class_pr
 	bool asks = strcmp(price->provider, "anthropic") == 0;
 	int64_t dearest = max_of(max_of(prices->input, prices->cache_read), price->audio_input);
 
+	dearest = max_of(dearest, price->image_input);
 	if (!asks || facts->cache_write)
 		dearest = max_of(dearest, prices->cache_write);
 	if (!asks || facts->cache_write_1h)
@@ -215,14 +223,16 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	int64_t input, int64_t output)
 {
 	int64_t turns = 1 + facts->tool_turns;
-	struct class_prices prices = prices_for(price, input);
+	// The answer tells the sum of all turns, and is priced by it.
+	struct class_prices prices = prices_for(price, input * turns);
 	bool searches = price->always_searches || strstr(facts->reasons, "web_search") != NULL;
 	wide sum = (wide)input * (wide)dearest_input(price, &prices, facts);
 
-	sum += (wide)output * (wide)max_of(prices.output, price->audio_output);
+	sum += (wide)output *
+	       (wide)max_of(max_of(prices.output, price->audio_output), price->image_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
-	sum += (wide)(facts->tool_turns + searches) * (wide)price->web_search * PICO_PER_NANO *
-	       SG_PRICE_ONE;
+	sum += (wide)(facts->tool_turns + searches + counted(facts->search_units)) *
+	       (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
 	return to_nanousd(sum);
 }
 
@@ -247,7 +257,9 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 
 	if (!price)
 		return -ENOENT;
-	if (facts->unbounded || facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS)
+	// What has no end costs nothing only where output does.
+	if (facts->unbounded || (facts->unbounded_output && price->output) ||
+		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS)
 		return -ERANGE;
 	*ret_charge = bound_at(price, facts);
 	if (later == price)

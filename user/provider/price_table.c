@@ -155,6 +155,8 @@ static int read_prices(const struct loading *loading, struct sg_price *price)
 		{ "cache_write_1h", &price->cache_write, &price->cache_write_1h },
 		{ "audio_input", &price->input, &price->audio_input },
 		{ "audio_output", &price->output, &price->audio_output },
+		{ "image_input", &price->input, &price->image_input },
+		{ "image_output", &price->output, &price->image_output },
 		{ "web_search_per_1k", &none, &price->web_search },
 	};
 	int r = read_parts(
@@ -179,8 +181,9 @@ static int read_model(
 {
 	static const char *const known[] = { "provider", "model", "from", "input", "output",
 		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
-		"long_context", "web_search_per_1k", "always_searches", "context_window",
-		"max_output", "flex", "priority", "batch", "geo_us", "fast" };
+		"image_input", "image_output", "long_context", "web_search_per_1k",
+		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
+		"geo_us", "fast" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];
@@ -385,7 +388,8 @@ static size_t undated_length(const char *model, size_t length)
 	if (length > 11 && end[-11] == '-' && all_digits(end - 10, 4) && end[-6] == '-' &&
 		all_digits(end - 5, 2) && end[-3] == '-' && all_digits(end - 2, 2))
 		return length - 11;
-	if (length > 9 && end[-9] == '-' && all_digits(end - 8, 8))
+	// Vertex writes "claude-x@20250929".
+	if (length > 9 && (end[-9] == '-' || end[-9] == '@') && all_digits(end - 8, 8))
 		return length - 9;
 	if (length > 7 && memcmp(end - 7, "-latest", 7) == 0)
 		return length - 7;

@@ -113,6 +113,36 @@ const char *sg_provider_host(unsigned index)
 	return NULL;
 }
 
+// Copies up to the next of `ends`.
+static bool copy_part(const char *text, size_t length, char end, char out[32])
+{
+	const char *stop = memchr(text, end, length);
+	size_t part = stop ? (size_t)(stop - text) : 0;
+
+	if (!part || part >= 32)
+		return false;
+	memcpy(out, text, part);
+	out[part] = 0;
+	return true;
+}
+
+void sg_provider_region(struct sg_str host, struct sg_str path, char out[32])
+{
+	static const char locations[] = "/locations/", amazon[] = "bedrock-";
+	const char *at = memmem(path.data, path.length, locations, sizeof(locations) - 1);
+	const char *dot;
+
+	out[0] = 0;
+	if (at) {
+		at += sizeof(locations) - 1;
+		copy_part(at, path.length - (size_t)(at - path.data), '/', out);
+	} else if (host.length >= sizeof(amazon) - 1 &&
+		   memcmp(host.data, amazon, sizeof(amazon) - 1) == 0 &&
+		   (dot = memchr(host.data, '.', host.length))) {
+		copy_part(dot + 1, host.length - (size_t)(dot + 1 - host.data), '.', out);
+	}
+}
+
 const char *sg_api_name(const struct sg_api *api)
 {
 	return api->name;

@@ -53,6 +53,9 @@ const char *sg_provider_host(unsigned i);
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade);
 
+// Where a call is made: the location in a path of Vertex, the region in a host of AWS. "" else.
+void sg_provider_region(struct sg_str host, struct sg_str path, char out[32]);
+
 const char *sg_api_name(const struct sg_api *api);
 
 // ---- Request ----
@@ -80,7 +83,8 @@ struct sg_request_facts {
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
 	int64_t prediction_bytes;
-	unsigned traits; // of the provider, for the answer's reader
+	int64_t search_units; // of a rerank, at most
+	unsigned traits;      // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
@@ -121,7 +125,7 @@ enum sg_exchange_state {
 	SG_EXCHANGE_ERROR_FREE, // the provider failed and bills nothing
 };
 
-enum sg_usage_source { SG_SOURCE_NONE, SG_SOURCE_BODY, SG_SOURCE_SSE };
+enum sg_usage_source { SG_SOURCE_NONE, SG_SOURCE_BODY, SG_SOURCE_SSE, SG_SOURCE_NDJSON };
 
 // Disjoint token classes: input_tokens is uncached input only; reasoning is a part of output. -1:
 // unknown.
@@ -140,6 +144,9 @@ struct sg_usage {
 	int64_t audio_input_tokens;  // part of input
 	int64_t audio_output_tokens; // part of output
 	int64_t web_search_requests;
+	int64_t image_input_tokens;	// part of input
+	int64_t image_output_tokens;	// part of output
+	int64_t search_units;		// of a rerank
 	int64_t reasoning_apart_tokens; // reasoning that is not in output
 	int64_t citation_tokens;	// that the provider charges apart
 };

@@ -128,6 +128,63 @@ static const struct sg_path_rule foundry_rules[] = {
 	END_RULES,
 };
 
+static const struct sg_path_rule gemini_rules[] = {
+	{ "/models/=:generateContent", &sg_api_gemini_generate },
+	{ "/models/=:streamGenerateContent", &sg_api_gemini_generate },
+	{ "/models/=:embedContent", &sg_api_gemini_embed },
+	{ "/models/=:batchEmbedContents", &sg_api_gemini_embed },
+	{ "/models/=:countTokens", NULL },
+	{ "/files/*", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule gemini_openai_rules[] = {
+	{ "/chat/completions", &sg_api_openai_chat },
+	{ "/embeddings", &sg_api_openai_embeddings },
+	END_RULES,
+};
+
+static const struct sg_path_rule gemini_upload_rules[] = { { "", NULL }, END_RULES };
+
+static const struct sg_path_rule vertex_rules[] = {
+	{ "/projects/+/locations/+/publishers/google/models/=:generateContent",
+		&sg_api_gemini_generate },
+	{ "/projects/+/locations/+/publishers/google/models/=:streamGenerateContent",
+		&sg_api_gemini_generate },
+	{ "/projects/+/locations/+/publishers/google/models/=:countTokens", NULL },
+	{ "/projects/+/locations/+/publishers/google/models/=:computeTokens", NULL },
+	{ "/projects/+/locations/+/publishers/anthropic/models/count-tokens:rawPredict", NULL },
+	{ "/projects/+/locations/+/publishers/anthropic/models/=:rawPredict",
+		&sg_api_anthropic_messages },
+	{ "/projects/+/locations/+/publishers/anthropic/models/=:streamRawPredict",
+		&sg_api_anthropic_messages },
+	{ "/publishers/google/models/=:generateContent", &sg_api_gemini_generate },
+	{ "/publishers/google/models/=:streamGenerateContent", &sg_api_gemini_generate },
+	{ "/publishers/google/models/=:countTokens", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule cohere_rules[] = {
+	{ "/v2/chat", &sg_api_cohere_chat },
+	{ "/v2/embed", &sg_api_cohere_embed },
+	{ "/v2/rerank", &sg_api_cohere_rerank },
+	{ "/v1/tokenize", NULL },
+	{ "/v1/detokenize", NULL },
+	{ "/v1/check-api-key", NULL },
+	END_RULES,
+};
+
+static const struct sg_path_rule ollama_rules[] = {
+	{ "/chat", &sg_api_ollama },
+	{ "/generate", &sg_api_ollama },
+	{ "/embed", &sg_api_ollama_embed },
+	{ "/show", NULL },
+	{ "/copy", NULL },
+	{ "/pull", NULL },
+	{ "/create", NULL },
+	END_RULES,
+};
+
 static const struct sg_path_group openai_posts[] = { { "/v1", openai_rules }, END_GROUPS };
 static const struct sg_path_group anthropic_posts[] = { { "/v1", anthropic_rules }, END_GROUPS };
 static const struct sg_path_group azure_posts[] = {
@@ -147,6 +204,25 @@ static const struct sg_path_group deepseek_posts[] = {
 };
 static const struct sg_path_group fireworks_posts[] = {
 	{ "/inference/v1", sg_compatible_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group gemini_posts[] = {
+	{ "/v1beta/openai", gemini_openai_rules },
+	{ "/v1beta", gemini_rules },
+	{ "/v1alpha", gemini_rules },
+	{ "/v1", gemini_rules },
+	{ "/upload/v1beta/files", gemini_upload_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group vertex_posts[] = {
+	{ "/v1beta1", vertex_rules },
+	{ "/v1", vertex_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group cohere_posts[] = { { "", cohere_rules }, END_GROUPS };
+static const struct sg_path_group ollama_posts[] = {
+	{ "/api", ollama_rules },
+	{ "/v1", sg_compatible_rules },
 	END_GROUPS,
 };
 static const struct sg_path_group groq_posts[] = { { "/openai/v1", groq_rules }, END_GROUPS };
@@ -177,6 +253,26 @@ const struct sg_provider sg_providers[] = {
 		.hosts = HOSTS("api.anthropic.com"),
 		.posts = anthropic_posts,
 		.dialect = SG_DIALECT_ANTHROPIC },
+	{ .name = "gemini",
+		.hosts = HOSTS("generativelanguage.googleapis.com"),
+		.posts = gemini_posts,
+		.dialect = SG_DIALECT_GOOGLE,
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_OUTPUT_BY_TOTAL },
+	{ .name = "vertex",
+		.hosts = HOSTS("*-aiplatform.googleapis.com", "aiplatform.googleapis.com",
+			"aiplatform.*.rep.googleapis.com"),
+		.posts = vertex_posts,
+		.dialect = SG_DIALECT_GOOGLE,
+		.traits = SG_TRAIT_TIER_BY_HEADER },
+	{ .name = "cohere",
+		.hosts = HOSTS("api.cohere.com", "api.cohere.ai"),
+		.posts = cohere_posts,
+		.dialect = SG_DIALECT_COHERE },
+	{ .name = "ollama",
+		.hosts = HOSTS("ollama.com"),
+		.posts = ollama_posts,
+		.dialect = SG_DIALECT_OLLAMA,
+		.traits = SG_TRAIT_ASK_USAGE },
 	{ .name = "azure",
 		.hosts = HOSTS(
 			"openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),

@@ -18,6 +18,7 @@ void sg_usage_reset(struct sg_usage *usage)
 	usage->cache_read_tokens = usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
 	usage->reasoning_tokens = usage->audio_input_tokens = usage->audio_output_tokens = 0;
 	usage->web_search_requests = 0;
+	usage->image_input_tokens = usage->image_output_tokens = usage->search_units = 0;
 	usage->reasoning_apart_tokens = usage->citation_tokens = 0;
 }
 
@@ -85,16 +86,36 @@ static int pass_event(struct sg_response_reader *reader, size_t end, bool drop)
 	return r;
 }
 
-static void read_event(struct sg_response_reader *reader, const struct sg_sse_event *event)
+static void begin_event(struct sg_response_reader *reader)
 {
-	const char *mark = reader->api->end_mark;
-
 	reader->event_choices = -1;
 	reader->event_usage = false;
 	reader->event_type[0] = 0;
 	reader->event_delta_bytes = 0;
 	reader->event_stops = false;
 	reader->item_is_search = reader->item_is_no_query = false;
+}
+
+static void begin_scan(struct sg_response_reader *reader)
+{
+	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count,
+		on_event_value, reader);
+}
+
+static void finish_event(struct sg_response_reader *reader)
+{
+	if (sg_json_scan_finish(&reader->scan) < 0)
+		// Torn: what its usage did not get to say is not known.
+		reader->outcome.bad_evidence = reader->outcome.bad_evidence || reader->event_usage;
+	else if (reader->api->end_event)
+		reader->api->end_event(reader);
+}
+
+static void read_event(struct sg_response_reader *reader, const struct sg_sse_event *event)
+{
+	const char *mark = reader->api->end_mark;
+
+	begin_event(reader);
 	if (!event->data_length || event->truncated)
 		return;
 	if (reader->skims && reader->produced && reader->api->is_filler &&
@@ -105,14 +126,9 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 		reader->stream_ended = true;
 		return;
 	}
-	sg_json_scan_init(&reader->scan, reader->api->event_paths, reader->api->event_path_count,
-		on_event_value, reader);
+	begin_scan(reader);
 	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
-	if (sg_json_scan_finish(&reader->scan) < 0)
-		// Torn: what its usage did not get to say is not known.
-		reader->outcome.bad_evidence = reader->outcome.bad_evidence || reader->event_usage;
-	else if (reader->api->end_event)
-		reader->api->end_event(reader);
+	finish_event(reader);
 }
 
 static int on_sse_event(void *context, const struct sg_sse_event *event)
@@ -127,12 +143,40 @@ static int on_sse_event(void *context, const struct sg_sse_event *event)
 
 // ---- Bytes ----
 
+// One JSON value a line (NDJSON).
+static void read_lines(struct sg_response_reader *reader, const char *bytes, size_t length)
+{
+	while (length) {
+		const char *end = memchr(bytes, '\n', length);
+		size_t piece = end ? (size_t)(end - bytes) : length;
+
+		if (!reader->line_begun && piece) {
+			begin_event(reader);
+			begin_scan(reader);
+			reader->line_begun = true;
+		}
+		if (piece)
+			sg_json_scan_feed(&reader->scan, bytes, piece);
+		if (!end)
+			return;
+		if (reader->line_begun)
+			finish_event(reader);
+		reader->line_begun = false;
+		bytes = end + 1;
+		length -= piece + 1;
+	}
+}
+
 static int read_plain(void *context, const char *bytes, size_t length)
 {
 	struct sg_response_reader *reader = context;
 
-	if (reader->is_stream)
+	if (reader->framing == SG_FRAMING_SSE)
 		return sg_sse_feed(&reader->sse, bytes, length, on_sse_event, reader);
+	if (reader->framing == SG_FRAMING_NDJSON) {
+		read_lines(reader, bytes, length);
+		return 0;
+	}
 	sg_json_scan_feed(&reader->scan, bytes, length);
 	return 0;
 }
@@ -154,7 +198,11 @@ int sg_response_reader_new(
 	reader->facts = options->facts;
 	reader->status = options->status;
 	reader->skims = options->skim;
-	reader->is_stream = has_type(options->content_type, "text/event-stream");
+	if (has_type(options->content_type, "text/event-stream"))
+		reader->framing = SG_FRAMING_SSE;
+	else if (has_type(options->content_type, "application/x-ndjson"))
+		reader->framing = SG_FRAMING_NDJSON;
+	reader->is_stream = reader->framing != SG_FRAMING_BODY;
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
 	if (r == -ENOTSUP) {
 		reader->unreadable = true;
@@ -164,8 +212,8 @@ int sg_response_reader_new(
 	}
 	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is,
 	// with the chunk that was asked for.
-	reader->filters = options->remove_usage_chunk && reader->is_stream && !reader->inflate &&
-			  !reader->unreadable;
+	reader->filters = options->remove_usage_chunk && reader->framing == SG_FRAMING_SSE &&
+			  !reader->inflate && !reader->unreadable;
 	sg_sse_init(&reader->sse);
 	reader->own_host = options->own_host;
 	reader->outcome.provider_picousd = reader->upstream_picousd = reader->total_tokens = -1;
@@ -261,13 +309,17 @@ static bool is_billed_error(const struct sg_response_reader *reader)
 
 static void decide_state(struct sg_response_reader *reader, bool complete)
 {
+	static const enum sg_usage_source sources[] = {
+		[SG_FRAMING_BODY] = SG_SOURCE_BODY,
+		[SG_FRAMING_SSE] = SG_SOURCE_SSE,
+		[SG_FRAMING_NDJSON] = SG_SOURCE_NDJSON,
+	};
 	struct sg_outcome *outcome = &reader->outcome;
 	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 &&
 		       outcome->usage.input_tokens >= 0;
 
-	outcome->usage.source = !reader->usage_seen ? SG_SOURCE_NONE
-				: reader->is_stream ? SG_SOURCE_SSE
-						    : SG_SOURCE_BODY;
+	if (reader->usage_seen)
+		outcome->usage.source = sources[reader->framing];
 	if (outcome->state == SG_EXCHANGE_PENDING)
 		return;
 	outcome->state = SG_EXCHANGE_ESTIMATED;
@@ -290,8 +342,11 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	reader->feed_bytes = "";
 	reader->feed_length = 0;
 	reader->event_start = 0;
-	if (reader->is_stream && !reader->stream_ended) {
+	reader->complete = complete;
+	if (reader->framing == SG_FRAMING_SSE && !reader->stream_ended) {
 		r = sg_sse_finish(&reader->sse, on_sse_event, reader);
+	} else if (reader->framing == SG_FRAMING_NDJSON && reader->line_begun) {
+		finish_event(reader); // without its line's end
 	} else if (!reader->is_stream &&
 		   (reader->unreadable || sg_json_scan_finish(&reader->scan) < 0)) {
 		// A torn body: what it said so far is no evidence.

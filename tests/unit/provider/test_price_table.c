@@ -264,7 +264,8 @@ static void test_builtin_entries(void **state)
 		bool own = anthropic || strcmp(price->provider, "openai") == 0;
 		bool embeds = !price->output;
 
-		if (price->input <= 0 || (own && !embeds && price->output < price->input) ||
+		if ((price->input <= 0 && !price->web_search) ||
+			(own && !embeds && price->output < price->input) ||
 			price->cache_read > price->input || price->cache_write < price->input ||
 			price->max_output > price->context_window || (own && !price->web_search) ||
 			price->flex > SG_PRICE_ONE || price->batch > SG_PRICE_ONE ||
@@ -274,7 +275,7 @@ static void test_builtin_entries(void **state)
 					 price->batch * 2 != SG_PRICE_ONE))
 			fail_msg("%s: a 1-hour write is twice the input, a batch half",
 				price->model);
-		if (price->long_context_above &&
+		if (own && price->long_context_above &&
 			(price->long_input <= price->input || price->long_output <= price->output ||
 				price->long_context_above >= price->context_window))
 			fail_msg("%s: the long tier is no dearer", price->model);

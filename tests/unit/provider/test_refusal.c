@@ -324,6 +324,9 @@ static const struct {
 	{ "mistral", 403, "message" },
 	{ "openrouter", 402, "error.message" },
 	{ "groq", 429, "error.message" },
+	{ "gemini", 403, "error.message" },
+	{ "cohere", 403, "message" },
+	{ "ollama", 402, "error" },
 	{ "compatible", 429, "error.message" },
 };
 

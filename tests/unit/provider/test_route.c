@@ -40,6 +40,13 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("api.perplexity.ai"), "perplexity");
 	assert_string_equal(name_of("us-east-1.api.x.ai"), "xai");
 	assert_string_equal(name_of("acme.openai.azure.com"), "azure");
+	assert_string_equal(name_of("generativelanguage.googleapis.com"), "gemini");
+	assert_string_equal(name_of("us-central1-aiplatform.googleapis.com"), "vertex");
+	assert_string_equal(name_of("aiplatform.googleapis.com"), "vertex");
+	assert_string_equal(name_of("aiplatform.eu.rep.googleapis.com"), "vertex");
+	assert_string_equal(name_of("-aiplatform.googleapis.com"), "none");
+	assert_string_equal(name_of("storage.googleapis.com"), "none");
+	assert_string_equal(name_of("api.cohere.com"), "cohere");
 	assert_string_equal(name_of("acme.services.ai.azure.com"), "azure");
 	assert_string_equal(name_of("openai.com"), "none");
 	assert_string_equal(name_of("xapi.openai.com"), "none");
@@ -99,6 +106,39 @@ static const struct row rows[] = {
 	{ "azure", "POST", "/openai/v1/chat/completions", "chat" },
 	{ "azure", "POST", "/openai/deployments/prod/chat/completions?api-version=1", "chat" },
 	{ "azure", "POST", "/openai/deployments/a/b/chat/completions", "unknown" },
+	{ "gemini", "POST", "/v1beta/models/gemini-2.5-pro:generateContent", "generate" },
+	{ "gemini", "POST", "/v1beta/models/g:streamGenerateContent?alt=sse", "generate" },
+	{ "gemini", "POST", "/v1/models/g%3AgenerateContent", "generate" },
+	{ "gemini", "POST", "/v1beta/models/g:embedContent", "embed" },
+	{ "gemini", "POST", "/v1beta/models/g:countTokens", "free" },
+	{ "gemini", "POST", "/v1beta/models/g:predict", "unknown" },
+	{ "gemini", "POST", "/v1beta/models/:generateContent", "unknown" },
+	{ "gemini", "POST", "/v1beta/tunedModels/g:generateContent", "unknown" },
+	{ "gemini", "POST", "/v1beta/cachedContents", "unknown" },
+	{ "gemini", "POST", "/v1beta/openai/chat/completions", "chat" },
+	{ "gemini", "POST", "/upload/v1beta/files", "free" },
+	{ "gemini", "POST", "/google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
+		"unknown" },
+	{ "vertex", "POST", "/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+		"generate" },
+	{ "vertex", "POST",
+		"/v1/projects/p/locations/l/publishers/anthropic/models/c@1:streamRawPredict",
+		"messages" },
+	{ "vertex", "POST",
+		"/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+		"free" },
+	{ "vertex", "POST", "/v1/projects/p/locations/l/publishers/google/models/g:predict",
+		"unknown" },
+	{ "vertex", "POST", "/v1/projects/p/locations/l/batchPredictionJobs", "unknown" },
+	{ "cohere", "POST", "/v2/chat", "cohere_chat" },
+	{ "cohere", "POST", "/v2/rerank", "cohere_rerank" },
+	{ "cohere", "POST", "/v1/chat", "unknown" },
+	{ "cohere", "POST", "/v1/tokenize", "free" },
+	{ "ollama", "POST", "/api/chat", "ollama" },
+	{ "ollama", "POST", "/api/embed", "ollama_embed" },
+	{ "ollama", "POST", "/v1/chat/completions", "chat" },
+	{ "ollama", "POST", "/api/pull", "free" },
+	{ "ollama", "POST", "/api/web_search", "unknown" },
 	{ "compatible", "POST", "/v1/completions", "completions" },
 	{ "compatible", "POST", "/tokenize", "free" },
 	{ "compatible", "POST", "/pooling", "unknown" },

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cohere's v2 chat, embed and rerank. Charged are billed_units, which leave out what Cohere adds to
+// a prompt. Answers name no model.
+#include <string.h>
+
+#include "provider/api.h"
+
+// A rerank is charged by searches: one for 100 documents, where a document counts once for each 500
+// tokens.
+#define DOCUMENTS_A_SEARCH 100
+#define TOKENS_A_DOCUMENT  500
+
+enum request_node {
+	MODEL = 1,
+	MAX_TOKENS,
+	STREAM,
+	MESSAGES,
+	MESSAGE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	TOOLS,
+	TOOL,
+	DOCUMENTS,
+	DOCUMENT,
+	IMAGES,
+	INPUTS,
+	INPUT,
+	INPUT_CONTENT,
+};
+
+static const struct sg_json_path request_paths[] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", 0 },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream", 0 },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
+	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
+	[CONTENT - 1] = { MESSAGE, "content", 0 },
+	[PART - 1] = { CONTENT, NULL, 0 },
+	[PART_TYPE - 1] = { PART, "type", 0 },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
+	[TOOL - 1] = { TOOLS, NULL, 0 },
+	[DOCUMENTS - 1] = { SG_JSON_ROOT, "documents", 0 },
+	[DOCUMENT - 1] = { DOCUMENTS, NULL, 0 },
+	[IMAGES - 1] = { SG_JSON_ROOT, "images", 0 },
+	[INPUTS - 1] = { SG_JSON_ROOT, "inputs", 0 },
+	[INPUT - 1] = { INPUTS, NULL, 0 },
+	[INPUT_CONTENT - 1] = { INPUT, "content", CONTENT },
+};
+
+static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	static const char *const texts[] = { "text", "document", "tool_result", "thinking", NULL };
+
+	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, texts))
+		return;
+	facts->images++;
+	sg_request_take_window(facts, "image_part");
+}
+
+static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	bool given = value->type != SG_JSON_NULL && !value->end;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		sg_request_set_model(facts, value);
+		break;
+	case MAX_TOKENS:
+		reader->max_primary = -1;
+		if (given && sg_json_count(value, &reader->max_primary) < 0)
+			reader->max_primary = -1;
+		break;
+	case STREAM:
+		facts->stream = value->type == SG_JSON_TRUE;
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case PART_TYPE:
+		on_part_type(facts, value);
+		break;
+	case TOOL:
+		facts->tools = true;
+		break;
+	case DOCUMENT:
+		reader->documents += !value->end;
+		break;
+	case IMAGES:
+		if (given)
+			sg_request_take_window(facts, "image_part");
+		break;
+	default:
+		break;
+	}
+}
+
+static void finish_embed_request(struct sg_request_reader *reader)
+{
+	reader->facts.max_output = 0;
+}
+
+static void finish_rerank_request(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+	int64_t parts = reader->documents + facts->body_bytes / TOKENS_A_DOCUMENT;
+
+	facts->max_output = 0;
+	facts->search_units = 1 + parts / DOCUMENTS_A_SEARCH;
+}
+
+enum response_node {
+	R_USAGE = 1,
+	R_BILLED,
+	R_INPUT,
+	R_OUTPUT,
+	R_SEARCHES,
+	R_IMAGE_TOKENS,
+	R_CACHED,
+	R_META,
+	R_DELTA,
+	R_DELTA_USAGE,
+	R_TYPE,
+	R_MESSAGE,
+	R_CONTENT,
+	R_PART,
+	R_TEXT,
+	R_DELTA_MESSAGE,
+	R_DELTA_CONTENT,
+	R_DELTA_TEXT,
+	R_FINISH_REASON,
+};
+
+static const struct sg_json_path response_paths[] = {
+	[R_USAGE - 1] = { SG_JSON_ROOT, "usage", 0 },
+	[R_BILLED - 1] = { R_USAGE, "billed_units", 0 },
+	[R_INPUT - 1] = { R_BILLED, "input_tokens", 0 },
+	[R_OUTPUT - 1] = { R_BILLED, "output_tokens", 0 },
+	[R_SEARCHES - 1] = { R_BILLED, "search_units", 0 },
+	[R_IMAGE_TOKENS - 1] = { R_BILLED, "image_tokens", 0 },
+	[R_CACHED - 1] = { R_USAGE, "cached_tokens", 0 },
+	[R_META - 1] = { SG_JSON_ROOT, "meta", R_USAGE },
+	[R_DELTA - 1] = { SG_JSON_ROOT, "delta", 0 },
+	[R_DELTA_USAGE - 1] = { R_DELTA, "usage", R_USAGE },
+	[R_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
+	[R_MESSAGE - 1] = { SG_JSON_ROOT, "message", 0 },
+	[R_CONTENT - 1] = { R_MESSAGE, "content", 0 },
+	[R_PART - 1] = { R_CONTENT, NULL, 0 },
+	[R_TEXT - 1] = { R_PART, "text", 0 },
+	[R_DELTA_MESSAGE - 1] = { R_DELTA, "message", 0 },
+	[R_DELTA_CONTENT - 1] = { R_DELTA_MESSAGE, "content", 0 },
+	[R_DELTA_TEXT - 1] = { R_DELTA_CONTENT, "text", R_TEXT },
+	[R_FINISH_REASON - 1] = { R_DELTA, "finish_reason", 0 },
+};
+
+static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	switch ((enum response_node)value->node) {
+	case R_BILLED:
+		if (value->end)
+			break;
+		sg_usage_reset(usage);
+		reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
+		reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+		break;
+	case R_INPUT:
+		sg_response_count(reader, value, &usage->input_tokens);
+		break;
+	case R_OUTPUT:
+		sg_response_count(reader, value, &usage->output_tokens);
+		break;
+	case R_SEARCHES:
+		sg_response_count(reader, value, &usage->search_units);
+		break;
+	case R_IMAGE_TOKENS:
+		sg_response_count(reader, value, &usage->image_input_tokens);
+		break;
+	case R_TEXT:
+		if (value->type == SG_JSON_STRING)
+			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	case R_TYPE:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
+		break;
+	default:
+		break;
+	}
+}
+
+static void end_event(struct sg_response_reader *reader)
+{
+	reader->produced = true;
+	if (strcmp(reader->event_type, "message-end") == 0)
+		reader->final = reader->event_usage;
+}
+
+static bool is_filler(const struct sg_sse_event *event)
+{
+	return event->name_length > 6 &&
+	       memcmp(event->name + event->name_length - 6, "-delta", 6) == 0;
+}
+
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (!reader->usage_seen)
+		return;
+	// What an embedding or a rerank has none of is left out.
+	if (usage->input_tokens < 0 && (usage->search_units || usage->image_input_tokens))
+		usage->input_tokens = 0;
+	if (usage->output_tokens < 0 && reader->facts->max_output == 0)
+		usage->output_tokens = 0;
+	if (usage->image_input_tokens)
+		usage->input_tokens += usage->image_input_tokens;
+}
+
+#define COHERE_PARTS                                                                               \
+	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
+	.on_request = on_request, .body_paths = response_paths,                                    \
+	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
+	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
+	.on_event = on_response, .end_event = end_event, .finish_response = finish_response,       \
+	.is_filler = is_filler, .end_mark = "[DONE]", .dialect = SG_DIALECT_COHERE
+
+const struct sg_api sg_api_cohere_chat = { .name = "cohere_chat", COHERE_PARTS };
+
+const struct sg_api sg_api_cohere_embed = {
+	.name = "cohere_embed",
+	COHERE_PARTS,
+	.finish_request = finish_embed_request,
+};
+
+const struct sg_api sg_api_cohere_rerank = {
+	.name = "cohere_rerank",
+	COHERE_PARTS,
+	.finish_request = finish_rerank_request,
+};

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gemini's generateContent, the answer: one object, a stream of events each with one, or a JSON
+// array of them. Counts are running totals: the last one counts.
+#include <stdio.h>
+#include <string.h>
+
+#include "provider/gemini.h"
+
+enum response_node {
+	MODEL = 1,
+	USAGE,
+	PROMPT,
+	CACHED,
+	CANDIDATE_TOKENS,
+	THOUGHTS,
+	TOOL_PROMPT,
+	TOTAL,
+	TRAFFIC,
+	SERVICE_TIER,
+	PROMPT_DETAILS,
+	PROMPT_ITEM,
+	ITEM_MODALITY,
+	ITEM_COUNT,
+	OUTPUT_DETAILS,
+	OUTPUT_ITEM,
+	OUTPUT_MODALITY,
+	OUTPUT_COUNT,
+	CANDIDATES,
+	CANDIDATE,
+	FINISH_REASON,
+	CONTENT,
+	PARTS,
+	PART,
+	PART_TEXT,
+	GROUNDING,
+	QUERIES,
+	QUERY,
+	FEEDBACK,
+	BLOCK_REASON,
+	ERROR,
+	ELEMENT,
+	ELEMENT_MODEL,
+	ELEMENT_USAGE,
+	ELEMENT_CANDIDATES,
+	ELEMENT_FEEDBACK,
+	ELEMENT_ERROR,
+};
+
+static const struct sg_json_path response_paths[] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "modelVersion", 0 },
+	[USAGE - 1] = { SG_JSON_ROOT, "usageMetadata", 0 },
+	[PROMPT - 1] = { USAGE, "promptTokenCount", 0 },
+	[CACHED - 1] = { USAGE, "cachedContentTokenCount", 0 },
+	[CANDIDATE_TOKENS - 1] = { USAGE, "candidatesTokenCount", 0 },
+	[THOUGHTS - 1] = { USAGE, "thoughtsTokenCount", 0 },
+	[TOOL_PROMPT - 1] = { USAGE, "toolUsePromptTokenCount", 0 },
+	[TOTAL - 1] = { USAGE, "totalTokenCount", 0 },
+	[TRAFFIC - 1] = { USAGE, "trafficType", 0 },
+	[SERVICE_TIER - 1] = { USAGE, "serviceTier", 0 },
+	[PROMPT_DETAILS - 1] = { USAGE, "promptTokensDetails", 0 },
+	[PROMPT_ITEM - 1] = { PROMPT_DETAILS, NULL, 0 },
+	[ITEM_MODALITY - 1] = { PROMPT_ITEM, "modality", 0 },
+	[ITEM_COUNT - 1] = { PROMPT_ITEM, "tokenCount", 0 },
+	[OUTPUT_DETAILS - 1] = { USAGE, "candidatesTokensDetails", 0 },
+	[OUTPUT_ITEM - 1] = { OUTPUT_DETAILS, NULL, 0 },
+	[OUTPUT_MODALITY - 1] = { OUTPUT_ITEM, "modality", ITEM_MODALITY },
+	[OUTPUT_COUNT - 1] = { OUTPUT_ITEM, "tokenCount", ITEM_COUNT },
+	[CANDIDATES - 1] = { SG_JSON_ROOT, "candidates", 0 },
+	[CANDIDATE - 1] = { CANDIDATES, NULL, 0 },
+	[FINISH_REASON - 1] = { CANDIDATE, "finishReason", 0 },
+	[CONTENT - 1] = { CANDIDATE, "content", 0 },
+	[PARTS - 1] = { CONTENT, "parts", 0 },
+	[PART - 1] = { PARTS, NULL, 0 },
+	[PART_TEXT - 1] = { PART, "text", 0 },
+	[GROUNDING - 1] = { CANDIDATE, "groundingMetadata", 0 },
+	[QUERIES - 1] = { GROUNDING, "webSearchQueries", 0 },
+	[QUERY - 1] = { QUERIES, NULL, 0 },
+	[FEEDBACK - 1] = { SG_JSON_ROOT, "promptFeedback", 0 },
+	[BLOCK_REASON - 1] = { FEEDBACK, "blockReason", 0 },
+	[ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
+	[ELEMENT - 1] = { SG_JSON_ROOT, NULL, 0 },
+	[ELEMENT_MODEL - 1] = { ELEMENT, "modelVersion", MODEL },
+	[ELEMENT_USAGE - 1] = { ELEMENT, "usageMetadata", USAGE },
+	[ELEMENT_CANDIDATES - 1] = { ELEMENT, "candidates", CANDIDATES },
+	[ELEMENT_FEEDBACK - 1] = { ELEMENT, "promptFeedback", FEEDBACK },
+	[ELEMENT_ERROR - 1] = { ELEMENT, "error", ERROR },
+};
+
+static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	if (value->end || value->type == SG_JSON_NULL)
+		return;
+	sg_usage_reset(&reader->outcome.usage);
+	memset(&reader->gemini, 0, sizeof(reader->gemini));
+	reader->total_tokens = -1;
+	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
+	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+}
+
+// Begin and end of {"modality", "tokenCount"}.
+static void on_part(struct sg_response_reader *reader, const struct sg_json_value *value,
+	int64_t *audio, int64_t *image)
+{
+	if (!value->end) {
+		reader->gemini.modality = 0;
+		reader->gemini.count = 0;
+	} else if (reader->gemini.modality == 'A') {
+		*audio += reader->gemini.count;
+	} else if (reader->gemini.modality == 'I') {
+		*image += reader->gemini.count;
+	}
+}
+
+static void on_traffic(struct sg_usage *usage, const struct sg_json_value *value)
+{
+	const char *tier = "";
+
+	if (value->type != SG_JSON_STRING)
+		return;
+	if (strstr(value->text, "PRIORITY") || strcmp(value->text, "priority") == 0)
+		tier = "priority";
+	else if (strstr(value->text, "FLEX") || strcmp(value->text, "flex") == 0)
+		tier = "flex";
+	snprintf(usage->service_tier, sizeof(usage->service_tier), "%s", tier);
+}
+
+static bool on_count(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t *counts[] = {
+		[PROMPT] = &usage->input_tokens,
+		[CACHED] = &usage->cache_read_tokens,
+		[CANDIDATE_TOKENS] = &usage->output_tokens,
+		[THOUGHTS] = &usage->reasoning_tokens,
+		[TOOL_PROMPT] = &reader->gemini.tool_prompt,
+		[TOTAL] = &reader->total_tokens,
+	};
+
+	if (value->node == ITEM_COUNT) {
+		sg_response_count(reader, value, &reader->gemini.count);
+		return true;
+	}
+	if (value->node < PROMPT || value->node > TOTAL)
+		return false;
+	sg_response_count(reader, value, counts[value->node]);
+	return true;
+}
+
+static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (on_count(reader, value))
+		return;
+	switch ((enum response_node)value->node) {
+	case MODEL:
+		if (value->type == SG_JSON_STRING && value->length)
+			sg_value_copy(value, usage->model, sizeof(usage->model));
+		break;
+	case USAGE:
+		on_usage(reader, value);
+		break;
+	case TRAFFIC:
+	case SERVICE_TIER:
+		on_traffic(usage, value);
+		break;
+	case PROMPT_ITEM:
+		on_part(reader, value, &usage->audio_input_tokens, &usage->image_input_tokens);
+		break;
+	case OUTPUT_ITEM:
+		on_part(reader, value, &usage->audio_output_tokens, &usage->image_output_tokens);
+		break;
+	case ITEM_MODALITY:
+		reader->gemini.modality = value->text[0];
+		break;
+	case CANDIDATE:
+		reader->produced = true;
+		break;
+	case FINISH_REASON:
+	case BLOCK_REASON:
+		reader->finished_choices += value->type == SG_JSON_STRING;
+		break;
+	case PART_TEXT:
+		if (value->type == SG_JSON_STRING)
+			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	case QUERY:
+		reader->done_searches++;
+		break;
+	case ERROR:
+		reader->failed_early = true;
+		break;
+	default:
+		break;
+	}
+}
+
+// All thoughts are in the total, whichever other count has them (providers.md, rule 4).
+static void count_output(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t by_parts =
+		(usage->output_tokens > 0 ? usage->output_tokens : 0) + usage->reasoning_tokens;
+	int64_t by_total = reader->total_tokens - usage->input_tokens - reader->gemini.tool_prompt;
+
+	usage->output_tokens = reader->total_tokens >= 0 ? by_total : by_parts;
+	if (usage->output_tokens < 0)
+		reader->outcome.bad_evidence = true;
+	if (usage->reasoning_tokens > usage->output_tokens)
+		reader->outcome.bad_evidence = true;
+	usage->input_tokens += reader->gemini.tool_prompt;
+	if (usage->cache_read_tokens > usage->input_tokens)
+		reader->outcome.bad_evidence = true;
+	else
+		usage->input_tokens -= usage->cache_read_tokens;
+}
+
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	const char *model = usage->model[0] ? usage->model : reader->facts->model;
+
+	if (!reader->usage_seen)
+		return;
+	if (usage->input_tokens >= 0)
+		count_output(reader);
+	// From Gemini 3 on each query has a fee, before it each prompt that was searched for.
+	usage->web_search_requests =
+		strncmp(model, "gemini-2", 8) == 0 || strncmp(model, "gemini-1", 8) == 0
+			? reader->done_searches > 0
+			: reader->done_searches;
+	reader->final = reader->finished_choices > 0 &&
+			(reader->complete || reader->finished_choices >= reader->facts->choices);
+}
+
+static void finish_embed_request(struct sg_request_reader *reader)
+{
+	reader->facts.max_output = 0;
+	reader->facts.choices = 1;
+}
+
+#define GEMINI_PARTS                                                                               \
+	.request_paths = sg_gemini_request_paths, .request_path_count = SG_GEMINI_REQUEST_PATHS,   \
+	.on_request = sg_gemini_on_request, .body_paths = response_paths,                          \
+	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
+	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
+	.on_event = on_response, .finish_response = finish_response, .dialect = SG_DIALECT_GOOGLE
+
+const struct sg_api sg_api_gemini_generate = {
+	.name = "generate",
+	GEMINI_PARTS,
+	.finish_request = sg_gemini_finish_request,
+};
+
+// The answer may tell no usage at all: then the hold is charged.
+const struct sg_api sg_api_gemini_embed = {
+	.name = "embed",
+	GEMINI_PARTS,
+	.finish_request = finish_embed_request,
+};

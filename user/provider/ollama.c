@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ollama's own API: chat, generate and embed. An answer streams unless the request says otherwise,
+// one JSON object a line; the last one has the counts.
+#include <string.h>
+
+#include "provider/api.h"
+
+enum request_node {
+	MODEL = 1,
+	STREAM,
+	OPTIONS,
+	NUM_PREDICT,
+	MESSAGES,
+	MESSAGE,
+	MESSAGE_IMAGES,
+	MESSAGE_IMAGE,
+	IMAGES,
+	IMAGE,
+	TOOLS,
+	TOOL,
+};
+
+static const struct sg_json_path request_paths[] = {
+	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[STREAM - 1] = { SG_JSON_ROOT, "stream", 0 },
+	[OPTIONS - 1] = { SG_JSON_ROOT, "options", 0 },
+	[NUM_PREDICT - 1] = { OPTIONS, "num_predict", 0 },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
+	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
+	[MESSAGE_IMAGES - 1] = { MESSAGE, "images", 0 },
+	[MESSAGE_IMAGE - 1] = { MESSAGE_IMAGES, NULL, IMAGE },
+	[IMAGES - 1] = { SG_JSON_ROOT, "images", 0 },
+	[IMAGE - 1] = { IMAGES, NULL, 0 },
+	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
+	[TOOL - 1] = { TOOLS, NULL, 0 },
+};
+
+static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	switch ((enum request_node)value->node) {
+	case MODEL:
+		sg_request_set_model(facts, value);
+		break;
+	case STREAM:
+		reader->whole_answer = value->type == SG_JSON_FALSE;
+		break;
+	case NUM_PREDICT:
+		// Negative: without end.
+		reader->max_primary = -1;
+		if (value->type != SG_JSON_NULL && sg_json_count(value, &reader->max_primary) < 0)
+			reader->max_primary = -1;
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case IMAGE:
+		if (!value->end) {
+			facts->images++;
+			sg_request_take_window(facts, "image_part");
+		}
+		break;
+	case TOOL:
+		facts->tools = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void finish_request(struct sg_request_reader *reader)
+{
+	reader->facts.stream = !reader->whole_answer;
+	reader->facts.unbounded_output = reader->facts.max_output < 0;
+}
+
+static void finish_embed_request(struct sg_request_reader *reader)
+{
+	reader->facts.stream = false;
+	reader->facts.max_output = 0;
+}
+
+enum response_node {
+	R_MODEL = 1,
+	R_MESSAGE,
+	R_CONTENT,
+	R_THINKING,
+	R_RESPONSE,
+	R_RESPONSE_THINKING,
+	R_DONE,
+	R_PROMPT_COUNT,
+	R_COUNT,
+	R_ERROR,
+};
+
+static const struct sg_json_path response_paths[] = {
+	[R_MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	[R_MESSAGE - 1] = { SG_JSON_ROOT, "message", 0 },
+	[R_CONTENT - 1] = { R_MESSAGE, "content", 0 },
+	[R_THINKING - 1] = { R_MESSAGE, "thinking", R_CONTENT },
+	[R_RESPONSE - 1] = { SG_JSON_ROOT, "response", R_CONTENT },
+	[R_RESPONSE_THINKING - 1] = { SG_JSON_ROOT, "thinking", R_CONTENT },
+	[R_DONE - 1] = { SG_JSON_ROOT, "done", 0 },
+	[R_PROMPT_COUNT - 1] = { SG_JSON_ROOT, "prompt_eval_count", 0 },
+	[R_COUNT - 1] = { SG_JSON_ROOT, "eval_count", 0 },
+	[R_ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
+};
+
+static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	switch ((enum response_node)value->node) {
+	case R_MODEL:
+		reader->produced = true;
+		if (value->type == SG_JSON_STRING && value->length)
+			sg_value_copy(value, usage->model, sizeof(usage->model));
+		break;
+	case R_CONTENT:
+		if (value->type == SG_JSON_STRING)
+			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	case R_DONE:
+		reader->stream_ended = value->type == SG_JSON_TRUE;
+		break;
+	case R_PROMPT_COUNT:
+		sg_response_count(reader, value, &usage->input_tokens);
+		reader->usage_seen = reader->event_usage = true;
+		break;
+	case R_COUNT:
+		sg_response_count(reader, value, &usage->output_tokens);
+		break;
+	case R_ERROR:
+		reader->failed_early = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void end_event(struct sg_response_reader *reader)
+{
+	reader->final = reader->final || (reader->stream_ended && reader->usage_seen);
+}
+
+static void finish_embed(struct sg_response_reader *reader)
+{
+	if (reader->usage_seen)
+		reader->outcome.usage.output_tokens = 0;
+}
+
+static void finish_response(struct sg_response_reader *reader SG_UNUSED)
+{
+}
+
+#define OLLAMA_PARTS                                                                               \
+	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
+	.on_request = on_request, .body_paths = response_paths,                                    \
+	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
+	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
+	.on_event = on_response, .end_event = end_event, .dialect = SG_DIALECT_OLLAMA
+
+const struct sg_api sg_api_ollama = {
+	.name = "ollama",
+	OLLAMA_PARTS,
+	.finish_request = finish_request,
+	.finish_response = finish_response,
+};
+
+const struct sg_api sg_api_ollama_embed = {
+	.name = "ollama_embed",
+	OLLAMA_PARTS,
+	.finish_request = finish_embed_request,
+	.finish_response = finish_embed,
+};
