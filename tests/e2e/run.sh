@@ -23,6 +23,10 @@ chmod 755 "$scratch"
 export TMPDIR=$scratch
 hosts=$scratch/hosts
 printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.20 other.example\n' > "$hosts"
+for name in api.deepseek.com api.fireworks.ai api.groq.com api.mistral.ai openrouter.ai api.perplexity.ai api.together.xyz api.x.ai \
+	generativelanguage.googleapis.com us-central1-aiplatform.googleapis.com us-east5-aiplatform.googleapis.com api.cohere.com ollama.com; do
+	printf '203.0.113.30 %s\n' "$name" >> "$hosts"
+done
 mount --bind "$hosts" /etc/hosts
 # Whatever the machine's own settings are, agents start with none about certificates or proxies.
 for name in $(env | sed -n 's/^\([A-Za-z_]*\(CA_BUNDLE\|CA_CERTS\|CERT_FILE\|CAINFO\|_PROXY\|_proxy\|CA_CERTIFICATE\|CERTS_PATH\|PIP_CERT\|DENO_CERT\|CERT_DIR\)\)=.*/\1/p'); do

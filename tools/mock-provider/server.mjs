@@ -3,6 +3,9 @@
 // A mock of the OpenAI and Anthropic APIs over TLS, with a bill of its own.
 //
 //   server.mjs --dir DIR [--address 127.0.0.1] [--port 0] [--plain-port N] [--control-port 0] [--replay EXCHANGE.json]
+//             [--exchanges FOLDER] [--host NAME]...
+//
+// --exchanges: requests that name one (replay.mjs) get its recorded answer. --host: one more name for the certificate.
 //
 // Makes a CA and a leaf in DIR (ca.pem, leaf.pem, leaf.key) with openssl. Prints one JSON line when ready. The control port speaks
 // plain HTTP on the same address: GET /bill, POST /reset, POST /faults (a JSON object of orders, see orders.mjs).
@@ -18,6 +21,7 @@ import * as anthropic from './anthropic.mjs';
 import { Bill } from './bill.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
+import { NAME_HEADER, readExchange, replay } from './replay.mjs';
 
 const { values: options } = parseArgs({
 	options: {
@@ -27,10 +31,12 @@ const { values: options } = parseArgs({
 		'plain-port': { type: 'string' },
 		'control-port': { type: 'string', default: '0' },
 		replay: { type: 'string' },
+		exchanges: { type: 'string' },
+		host: { type: 'string', multiple: true, default: [] },
 	},
 });
 
-const HOSTS = ['api.openai.com', 'api.anthropic.com'];
+const HOSTS = ['api.openai.com', 'api.anthropic.com', ...options.host];
 const bill = new Bill();
 let faults = {};
 
@@ -163,21 +169,17 @@ async function serveCall(request, response, api) {
 	return body.stream ? sendStream(request, response, answer, orders) : sendWhole(request, response, answer, orders);
 }
 
-function replay(response, file) {
-	const { response: recorded } = JSON.parse(fs.readFileSync(file));
-	const body = recorded.body_base64 ? Buffer.from(recorded.body_base64, 'base64') : Buffer.from(recorded.sse?.join('') ?? recorded.body_text ?? JSON.stringify(recorded.body));
-	const { 'transfer-encoding': _, 'content-length': __, ...headers } = recorded.headers;
-	response.writeHead(recorded.status, headers);
-	response.end(body);
-}
-
 async function serve(request, response) {
 	const url = new URL(request.url, 'https://mock');
 	bill.requests++;
 	try {
 		if (options.replay) {
 			await readBody(request);
-			return replay(response, options.replay);
+			return replay(response, JSON.parse(fs.readFileSync(options.replay)));
+		}
+		if (options.exchanges && request.headers[NAME_HEADER]) {
+			bill.seen.push({ path: request.url, body: (await readBody(request)).toString('base64') });
+			return replay(response, readExchange(options.exchanges, request.headers[NAME_HEADER]));
 		}
 		if (request.method === 'POST' && APIS[url.pathname]) return await serveCall(request, response, APIS[url.pathname]);
 		const raw = await readBody(request);
