@@ -46,6 +46,7 @@ end_to_end() { make -s check-e2e; }
 sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
 end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
 end_to_end_thread() { SPENDGATE_BUILD=build/clang-thread tests/e2e/run.sh --brief; }
+docker_engine() { tests/docker/run.sh; }
 demo() { make -s demo; }
 static_analysis() { tools/analyze.sh; }
 
@@ -67,6 +68,7 @@ step sanitized-programs sanitized_programs
 step end-to-end end_to_end
 step end-to-end-address-sanitizer end_to_end_address
 step end-to-end-thread-sanitizer end_to_end_thread
+step docker docker_engine
 step demo demo
 step leftovers tools/check-leftovers.sh
 

@@ -13,8 +13,9 @@
 //                                                                          the hierarchy's root}
 // register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path,
 // "bundle": path}
-//           "unknown_model"?, "upstream_ca"? (PEM text); descriptors after
-//           the memfd: the cgroup's directory, the network namespace
+//           "unknown_model"?, "upstream_ca"? (PEM text), "team"?, "profile"? (of
+//           the configuration), "container"? (its id: an engine minds the cgroup);
+//           descriptors after the memfd: the cgroup's directory, the network namespace
 // release   "id": the agent's command has ended                            {"status": {...of the
 // agent}} status    -                                                              {"agents":
 // [...], "redirect": {reason: count}}

@@ -1,11 +1,11 @@
 # One archive with every module, and the programs that draw from it.
-MAINS := user/cli/main.c user/warden/main.c user/enforcer/main.c
+MAINS := user/cli/main.c user/warden/main.c user/enforcer/main.c user/runc/main.c
 LIBRARY_SOURCES := $(filter-out $(MAINS),$(wildcard user/*/*.c))
 LIBRARY := $(OUT)/libspendgate.a
 OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(LIBRARY_SOURCES)) \
 	$(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o \
 	$(OUT)/generated/builtin_prices.o
-PROGRAMS := $(OUT)/spendgate $(OUT)/spendgated $(OUT)/spendgate-enforcer
+PROGRAMS := $(OUT)/spendgate $(OUT)/spendgated $(OUT)/spendgate-enforcer $(OUT)/spendgate-runc
 
 .PHONY: programs
 programs: $(PROGRAMS)
@@ -38,6 +38,7 @@ $(LIBRARY): $(OBJECTS)
 $(OUT)/spendgate: $(OUT)/user/cli/main.o $(LIBRARY)
 $(OUT)/spendgated: $(OUT)/user/warden/main.o $(LIBRARY)
 $(OUT)/spendgate-enforcer: $(OUT)/user/enforcer/main.o $(LIBRARY)
+$(OUT)/spendgate-runc: $(OUT)/user/runc/main.o $(LIBRARY)
 $(PROGRAMS):
 	$(call say,LD,$@)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) $(LDLIBS) -o $@
 
@@ -48,4 +49,5 @@ install: programs ## install below DESTDIR and PREFIX
 	install -D -m 755 $(OUT)/spendgate $(DESTDIR)$(PREFIX)/bin/spendgate
 	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(PREFIX)/sbin/spendgated
 	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer
+	install -D -m 755 $(OUT)/spendgate-runc $(DESTDIR)$(PREFIX)/bin/spendgate-runc
 	install -D -m 644 tools/systemd/spendgated.service $(DESTDIR)$(PREFIX)/lib/systemd/system/spendgated.service

@@ -37,3 +37,8 @@ $(OUT)/conformance/%: tests/conformance/%.c $(LIBRARY)
 .PHONY: check-e2e
 check-e2e: programs ## end to end with the real SDKs (root)
 	$(Q)tests/e2e/run.sh
+
+# Containers on a real engine (root).
+.PHONY: check-docker
+check-docker: programs ## containers on a real Docker engine (root)
+	$(Q)tests/docker/run.sh

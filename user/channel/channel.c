@@ -46,7 +46,7 @@ int sg_channel_listen(const char *path, uid_t owner)
 	umask(mask);
 	if (r < 0)
 		return r;
-	if (chown(path, owner, (gid_t)-1) < 0 || listen(fd, 16) < 0)
+	if (chown(path, owner, (gid_t)-1) < 0 || listen(fd, SOMAXCONN) < 0)
 		return -errno;
 	return sg_fd_take(&fd);
 }

@@ -3,38 +3,15 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "trust/variables.h"
 
 #define BUNDLE_LIMIT (16u << 20)
-
-// `additive`: the client adds the file to roots of its own, so our CA alone is enough; the others
-// read nothing else.
-static const struct {
-	const char *name;
-	bool additive;
-} variables[] = {
-	{ "NODE_EXTRA_CA_CERTS", true },
-	{ "DENO_CERT", true },
-	{ "SSL_CERT_FILE", false },
-	{ "REQUESTS_CA_BUNDLE", false },
-	{ "CURL_CA_BUNDLE", false },
-	{ "GIT_SSL_CAINFO", false },
-	{ "PIP_CERT", false },
-	{ "AWS_CA_BUNDLE", false },
-	{ "CARGO_HTTP_CAINFO", false },
-	{ "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", false },
-	{ "HTTPLIB2_CA_CERTS", false },
-	{ "NIX_SSL_CERT_FILE", false },
-	{ "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", false },
-	{ "HEX_CACERTS_PATH", false },
-	{ "CODEX_CA_CERTIFICATE", false },
-};
 
 // Appends the certificates of a PEM file and nothing else of it: the file is read as root at the
 // word of a variable, and the copy can be read by all.
@@ -81,9 +58,9 @@ static int merge(const char *theirs, const char *ca_path, const char *merged_pat
 int sg_environment_set(
 	const char *ca_path, const char *bundle_path, const char *directory, struct sg_error *error)
 {
-	for (size_t i = 0; i < SG_ARRAY_SIZE(variables); i++) {
-		const char *name = variables[i].name, *theirs = getenv(name);
-		const char *value = variables[i].additive ? ca_path : bundle_path;
+	for (size_t i = 0; i < SG_TRUST_VARIABLES; i++) {
+		const char *name = sg_trust_variables[i].name, *theirs = getenv(name);
+		const char *value = sg_trust_variables[i].additive ? ca_path : bundle_path;
 		char merged_path[PATH_MAX];
 		int r = 0;
 

@@ -15,7 +15,7 @@
 #include "base/money.h"
 #include "cli/cli.h"
 #include "cli/command.h"
-#include "cli/daemon.h"
+#include "cli/start.h"
 #include "cli/environment.h"
 #include "redirect/cgroup.h"
 #include "spendgate/exit.h"
@@ -314,7 +314,7 @@ static void release_agent(struct agent *agent, const struct options *options)
 		// The daemon may have been restarted meanwhile: the new one knows the agent by its
 		// id.
 		sg_daemon_close(&agent->daemon);
-		r = sg_daemon_open(&agent->daemon, false, NULL, &error);
+		r = sg_start_open(&agent->daemon, false, NULL, &error);
 		if (r == 0)
 			r = sg_daemon_ask(&agent->daemon, request, NULL, 0, &answer, &error);
 	}
@@ -352,7 +352,7 @@ static int exit_code_for(int result)
 static int run_agent(const struct options *options, int *ret_code, struct sg_error *error)
 {
 	struct agent agent = { .daemon.fd = -1, .cgroup_fd = -1 };
-	int r = sg_daemon_open(&agent.daemon, true, options->config_path, error);
+	int r = sg_start_open(&agent.daemon, true, options->config_path, error);
 
 	if (r == 0)
 		r = register_agent(&agent, options, error);

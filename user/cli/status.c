@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
-#include "cli/daemon.h"
+#include "cli/start.h"
 #include "spendgate/exit.h"
 
 static const struct argp_option option_table[] = {
@@ -75,7 +75,7 @@ int sg_cli_status(int argc, char **argv)
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &as_json);
-	r = sg_daemon_open(&daemon, false, NULL, &error);
+	r = sg_start_open(&daemon, false, NULL, &error);
 	if (r == 0)
 		r = sg_daemon_ask(&daemon, request, NULL, 0, &status, &error);
 	json_decref(request);

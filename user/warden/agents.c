@@ -18,9 +18,8 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "budget/policy.h"
 #include "redirect/cgroup.h"
-#include "warden/config.h"
+#include "warden/definition.h"
 
 #define REAP_MS 200
 #define ORPHAN_TURNS                                                                               \
@@ -43,75 +42,14 @@ struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t 
 
 static struct sg_warden_agent *free_agent(struct sg_warden_agent *agent)
 {
+	if (agent->events_fd >= 0)
+		close(agent->events_fd);
 	if (agent->cgroup_fd >= 0)
 		close(agent->cgroup_fd);
 	json_decref(agent->definition);
 	free(agent->cgroup_path);
 	free(agent);
 	return NULL;
-}
-
-// ---- Definition ----
-
-static int check_name(const char *name, struct sg_error *error)
-{
-	size_t length = name ? strlen(name) : 0;
-
-	if (length >= 1 && length < SG_BUDGET_NAME_BYTES &&
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-			length)
-		return 0;
-	return sg_error_set(error, -EINVAL,
-		"agent name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'",
-		name ? name : "", SG_BUDGET_NAME_BYTES - 1);
-}
-
-// What the request asks for, with the configuration's origins and defaults behind it.
-static json_t *make_definition(const struct sg_warden *warden, const json_t *request, uint32_t id)
-{
-	static const char *const copied[] = { "name", "budgets", "egress", "unknown_model",
-		"upstream_ca" };
-	json_t *definition = json_object();
-	json_t *origins = json_array();
-	json_t *value;
-
-	if (!definition || !origins ||
-		json_object_set_new(definition, "id", json_integer(id)) < 0) {
-		json_decref(definition);
-		json_decref(origins);
-		return NULL;
-	}
-	for (size_t i = 0; i < SG_ARRAY_SIZE(copied); i++) {
-		value = json_object_get(request, copied[i]);
-		if (value)
-			json_object_set(definition, copied[i], value);
-	}
-	value = json_object_get(warden->config, "unknown_model");
-	if (value && !json_object_get(definition, "unknown_model"))
-		json_object_set(definition, "unknown_model", value);
-	json_array_extend(origins, json_object_get(request, "origins"));
-	json_array_extend(origins, json_object_get(warden->config, "origins"));
-	json_object_set_new(definition, "origins", origins);
-	return definition;
-}
-
-static int check_request(const json_t *request, struct sg_error *error)
-{
-	const char *egress = json_string_value(json_object_get(request, "egress"));
-	const json_t *budgets = json_object_get(request, "budgets");
-	struct sg_policy policy;
-	int r = check_name(json_string_value(json_object_get(request, "name")), error);
-
-	if (r == 0 && egress && strcmp(egress, "agent") != 0 && strcmp(egress, "host") != 0)
-		r = sg_error_set(error, -EINVAL, "egress \"%s\": must be agent or host", egress);
-	if (r == 0)
-		r = sg_config_check_unknown_model(
-			json_string_value(json_object_get(request, "unknown_model")), error);
-	if (r == 0)
-		r = sg_config_check_origins(json_object_get(request, "origins"), "origins", error);
-	if (r == 0 && budgets)
-		r = sg_policy_parse(budgets, &policy, error);
-	return r;
 }
 
 static int store(const struct sg_warden *warden, const struct sg_warden_agent *agent)
@@ -188,6 +126,12 @@ static int change_endpoints(struct sg_warden *warden, const struct sg_warden_age
 
 // ---- Removal ----
 
+static void free_deferred(struct sg_deferred *deferred)
+{
+	free_agent((struct sg_warden_agent *)((char *)deferred -
+					      offsetof(struct sg_warden_agent, deferred)));
+}
+
 static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	struct sg_channel_agent gone = { .agent_id = agent->id };
@@ -209,26 +153,28 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 			warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
 	file_path(warden, agent->id, path, sizeof(path));
 	unlink(path);
-	if (rmdir(agent->cgroup_path) < 0 && errno != ENOENT)
+	// An engine removes the groups of its containers itself.
+	if (!json_object_get(agent->definition, "container") && rmdir(agent->cgroup_path) < 0 &&
+		errno != ENOENT)
 		sg_log(SG_LOG_DEBUG, "cgroup", "path=%s reason=\"%s\"", agent->cgroup_path,
 			strerror(errno));
 	sg_log(SG_LOG_INFO, "agent_removed", "agent=%s id=%u",
 		json_string_value(json_object_get(agent->definition, "name")), agent->id);
-	free_agent(agent);
+	sg_loop_unwatch(warden->loop, &agent->watch);
+	sg_loop_defer(warden->loop, &agent->deferred, free_deferred);
 }
 
 // cgroup.events says whether anything lives in the group or below it.
 static bool is_populated(const struct sg_warden_agent *agent)
 {
-	SG_CLEANUP_CLOSE int fd = openat(agent->cgroup_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	char text[256];
 	ssize_t n;
 
-	if (fd < 0)
-		return false; // the group itself is gone
-	n = read(fd, text, sizeof(text) - 1);
-	if (n < 0)
+	if (agent->events_fd < 0)
 		return false;
+	n = pread(agent->events_fd, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return false; // the group itself is gone
 	text[n] = 0;
 	return strstr(text, "populated 1") != NULL;
 }
@@ -257,7 +203,7 @@ static void on_reap(struct sg_timer *timer)
 			continue;
 		if (has_ended(agent))
 			remove_agent(warden, agent);
-		else
+		else if (agent->watch.fd < 0)
 			waiting = true;
 	}
 	if (waiting)
@@ -265,10 +211,23 @@ static void on_reap(struct sg_timer *timer)
 	sg_control_stop_if_idle(warden);
 }
 
+static void on_cgroup_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
+{
+	const struct sg_warden_agent *agent = (struct sg_warden_agent *)watch;
+
+	on_reap(&agent->warden->reap);
+}
+
 void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	agent->released = true;
-	if (is_populated(agent))
+	// The kernel tells when the group empties. Where it can't be asked, the reaper looks.
+	if (agent->watch.fd < 0 && agent->events_fd >= 0 &&
+		sg_loop_watch(warden->loop, &agent->watch, agent->events_fd, EPOLLPRI | EPOLLET,
+			on_cgroup_event) < 0)
+		sg_log(SG_LOG_DEBUG, "cgroup", "id=%u reason=\"no events of its cgroup\"",
+			agent->id);
+	if (is_populated(agent) && !json_object_get(agent->definition, "container"))
 		sg_log(SG_LOG_INFO, "agent_waits",
 			"id=%u reason=\"processes are left in its cgroup: they stay fenced\"",
 			agent->id);
@@ -282,6 +241,7 @@ void sg_agents_free_all(struct sg_warden *warden)
 	sg_loop_disarm(&warden->reap);
 	for (agent = warden->agents; agent; agent = next) {
 		next = agent->next;
+		sg_loop_unwatch(warden->loop, &agent->watch);
 		free_agent(agent);
 	}
 	warden->agents = NULL;
@@ -289,9 +249,19 @@ void sg_agents_free_all(struct sg_warden *warden)
 
 // ---- Registration ----
 
-static char *path_of_fd(int fd)
+static bool is_same_file(int fd, const char *path)
 {
-	char link[64], path[PATH_MAX];
+	struct stat one, other;
+
+	return fstat(fd, &one) == 0 && stat(path, &other) == 0 && one.st_ino == other.st_ino &&
+	       one.st_dev == other.st_dev;
+}
+
+// A group opened in another mount namespace has a path that means nothing here: it is then below
+// our own mount of the hierarchy.
+static char *path_of_fd(const struct sg_warden *warden, int fd)
+{
+	char link[64], path[PATH_MAX], below[2 * PATH_MAX];
 	ssize_t length;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -299,7 +269,10 @@ static char *path_of_fd(int fd)
 	if (length < 0)
 		return NULL;
 	path[length] = 0;
-	return strdup(path);
+	if (is_same_file(fd, path))
+		return strdup(path);
+	snprintf(below, sizeof(below), "%s%s", warden->cgroup_root, path);
+	return strdup(is_same_file(fd, below) ? below : path);
 }
 
 static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, int netns_fd,
@@ -343,8 +316,11 @@ static struct sg_warden_agent *new_agent(
 	if (!agent)
 		return NULL;
 	agent->id = id;
+	agent->watch.fd = -1;
+	agent->warden = warden;
+	agent->events_fd = openat(cgroup_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	agent->cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 0);
-	agent->cgroup_path = path_of_fd(cgroup_fd);
+	agent->cgroup_path = path_of_fd(warden, cgroup_fd);
 	agent->definition = definition;
 	if (!definition || agent->cgroup_fd < 0 || !agent->cgroup_path)
 		return free_agent(agent);
@@ -359,17 +335,19 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	struct sg_warden_agent **ret_agent, struct sg_error *error)
 {
 	struct sg_warden_agent *agent;
-	int r = check_request(request, error);
+	json_t *definition;
+	int r = sg_definition_make(
+		warden->config, request, warden->next_agent_id, &definition, error);
 
-	if (r == 0)
-		r = sg_enforcer_wait(warden, 10000);
 	if (r < 0)
-		return error->text[0]
-			       ? r
-			       : sg_error_set(error, r,
-					 "the enforcer has not come up: see the log of spendgated");
-	agent = new_agent(warden, warden->next_agent_id, cgroup_fd,
-		make_definition(warden, request, warden->next_agent_id));
+		return r;
+	r = sg_enforcer_wait(warden, 10000);
+	if (r < 0) {
+		json_decref(definition);
+		return sg_error_set(
+			error, r, "the enforcer has not come up: see the log of spendgated");
+	}
+	agent = new_agent(warden, warden->next_agent_id, cgroup_fd, definition);
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	// Fence first: whatever fails later leaves the cgroup refused, not open.

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "base/fd.h"
 #include "provider/price.h"
 #include "provider/provider.h"
+#include "warden/definition.h"
 
 #define CONFIG_LIMIT (1u << 20)
 
@@ -165,6 +167,22 @@ static int check_providers(const json_t *value, const char *key, struct sg_error
 		       : sg_error_set(error, -EINVAL, "%s: must be a list of providers", key);
 }
 
+static int check_upstream_ca(const json_t *value, const char *key, struct sg_error *error)
+{
+	const char *path = json_string_value(value);
+
+	if (!path || *path != '/')
+		return sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+	return access(path, R_OK) < 0
+		       ? sg_error_set(error, -EINVAL, "%s: %s: %s", key, path, strerror(errno))
+		       : 0;
+}
+
+static int check_profiles(const json_t *value, const char *key, struct sg_error *error)
+{
+	return sg_definition_check_profiles(value, key, error);
+}
+
 static const struct {
 	const char *key;
 	check_fn check;
@@ -175,6 +193,8 @@ static const struct {
 	{ "unknown_model", check_unknown_model },
 	{ "origins", check_origins },
 	{ "providers", check_providers },
+	{ "upstream_ca", check_upstream_ca },
+	{ "profiles", check_profiles },
 	{ "prices", check_prices },
 	{ "log_level", check_log_level },
 };

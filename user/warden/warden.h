@@ -15,13 +15,18 @@
 #include "warden/namespaces.h"
 
 struct sg_warden_agent {
+	struct sg_watch watch; // first: events of its cgroup, once it is released
+	struct sg_deferred deferred;
+	struct sg_warden *warden;
 	struct sg_warden_agent *next;
 	uint32_t id;
 	uint64_t netns_cookie;
 	int cgroup_fd;
+	int events_fd;	    // its cgroup.events
 	char *cgroup_path;  // as seen by the warden
 	json_t *definition; // what the enforcer gets
-	bool released;	    // its command ended: removed as soon as the cgroup is empty
+	bool released; // its command ended, or an engine minds it: removed as soon as the cgroup is
+		       // empty
 	bool adopted; // of an earlier warden: its command line may be gone, and with it the release
 	unsigned empty_turns; // of an adopted one: turns of the reaper in a row that found nobody
 };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Talking to spendgated over control.sock, and bringing one along when there is none.
+// A client of spendgated over control.sock. One thread.
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "base/attr.h"
 #include "base/error.h"
@@ -12,10 +11,8 @@ struct sg_daemon {
 	int fd;
 };
 
-// Connects. With `start`, a daemon is started on demand when none answers; `config_path` (NULL: its
-// default) is given to it. Returns 0 or -errno with the sentence.
-int sg_daemon_open(struct sg_daemon *daemon, bool start, const char *config_path,
-	struct sg_error *error) SG_WUNRES;
+// Connects and sees that it answers. Returns 0 or -errno (the sentence may be empty).
+int sg_daemon_connect(struct sg_daemon *daemon, struct sg_error *error) SG_WUNRES;
 void sg_daemon_close(struct sg_daemon *daemon);
 
 // Asks and waits. `fds` stay the caller's. *ret_answer is a new reference to an answer with "ok":

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Runs the Docker suite: a real engine, real containers, the mock provider on the engine's own network. Nothing leaves the sandbox.
+set -eu
+cd "$(dirname "$0")"
+
+if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
+	[ "$(id -u)" = 0 ] || { echo "the Docker tests did NOT run: they need root" >&2; exit 1; }
+	[ -x "../../${SPENDGATE_BUILD:-build/gcc}/spendgate-runc" ] || { echo "the Docker tests did NOT run: no programs: make" >&2; exit 1; }
+	[ -d ../e2e/node_modules/openai ] || (cd ../e2e && npm ci --silent)
+	SPENDGATE_IMAGES=$(./images.sh)
+	export SPENDGATE_IMAGES
+	exec ./sandbox.sh "$PWD/run.sh" "$@"
+fi
+
+export TMPDIR=$SPENDGATE_SCRATCH
+status=0
+timeout --foreground 600 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=300000 --test-concurrency=1 --test-reporter=spec ./*.test.mjs || status=$?
+if grep -rE --include='*.log' 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error:' "$SPENDGATE_SCRATCH" >&2; then
+	status=1
+fi
+exit $status

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container's labels, and the policy that they ask for. One thread.
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+struct sg_labels {
+	json_t *all;	// every label (and OCI annotation), string to string
+	char name[256]; // of the container as its engine shows it; "": not known
+};
+
+// `config` is the bundle's config.json. Docker keeps labels out of it, in a file of its own below
+// its data root, which is found from the container's root. Returns 0 or -errno with the sentence.
+int sg_labels_read(const json_t *config, const char *id, struct sg_labels *ret_labels,
+	struct sg_error *error) SG_WUNRES;
+void sg_labels_release(struct sg_labels *labels);
+
+// Does a label of ours make it an agent?
+bool sg_labels_agent(const struct sg_labels *labels);
+
+// The request "register" of spendgate/control.h, without its judgement of names and amounts, which
+// is spendgated's. `profile` (NULL: none) holds where the label names none. *ret_request is a new
+// reference. Returns 0, or -EINVAL with a sentence that names the label.
+int sg_labels_request(const struct sg_labels *labels, const char *id, const char *profile,
+	json_t **ret_request, struct sg_error *error) SG_WUNRES;
