@@ -428,6 +428,9 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",
 			json_string_value(json_object_get(agent->definition, "name")), id,
 			agent->cgroup_path);
+	// Nobody comes to release a container.
+	if (r == 0 && json_object_get(agent->definition, "container"))
+		sg_agents_release_agent(warden, agent);
 	return r;
 }
 
