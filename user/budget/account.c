@@ -60,7 +60,7 @@ static struct cap money_cap(const struct sg_budget_policy *budget, const struct 
 
 static int64_t tokens_of(const struct sg_charge *charge)
 {
-	return charge->input_tokens + charge->output_tokens;
+	return sg_money_add(charge->input_tokens, charge->output_tokens);
 }
 
 static bool counts_are_over(const struct sg_budget_policy *budget, const struct sg_charge *spent,
@@ -105,10 +105,7 @@ static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct 
 		const struct sg_window_bucket *bucket =
 			&window->buckets[(window->first + i) % SG_WINDOW_BUCKETS];
 
-		spent.nanousd -= bucket->sum.nanousd;
-		spent.input_tokens -= bucket->sum.input_tokens;
-		spent.output_tokens -= bucket->sum.output_tokens;
-		spent.requests -= bucket->sum.requests;
+		sg_charge_subtract(&spent, &bucket->sum);
 		if (!budget_is_over(budget, &spent, &nothing, hold, &money))
 			return bucket->newest_ns + window->length_ns - now_ns;
 	}
@@ -133,6 +130,23 @@ static void fill_refusal(const struct sg_account *account, unsigned index, bool 
 		.window_ns = budget->window_ns,
 		.resets_in_ns = resets_in_ns(budget, window, hold, now_ns) };
 	strcpy(refusal->budget, budget->name);
+}
+
+// What is held is taken back exactly, so its sum may not stop at the top: a hold beyond it is
+// refused.
+static int add_to_held(struct sg_account *account, const struct sg_charge *bound)
+{
+	struct sg_charge sum;
+
+	if (__builtin_add_overflow(account->held.nanousd, bound->nanousd, &sum.nanousd) ||
+		__builtin_add_overflow(
+			account->held.input_tokens, bound->input_tokens, &sum.input_tokens) ||
+		__builtin_add_overflow(
+			account->held.output_tokens, bound->output_tokens, &sum.output_tokens) ||
+		__builtin_add_overflow(account->held.requests, bound->requests, &sum.requests))
+		return -ENOBUFS;
+	account->held = sum;
+	return 0;
 }
 
 int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
@@ -164,19 +178,12 @@ int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, i
 		fill_refusal(account, (unsigned)refusing, money, bound, now_ns, ret_refusal);
 		return -EDQUOT;
 	}
-	account->held.nanousd += bound->nanousd;
-	account->held.input_tokens += bound->input_tokens;
-	account->held.output_tokens += bound->output_tokens;
-	account->held.requests += bound->requests;
-	return 0;
+	return add_to_held(account, bound);
 }
 
 void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound)
 {
-	account->held.nanousd -= bound->nanousd;
-	account->held.input_tokens -= bound->input_tokens;
-	account->held.output_tokens -= bound->output_tokens;
-	account->held.requests -= bound->requests;
+	sg_charge_subtract(&account->held, bound);
 }
 
 void sg_account_spend(
@@ -186,10 +193,7 @@ void sg_account_spend(
 		sg_window_advance(&account->windows[i], now_ns);
 		sg_window_add(&account->windows[i], now_ns, charge, estimated);
 	}
-	account->spent.nanousd = sg_money_add(account->spent.nanousd, charge->nanousd);
-	account->spent.input_tokens += charge->input_tokens;
-	account->spent.output_tokens += charge->output_tokens;
-	account->spent.requests += charge->requests;
+	sg_charge_add(&account->spent, charge);
 	account->calls += charge->requests;
 	account->estimated += estimated;
 }
@@ -211,7 +215,8 @@ static void set_money(json_t *object, const char *key, int64_t nanousd)
 	json_object_set_new(object, key, json_string(text));
 }
 
-static json_t *budget_status(const struct sg_account *account, unsigned index, int64_t now_ns)
+static json_t *budget_status(
+	const struct sg_account *account, unsigned index, int64_t now_ns, int64_t wall_ns)
 {
 	static const struct sg_charge nothing = { 0 };
 	const struct sg_budget_policy *budget = &account->policy.budgets[index];
@@ -241,13 +246,13 @@ static json_t *budget_status(const struct sg_account *account, unsigned index, i
 	json_object_set_new(object, "requests", json_integer(window->sum.requests));
 	json_object_set_new(object, "tokens", json_integer(tokens_of(&window->sum)));
 	if (resets_ns > 0) {
-		sg_clock_format(sg_clock_wall_ns() + resets_ns, text, sizeof(text));
+		sg_clock_format(wall_ns + resets_ns, text, sizeof(text));
 		json_object_set_new(object, "resets_at", json_string(text));
 	}
 	return object;
 }
 
-json_t *sg_account_describe(struct sg_account *account, int64_t now_ns)
+json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t wall_ns)
 {
 	json_t *object = json_object(), *budgets = json_array();
 
@@ -260,7 +265,7 @@ json_t *sg_account_describe(struct sg_account *account, int64_t now_ns)
 	json_object_set_new(object, "name", json_string(account->name));
 	for (unsigned i = 0; i < account->policy.count; i++) {
 		sg_window_advance(&account->windows[i], now_ns);
-		json_array_append_new(budgets, budget_status(account, i, now_ns));
+		json_array_append_new(budgets, budget_status(account, i, now_ns, wall_ns));
 	}
 	json_object_set_new(object, "budgets", budgets);
 	set_money(object, "spent_usd", account->spent.nanousd);

@@ -26,13 +26,13 @@ struct sg_account {
 int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;
 struct sg_account *sg_account_free(struct sg_account *account);
 
-// Locked by the caller: does the hold fit every budget? Returns 0 and holds it, or -EDQUOT with the
-// refusal.
+// Locked by the caller: does the hold fit every budget? Returns 0 and holds it, -EDQUOT with the
+// refusal, or -ENOBUFS when the sum of all that is held could not be kept.
 int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
 
 // Takes the lock itself. New reference, or NULL.
-json_t *sg_account_describe(struct sg_account *account, int64_t now_ns);
+json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t wall_ns);
 
 // Locked by the caller.
 void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound);

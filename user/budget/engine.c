@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,81 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
-#include "budget/account.h"
-#include "budget/journal.h"
-#include "budget/ledger.h"
-#include "budget/writer.h"
-
-#define MAX_WORKERS 64
-
-// A worker's part of the journal, searched from where the last free slot was found: slots come free
-// in about the order in which they were taken.
-struct region {
-	_Alignas(64) uint32_t first;
-	uint32_t count;
-	uint32_t next;
-	uint64_t counter; // of call ids
-};
-
-struct sg_engine {
-	int64_t (*monotonic_ns)(void);
-	int64_t (*wall_ns)(void);
-	bool sync_before_dispatch;
-	unsigned workers;
-	int lock_fd;
-	struct sg_journal journal;
-	struct sg_ledger *reader; // for the control thread; the writer has its own connection
-	struct sg_writer *writer;
-	struct sg_account *accounts;
-	struct region regions[MAX_WORKERS];
-};
-
-// ---- Recovery ----
-
-// What an earlier process left: held slots are charged in full, settled ones as they were settled.
-static int recover_slot(struct sg_ledger *ledger, const struct sg_slot *slot, uint32_t state)
-{
-	if (!sg_slot_is_whole(slot)) {
-		sg_log(SG_LOG_ERROR, "torn_slot",
-			"call=%llu effect=\"a call at a loss of power can't be charged: look at "
-			"the provider's bill\"",
-			(unsigned long long)slot->call_id);
-		return 0;
-	}
-	if (state == SG_SLOT_HELD)
-		sg_log(SG_LOG_WARN, "recovered",
-			"agent=%s call=%llu model=%s effect=\"charged in full\"", slot->agent,
-			(unsigned long long)slot->call_id, slot->model);
-	return sg_ledger_add(ledger, slot, state == SG_SLOT_HELD);
-}
-
-static int recover(struct sg_engine *engine, struct sg_ledger *ledger, struct sg_error *error)
-{
-	int r = sg_ledger_begin(ledger);
-
-	for (uint32_t i = 0; r == 0 && i < SG_JOURNAL_SLOTS; i++) {
-		struct sg_slot *slot = &engine->journal.slots[i];
-		uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
-
-		if (state == SG_SLOT_HELD || state == SG_SLOT_SETTLED)
-			r = recover_slot(ledger, slot, state);
-	}
-	if (r == 0)
-		r = sg_ledger_commit(ledger);
-	if (r < 0) {
-		sg_error_set(error, r, "the hold journal can't be moved into the ledger: %s",
-			sg_ledger_error(ledger));
-		sg_ledger_rollback(ledger);
-		return r;
-	}
-	// A slot that was being filled was never dispatched.
-	for (uint32_t i = 0; i < SG_JOURNAL_SLOTS; i++)
-		atomic_store_explicit(
-			&engine->journal.slots[i].state, SG_SLOT_FREE, memory_order_release);
-	return 0;
-}
+#include "budget/engine_state.h"
+#include "budget/recovery.h"
+#include "budget/usage.h"
 
 // ---- Opening ----
 
@@ -107,28 +35,75 @@ static void divide_journal(struct sg_engine *engine)
 {
 	uint32_t share = SG_JOURNAL_SLOTS / engine->workers;
 
-	for (unsigned i = 0; i < engine->workers; i++)
-		engine->regions[i] =
-			(struct region){ .first = i * share, .count = share, .next = 0 };
+	for (unsigned i = 0; i < engine->workers; i++) {
+		struct region *region = &engine->regions[i];
+
+		*region = (struct region){ .free = &engine->free_slots[i * share],
+			.free_count = share };
+		for (uint32_t j = 0; j < share; j++)
+			region->free[j] = (i + 1) * share - 1 - j; // the first is taken first
+	}
 }
 
-static int open_files(
-	struct sg_engine *engine, const struct sg_engine_options *options, struct sg_error *error)
+static unsigned ledger_flags(const struct sg_engine *engine, const char *path)
+{
+	unsigned flags = engine->sync_before_dispatch ? SG_LEDGER_FULL_SYNC : 0;
+
+	if (engine->journal.machine_went_down)
+		flags |= SG_LEDGER_CHECK;
+	if (!engine->journal.ledger_expected)
+		return flags;
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return flags | SG_LEDGER_EXPECTED;
+	// The remedy for a damaged ledger is to move it aside, so this was meant.
+	sg_log(SG_LOG_WARN, "ledger_gone",
+		"path=%s effect=\"a new one is made: budgets forget what was spent\"", path);
+	return flags;
+}
+
+static int open_ledger(struct sg_engine *engine, const char *path, struct sg_ledger **ret_ledger,
+	struct sg_error *error)
+{
+	struct sg_ledger *ledger;
+	uint64_t last_call = 0;
+	int r = sg_ledger_open(path, ledger_flags(engine, path), &ledger, error);
+
+	if (r < 0)
+		return r;
+	r = sg_recovery_run(&engine->journal, ledger, error);
+	if (r == 0) {
+		r = sg_ledger_last_call(ledger, &last_call);
+		if (r < 0)
+			sg_ledger_explain(ledger, r, error);
+	}
+	if (r == 0) {
+		r = sg_journal_begin(&engine->journal, last_call >> EPOCH_SHIFT);
+		if (r < 0)
+			sg_error_set(
+				error, r, "the hold journal can't be written: %s", strerror(-r));
+	}
+	if (r < 0)
+		sg_ledger_close(ledger);
+	else
+		*ret_ledger = ledger;
+	return r;
+}
+
+static int open_files(struct sg_engine *engine, const char *directory, struct sg_error *error)
 {
 	char path[PATH_MAX];
-	struct sg_ledger *ledger = NULL;
+	struct sg_ledger *ledger;
 	int r;
 
-	snprintf(path, sizeof(path), "%s/holds.journal", options->state_directory);
+	snprintf(path, sizeof(path), "%s/holds.journal", directory);
 	r = sg_journal_open(path, &engine->journal, error);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "%s/ledger.db", options->state_directory);
-	r = sg_ledger_open(path, options->sync_before_dispatch, &ledger, error);
-	if (r == 0)
-		r = recover(engine, ledger, error);
-	if (r == 0)
-		r = sg_ledger_open(path, false, &engine->reader, error);
+	snprintf(path, sizeof(path), "%s/ledger.db", directory);
+	r = open_ledger(engine, path, &ledger, error);
+	if (r < 0)
+		return r;
+	r = sg_ledger_open(path, SG_LEDGER_EXPECTED, &engine->reader, error);
 	if (r < 0) {
 		sg_ledger_close(ledger);
 		return r;
@@ -159,7 +134,7 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 	engine->wall_ns = options->wall_ns ? options->wall_ns : sg_clock_wall_ns;
 	r = lock_directory(engine, options->state_directory, error);
 	if (r == 0)
-		r = open_files(engine, options, error);
+		r = open_files(engine, options->state_directory, error);
 	if (r < 0) {
 		sg_engine_close(engine);
 		return r;
@@ -189,135 +164,92 @@ struct sg_engine *sg_engine_close(struct sg_engine *engine)
 
 void sg_engine_flush(struct sg_engine *engine)
 {
-	sg_writer_flush(engine->writer);
+	// What could not be written was logged, and stays in the journal.
+	(void)sg_writer_flush(engine->writer);
 }
 
 // ---- Accounts ----
 
-struct replay {
-	struct sg_engine *engine;
-	struct sg_window *window;
-	struct sg_charge totals;
-	int64_t estimated;
-};
-
-// A row of the ledger at its place in the window: wall time is anchored to the monotonic clock.
-static void replay_row(
-	void *context, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+static struct sg_account *find_account(const struct sg_engine *engine, const char *agent)
 {
-	struct replay *replay = context;
-	int64_t now_ns = replay->engine->monotonic_ns(), age_ns = replay->engine->wall_ns() - at_ns;
-
-	// The clock may have been set back between two runs: what is in the future then counts as
-	// spent now.
-	sg_window_add(replay->window, age_ns > 0 ? now_ns - age_ns : now_ns, charge, estimated);
-}
-
-static void take_totals(
-	void *context, int64_t at_ns SG_UNUSED, const struct sg_charge *charge, int64_t estimated)
-{
-	struct replay *replay = context;
-
-	replay->totals = *charge;
-	replay->estimated = estimated;
-}
-
-static int read_window(
-	struct sg_engine *engine, const char *agent, int64_t window_ns, struct sg_window *window)
-{
-	struct replay replay = { .engine = engine, .window = window };
-	int64_t since_ns = window_ns ? engine->wall_ns() - window_ns : INT64_MIN;
-	int r;
-
-	sg_window_init(window, window_ns);
-	r = sg_ledger_read(
-		engine->reader, agent, since_ns, window_ns ? replay_row : take_totals, &replay);
-	if (r == 0 && !window_ns)
-		sg_window_add(window, engine->monotonic_ns(), &replay.totals, replay.estimated);
-	return r;
-}
-
-// Usage is never reset by a change: a window of a length that was there is kept, another is read
-// from the ledger.
-static int make_windows(struct sg_engine *engine, struct sg_account *account,
-	const struct sg_policy *policy, struct sg_window **ret_windows)
-{
-	struct sg_window *windows = calloc(policy->count ? policy->count : 1, sizeof(*windows));
-	int r = 0;
-
-	if (!windows)
-		return -ENOMEM;
-	for (unsigned i = 0; r == 0 && i < policy->count; i++) {
-		const struct sg_window *same = NULL;
-
-		for (unsigned j = 0; j < account->policy.count; j++)
-			if (account->windows[j].length_ns == policy->budgets[i].window_ns)
-				same = &account->windows[j];
-		if (same)
-			windows[i] = *same;
-		else
-			r = read_window(
-				engine, account->name, policy->budgets[i].window_ns, &windows[i]);
-	}
-	if (r < 0) {
-		free(windows);
-		return r;
-	}
-	*ret_windows = windows;
-	return 0;
-}
-
-static int find_or_make(
-	struct sg_engine *engine, const char *agent, struct sg_account **ret_account)
-{
-	struct replay replay = { .engine = engine };
 	struct sg_account *account = engine->accounts;
-	int r;
 
 	while (account && strcmp(account->name, agent) != 0)
 		account = account->next;
-	if (!account) {
-		r = sg_account_new(agent, &account);
-		if (r < 0)
-			return r;
-		r = sg_ledger_read(engine->reader, agent, INT64_MIN, take_totals, &replay);
-		if (r < 0) {
-			sg_account_free(account);
-			return r;
-		}
-		account->spent = replay.totals;
-		account->calls = replay.totals.requests;
-		account->estimated = replay.estimated;
-		account->next = engine->accounts;
-		engine->accounts = account;
+	return account;
+}
+
+static int apply_policy(
+	struct sg_engine *engine, struct sg_account *account, const struct sg_policy *policy)
+{
+	const struct sg_usage_time now = { engine->monotonic_ns(), engine->wall_ns() };
+	struct sg_window *windows;
+	int r = sg_usage_make_windows(engine->reader, account, policy, &now, &windows);
+
+	if (r < 0)
+		return r;
+	free(account->windows);
+	account->windows = windows;
+	account->policy = *policy;
+	return 0;
+}
+
+static int make_account(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
+	struct sg_account **ret_account, struct sg_error *error)
+{
+	struct sg_account *account;
+	int r = sg_account_new(agent, &account);
+
+	if (r < 0)
+		return sg_error_set(error, r, "%s", strerror(-r));
+	r = sg_usage_read_totals(engine->reader, account);
+	if (r == 0)
+		r = apply_policy(engine, account, policy);
+	if (r < 0) {
+		sg_account_free(account);
+		return sg_ledger_explain(engine->reader, r, error);
 	}
+	account->next = engine->accounts;
+	engine->accounts = account;
 	*ret_account = account;
 	return 0;
+}
+
+static int change_account(struct sg_engine *engine, struct sg_account *account,
+	const struct sg_policy *policy, struct sg_error *error)
+{
+	int r = 0;
+
+	// Under the lock, so that no call is settled between the flush and the reading; the writer
+	// does not need it.
+	pthread_mutex_lock(&account->lock);
+	if (sg_usage_needs_ledger(account, policy)) {
+		r = sg_writer_flush(engine->writer);
+		if (r < 0)
+			sg_error_set(error, r,
+				"the ledger can't be written, so what was spent in another window "
+				"is not known "
+				"(event=ledger_failed in the log has the reason); the budgets are "
+				"unchanged");
+	}
+	if (r == 0) {
+		r = apply_policy(engine, account, policy);
+		if (r < 0)
+			sg_ledger_explain(engine->reader, r, error);
+	}
+	pthread_mutex_unlock(&account->lock);
+	return r;
 }
 
 int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
 	struct sg_account **ret_account, struct sg_error *error)
 {
-	struct sg_window *windows = NULL;
-	struct sg_account *account;
-	int r = find_or_make(engine, agent, &account);
+	struct sg_account *account = find_account(engine, agent);
+	int r = account ? change_account(engine, account, policy, error)
+			: make_account(engine, agent, policy, &account, error);
 
-	if (r == 0) {
-		// Under the lock, so that no call is settled between the flush and the reading; the
-		// writer does not need it.
-		pthread_mutex_lock(&account->lock);
-		sg_writer_flush(engine->writer);
-		r = make_windows(engine, account, policy, &windows);
-		if (r == 0) {
-			free(account->windows);
-			account->windows = windows;
-			account->policy = *policy;
-		}
-		pthread_mutex_unlock(&account->lock);
-	}
 	if (r < 0)
-		return sg_error_set(
-			error, r, "agent %s: the ledger can't be read: %s", agent, strerror(-r));
+		return sg_error_prefix(error, r, "agent %s: ", agent);
 	*ret_account = account;
 	return 0;
 }
@@ -334,138 +266,10 @@ bool sg_account_is_exhausted(
 	if (r == 0)
 		sg_account_unhold(account, &least);
 	pthread_mutex_unlock(&account->lock);
-	return r < 0;
+	return r == -EDQUOT;
 }
 
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 {
-	return sg_account_describe(account, engine->monotonic_ns());
-}
-
-// ---- Calls ----
-
-static struct sg_slot *find_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
-{
-	struct region *region = &engine->regions[worker];
-
-	for (uint32_t i = 0; i < region->count; i++) {
-		uint32_t index = region->first + (region->next + i) % region->count;
-		struct sg_slot *slot = &engine->journal.slots[index];
-
-		if (atomic_load_explicit(&slot->state, memory_order_acquire) == SG_SLOT_FREE) {
-			region->next = (region->next + i + 1) % region->count;
-			*ret_index = index;
-			return slot;
-		}
-	}
-	return NULL;
-}
-
-static void copy_name(char *out, size_t size, const char *text)
-{
-	size_t length = text ? strnlen(text, size - 1) : 0;
-
-	memcpy(out, text ? text : "", length);
-	memset(out + length, 0, size - length);
-}
-
-static void fill_slot(struct sg_engine *engine, struct sg_slot *slot,
-	const struct sg_account *account, const struct sg_call *call, const struct sg_charge *bound,
-	uint64_t call_id)
-{
-	atomic_store_explicit(&slot->state, SG_SLOT_FILLING, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	slot->call_id = call_id;
-	slot->at_ns = engine->wall_ns();
-	slot->bound = *bound;
-	copy_name(slot->agent, sizeof(slot->agent), account->name);
-	copy_name(slot->provider, sizeof(slot->provider), call->provider);
-	copy_name(slot->api, sizeof(slot->api), call->api);
-	copy_name(slot->model, sizeof(slot->model), call->model);
-	sg_slot_hold(slot);
-}
-
-int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
-	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
-	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
-{
-	struct region *region = &engine->regions[worker];
-	uint32_t index;
-	struct sg_slot *slot = find_slot(engine, worker, &index);
-	uint64_t call_id;
-	int r;
-
-	if (!slot)
-		return -ENOBUFS;
-	pthread_mutex_lock(&account->lock);
-	r = sg_account_hold(account, bound, engine->monotonic_ns(), ret_refusal, ret_soft_alert);
-	pthread_mutex_unlock(&account->lock);
-	if (r < 0)
-		return r;
-	// Unique over all time: the open's number, the worker, and 34 bits of counter (19 days at
-	// 10,000 calls a second).
-	call_id = engine->journal.epoch << 40 | (uint64_t)worker << 34 |
-		  (region->counter++ & 0x3ffffffffull);
-	fill_slot(engine, slot, account, call, bound, call_id);
-	*ret_hold = (struct sg_hold){ .account = account,
-		.call_id = call_id,
-		.worker = worker,
-		.slot = index,
-		.bound = *bound };
-	if (engine->sync_before_dispatch) {
-		r = sg_journal_sync(&engine->journal, slot);
-		if (r < 0)
-			sg_hold_release(engine, ret_hold);
-	}
-	return r < 0 ? -EIO : 0;
-}
-
-void sg_hold_settle(
-	struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement)
-{
-	struct sg_account *account = hold->account;
-	struct sg_slot *slot;
-	bool estimated = settlement->state == SG_ESTIMATED;
-
-	if (!account)
-		return;
-	slot = &engine->journal.slots[hold->slot];
-	slot->charge = settlement->charge;
-	slot->charge.requests = 1;
-	slot->settled_at_ns = engine->wall_ns();
-	slot->cache_read_tokens = settlement->cache_read_tokens;
-	slot->cache_write_tokens = settlement->cache_write_tokens;
-	slot->cache_write_1h_tokens = settlement->cache_write_1h_tokens;
-	slot->reasoning_tokens = settlement->reasoning_tokens;
-	slot->http_status = settlement->http_status;
-	slot->estimated = estimated;
-	slot->aborted = settlement->aborted_by_agent;
-	slot->cut = settlement->cut_by_upstream;
-	copy_name(slot->settled_model, sizeof(slot->settled_model), settlement->model);
-	atomic_store_explicit(&slot->state, SG_SLOT_SETTLED, memory_order_release);
-	pthread_mutex_lock(&account->lock);
-	sg_account_unhold(account, &hold->bound);
-	sg_account_spend(account, &slot->charge, estimated, engine->monotonic_ns());
-	pthread_mutex_unlock(&account->lock);
-	if (slot->charge.nanousd > hold->bound.nanousd)
-		sg_log(SG_LOG_ERROR, "bill_above_hold",
-			"agent=%s call=%llu model=%s hold_nanousd=%lld bill_nanousd=%lld",
-			account->name, (unsigned long long)hold->call_id, slot->model,
-			(long long)hold->bound.nanousd, (long long)slot->charge.nanousd);
-	sg_writer_push(engine->writer, hold->worker, hold->slot);
-	*hold = (struct sg_hold){ .account = NULL };
-}
-
-void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
-{
-	struct sg_account *account = hold->account;
-
-	if (!account)
-		return;
-	pthread_mutex_lock(&account->lock);
-	sg_account_unhold(account, &hold->bound);
-	pthread_mutex_unlock(&account->lock);
-	atomic_store_explicit(
-		&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
-	*hold = (struct sg_hold){ .account = NULL };
+	return sg_account_describe(account, engine->monotonic_ns(), engine->wall_ns());
 }

@@ -93,8 +93,8 @@ struct sg_refusal {
 };
 
 // Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
-// full: refuse, fail closed), or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set
-// when one is over.
+// full: refuse, fail closed), -EINVAL (a bound below zero), or -EIO.
+// A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
@@ -121,8 +121,9 @@ struct sg_settlement {
 	bool cut_by_upstream;
 };
 
-// Settles: the hold goes, the charge is spent. The hold is emptied. A charge above the hold is
-// still charged in full and logged as event=bill_above_hold. No-op for an empty hold.
+// Settles: the hold goes, the charge is spent. The hold is emptied. A charge below zero or above
+// 2^53 in any unit is no evidence: the hold is charged, logged as event=bad_charge. A charge above
+// the hold is still charged in full and logged as event=bill_above_hold. No-op for an empty hold.
 void sg_hold_settle(
 	struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement);
 

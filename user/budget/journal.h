@@ -42,7 +42,8 @@ struct sg_slot {
 	uint32_t http_status;
 	uint8_t estimated, aborted, cut, reserved;
 	char settled_model[128];
-	char padding[16];
+	uint32_t settled_checksum; // over `charge` to here
+	char padding[12];
 };
 
 _Static_assert(sizeof(struct sg_slot) == 512, "a slot is 512 bytes on disk");
@@ -51,13 +52,23 @@ struct sg_journal {
 	int fd;
 	void *map;
 	size_t map_bytes;
-	struct sg_slot *slots; // SG_JOURNAL_SLOTS
-	uint64_t epoch;	       // counts the opens: part of every call id
+	struct sg_slot *slots;	// SG_JOURNAL_SLOTS
+	uint64_t epoch;		// counts the opens: part of every call id
+	bool ledger_expected;	// the journal was open beside a ledger before
+	bool machine_went_down; // before it was closed: what was not synced may be torn
+	bool in_use;		// since sg_journal_begin
 };
 
 // Opens or makes <path>, whole on the disk. Returns 0 or -errno with the remedy (-ENOSPC: disk
 // full; -EBADMSG: not ours).
 int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_error *error) SG_WUNRES;
+
+// The ledger is open and in order: from here on call ids are of an epoch after both the journal's
+// last and `last_epoch`, the newest in the ledger, so that none is given twice when either file was
+// moved aside. Returns 0 or -errno.
+int sg_journal_begin(struct sg_journal *journal, uint64_t last_epoch) SG_WUNRES;
+
+// Closed in good order when it was in use.
 void sg_journal_close(struct sg_journal *journal);
 
 // To the disk (`durability: power`). Returns 0 or -errno.
@@ -66,3 +77,7 @@ int sg_journal_sync(const struct sg_journal *journal, const struct sg_slot *slot
 // Seals a filled slot: checksum, then HELD.
 void sg_slot_hold(struct sg_slot *slot);
 bool sg_slot_is_whole(const struct sg_slot *slot);
+
+// Seals the settled part of a held slot: checksum, then SETTLED.
+void sg_slot_settle(struct sg_slot *slot);
+bool sg_slot_is_settled_whole(const struct sg_slot *slot);

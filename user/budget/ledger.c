@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sqlite3.h>
 
@@ -76,35 +77,70 @@ const char *sg_ledger_error(const struct sg_ledger *ledger)
 	return sqlite3_errmsg(ledger->db);
 }
 
+static int say_damaged(const char *path, const char *how, struct sg_error *error)
+{
+	return sg_error_set(error, -EBADMSG,
+		"%s is damaged (%s): put a copy back, or move it aside to start with an empty "
+		"ledger (budgets then "
+		"forget what was spent; the hold journal keeps the calls that are not in it)",
+		path, how);
+}
+
+int sg_ledger_explain(const struct sg_ledger *ledger, int r, struct sg_error *error)
+{
+	const char *path = sqlite3_db_filename(ledger->db, "main");
+
+	if (r == -EBADMSG)
+		return say_damaged(path, sqlite3_errmsg(ledger->db), error);
+	return sg_error_set(error, r, "%s: %s", path, sqlite3_errmsg(ledger->db));
+}
+
 static int fail(
 	const struct sg_ledger *ledger, const char *path, int status, struct sg_error *error)
 {
 	int r = to_errno(status);
 
 	if (r == -EBADMSG)
-		return sg_error_set(error, r,
-			"%s is damaged (%s): move ledger.db aside (the hold journal keeps the last "
-			"calls) and restore a copy, or start "
-			"with an empty ledger knowingly",
-			path, sqlite3_errmsg(ledger->db));
+		return say_damaged(path, sqlite3_errmsg(ledger->db), error);
 	return sg_error_set(error, r < 0 ? r : -EIO, "%s: %s", path, sqlite3_errmsg(ledger->db));
 }
 
 // ---- Opening ----
 
-static int read_version(struct sg_ledger *ledger, int *ret_version)
+static int read_number(struct sg_ledger *ledger, const char *query, int64_t *ret_number)
 {
 	sqlite3_stmt *statement = NULL;
-	int status = sqlite3_prepare_v2(ledger->db, "PRAGMA user_version", -1, &statement, NULL);
+	int status = sqlite3_prepare_v2(ledger->db, query, -1, &statement, NULL);
 
 	if (status == SQLITE_OK)
 		status = sqlite3_step(statement);
 	if (status == SQLITE_ROW)
-		*ret_version = sqlite3_column_int(statement, 0);
+		*ret_number = sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);
 	return status == SQLITE_ROW ? SQLITE_OK : status;
 }
 
+static int check_pages(struct sg_ledger *ledger, const char *path, struct sg_error *error)
+{
+	sqlite3_stmt *statement = NULL;
+	int status = sqlite3_prepare_v2(ledger->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+	const char *verdict;
+	int r = 0;
+
+	if (status == SQLITE_OK)
+		status = sqlite3_step(statement);
+	if (status != SQLITE_ROW) {
+		r = fail(ledger, path, status, error);
+	} else {
+		verdict = (const char *)sqlite3_column_text(statement, 0);
+		if (!verdict || strcmp(verdict, "ok") != 0)
+			r = say_damaged(path, verdict ? verdict : "out of memory", error);
+	}
+	sqlite3_finalize(statement);
+	return r;
+}
+
+// In one transaction, so that a ledger either has its schema or is empty.
 static int make_schema(struct sg_ledger *ledger)
 {
 	int status = sqlite3_exec(ledger->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -117,44 +153,72 @@ static int make_schema(struct sg_ledger *ledger)
 	return status;
 }
 
-static int prepare(
-	struct sg_ledger *ledger, bool full_sync, const char *path, struct sg_error *error)
+static int check_schema(
+	struct sg_ledger *ledger, unsigned flags, const char *path, struct sg_error *error)
 {
-	int version = 0;
+	int64_t version = 0, tables = 0;
+	int status = read_number(ledger, "PRAGMA user_version", &version);
+
+	if (status == SQLITE_OK)
+		status = read_number(ledger, "SELECT count(*) FROM sqlite_master", &tables);
+	if (status != SQLITE_OK)
+		return fail(ledger, path, status, error);
+	if (version != SCHEMA_VERSION && tables)
+		return sg_error_set(error, -EPROTO,
+			"%s was written by another version of spendgate (schema %lld), or by "
+			"another program",
+			path, (long long)version);
+	if (version != SCHEMA_VERSION && flags & SG_LEDGER_EXPECTED)
+		return say_damaged(path, "it is empty", error);
+	if (version != SCHEMA_VERSION)
+		status = make_schema(ledger);
+	if (status != SQLITE_OK)
+		return fail(ledger, path, status, error);
+	return flags & SG_LEDGER_CHECK ? check_pages(ledger, path, error) : 0;
+}
+
+static int prepare(
+	struct sg_ledger *ledger, unsigned flags, const char *path, struct sg_error *error)
+{
 	int status = sqlite3_exec(ledger->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	int r;
 
 	if (status == SQLITE_OK)
 		status = sqlite3_exec(ledger->db,
-			full_sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+			flags & SG_LEDGER_FULL_SYNC ? "PRAGMA synchronous = FULL"
+						    : "PRAGMA synchronous = NORMAL",
 			NULL, NULL, NULL);
-	if (status == SQLITE_OK)
-		status = read_version(ledger, &version);
-	if (status == SQLITE_OK && version == 0)
-		status = make_schema(ledger);
-	else if (status == SQLITE_OK && version != SCHEMA_VERSION)
-		return sg_error_set(error, -EPROTO,
-			"%s was written by another version of spendgate (schema %d)", path,
-			version);
-	if (status == SQLITE_OK)
-		status = sqlite3_prepare_v2(ledger->db, insert_call, -1, &ledger->insert, NULL);
+	if (status != SQLITE_OK)
+		return fail(ledger, path, status, error);
+	r = check_schema(ledger, flags, path, error);
+	if (r < 0)
+		return r;
+	status = sqlite3_prepare_v2(ledger->db, insert_call, -1, &ledger->insert, NULL);
 	if (status == SQLITE_OK)
 		status = sqlite3_prepare_v2(ledger->db, add_totals, -1, &ledger->totals, NULL);
 	return status == SQLITE_OK ? 0 : fail(ledger, path, status, error);
 }
 
 int sg_ledger_open(
-	const char *path, bool full_sync, struct sg_ledger **ret_ledger, struct sg_error *error)
+	const char *path, unsigned flags, struct sg_ledger **ret_ledger, struct sg_error *error)
 {
 	struct sg_ledger *ledger = calloc(1, sizeof(*ledger));
+	struct stat file;
 	int status, r;
 
 	if (!ledger)
 		return sg_error_set(error, -ENOMEM, "out of memory");
+	// Before SQLite sees it: it would make an empty file a new database, and drop the log
+	// beside it.
+	if (flags & SG_LEDGER_EXPECTED && stat(path, &file) == 0 && file.st_size == 0) {
+		free(ledger);
+		return say_damaged(path, "it is empty", error);
+	}
 	status = sqlite3_open_v2(path, &ledger->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (status == SQLITE_OK) {
 		sqlite3_busy_timeout(ledger->db, 2000);
-		r = prepare(ledger, full_sync, path, error);
+		r = prepare(ledger, flags, path, error);
 	} else {
 		r = ledger->db ? fail(ledger, path, status, error)
 			       : sg_error_set(error, -ENOMEM, "out of memory");
@@ -255,6 +319,16 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool rec
 }
 
 // ---- Reading ----
+
+int sg_ledger_last_call(struct sg_ledger *ledger, uint64_t *ret_call_id)
+{
+	int64_t call_id = 0;
+	int r = to_errno(read_number(ledger, "SELECT max(call_id) FROM calls", &call_id));
+
+	if (r == 0)
+		*ret_call_id = (uint64_t)call_id;
+	return r;
+}
 
 int sg_ledger_read(struct sg_ledger *ledger, const char *agent, int64_t since_ns,
 	sg_ledger_visit_fn visit, void *context)

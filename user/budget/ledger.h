@@ -13,8 +13,14 @@
 
 struct sg_ledger;
 
-// `full_sync`: survive a loss of power at each commit. Returns 0 or -errno with the remedy.
-int sg_ledger_open(const char *path, bool full_sync, struct sg_ledger **ret_ledger,
+enum sg_ledger_flags {
+	SG_LEDGER_FULL_SYNC = 1, // survive a loss of power at each commit
+	SG_LEDGER_EXPECTED = 2,	 // one was there: an empty one is damage, not a new one
+	SG_LEDGER_CHECK = 4, // the machine went down: look at every page (some seconds a gigabyte)
+};
+
+// Returns 0 or -errno with the remedy.
+int sg_ledger_open(const char *path, unsigned flags, struct sg_ledger **ret_ledger,
 	struct sg_error *error) SG_WUNRES;
 struct sg_ledger *sg_ledger_close(struct sg_ledger *ledger);
 
@@ -32,5 +38,12 @@ typedef void (*sg_ledger_visit_fn)(
 int sg_ledger_read(struct sg_ledger *ledger, const char *agent, int64_t since_ns,
 	sg_ledger_visit_fn visit, void *context) SG_WUNRES;
 
+// The newest call id, 0 when there is none.
+int sg_ledger_last_call(struct sg_ledger *ledger, uint64_t *ret_call_id) SG_WUNRES;
+
 // The last failure in words.
 const char *sg_ledger_error(const struct sg_ledger *ledger);
+
+// The sentence for a failure of reading or writing: names the file, and the remedy when it is
+// damaged. Returns `r`.
+int sg_ledger_explain(const struct sg_ledger *ledger, int r, struct sg_error *error);

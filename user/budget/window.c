@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "budget/window.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+#include "base/money.h"
 
 void sg_window_init(struct sg_window *window, int64_t length_ns)
 {
@@ -9,25 +12,54 @@ void sg_window_init(struct sg_window *window, int64_t length_ns)
 	window->length_ns = length_ns;
 }
 
-static void add_charge(struct sg_charge *sum, const struct sg_charge *charge, int64_t sign)
+void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge)
 {
-	sum->nanousd += sign * charge->nanousd;
-	sum->input_tokens += sign * charge->input_tokens;
-	sum->output_tokens += sign * charge->output_tokens;
-	sum->requests += sign * charge->requests;
+	sum->nanousd = sg_money_add(sum->nanousd, charge->nanousd);
+	sum->input_tokens = sg_money_add(sum->input_tokens, charge->input_tokens);
+	sum->output_tokens = sg_money_add(sum->output_tokens, charge->output_tokens);
+	sum->requests = sg_money_add(sum->requests, charge->requests);
+}
+
+void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge)
+{
+	sum->nanousd -= charge->nanousd;
+	sum->input_tokens -= charge->input_tokens;
+	sum->output_tokens -= charge->output_tokens;
+	sum->requests -= charge->requests;
+}
+
+static bool has_stopped(const struct sg_charge *sum)
+{
+	return sum->nanousd == SG_MONEY_MAX || sum->input_tokens == SG_MONEY_MAX ||
+	       sum->output_tokens == SG_MONEY_MAX;
+}
+
+// A sum that has stopped at the top can't be subtracted from: it is added up anew.
+static void forget_oldest(struct sg_window *window)
+{
+	struct sg_window_bucket *oldest = &window->buckets[window->first];
+
+	window->first = (window->first + 1) % SG_WINDOW_BUCKETS;
+	window->count--;
+	window->estimated -= oldest->estimated;
+	if (!has_stopped(&window->sum)) {
+		sg_charge_subtract(&window->sum, &oldest->sum);
+		return;
+	}
+	window->sum = (struct sg_charge){ 0 };
+	for (unsigned i = 0; i < window->count; i++)
+		sg_charge_add(&window->sum,
+			&window->buckets[(window->first + i) % SG_WINDOW_BUCKETS].sum);
 }
 
 void sg_window_advance(struct sg_window *window, int64_t now_ns)
 {
 	while (window->count) {
-		struct sg_window_bucket *oldest = &window->buckets[window->first];
+		const struct sg_window_bucket *oldest = &window->buckets[window->first];
 
 		if (now_ns - oldest->newest_ns < window->length_ns)
 			return;
-		add_charge(&window->sum, &oldest->sum, -1);
-		window->estimated -= oldest->estimated;
-		window->first = (window->first + 1) % SG_WINDOW_BUCKETS;
-		window->count--;
+		forget_oldest(window);
 	}
 }
 
@@ -51,21 +83,14 @@ static struct sg_window_bucket *bucket_for(struct sg_window *window, int64_t at_
 void sg_window_add(
 	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
 {
-	add_charge(&window->sum, charge, 1);
+	sg_charge_add(&window->sum, charge);
 	window->estimated += estimated;
 	if (window->length_ns) {
 		struct sg_window_bucket *bucket = bucket_for(window, at_ns);
 
-		add_charge(&bucket->sum, charge, 1);
+		sg_charge_add(&bucket->sum, charge);
 		bucket->estimated += estimated;
 		if (at_ns > bucket->newest_ns || bucket->newest_ns == 0)
 			bucket->newest_ns = at_ns;
 	}
-}
-
-int64_t sg_window_next_expiry_ns(const struct sg_window *window)
-{
-	if (!window->count)
-		return INT64_MAX;
-	return window->buckets[window->first].newest_ns + window->length_ns;
 }

@@ -26,6 +26,11 @@ struct sg_window {
 	struct sg_window_bucket buckets[SG_WINDOW_BUCKETS];
 };
 
+// Sums stop at SG_MONEY_MAX in place of wrapping: too much is counted, never too little.
+void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge);
+// Only what was added before, and only from sums that did not stop.
+void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge);
+
 void sg_window_init(struct sg_window *window, int64_t length_ns);
 
 // Forgets what is one window old or older.
@@ -34,6 +39,3 @@ void sg_window_advance(struct sg_window *window, int64_t now_ns);
 // Counts a charge made at `at_ns` (not before the newest that is there, nor after now).
 void sg_window_add(
 	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated);
-
-// When the oldest bucket will be forgotten; INT64_MAX when there is none, or never (lifetime).
-int64_t sg_window_next_expiry_ns(const struct sg_window *window);

@@ -13,10 +13,17 @@
 #define INTERVAL_MS 100
 #define RETRY_MS    1000
 
-// Each index is written by one side only; they are on cache lines of their own.
+// A region fills in well under INTERVAL_MS when calls are many: the writer is woken when this much
+// waits.
+#define NUDGE_SLOTS 1024
+
+// Slots go round: pushed at `tail` by the worker, committed up to `head` by the writer, taken back
+// from `back` by the worker. A worker has fewer slots than there are items, so `tail` never runs
+// into `back`. Each index is written by one side only.
 struct ring {
 	_Alignas(64) _Atomic uint32_t tail; // worker
-	_Alignas(64) uint32_t head;	    // writer
+	uint32_t back;			    // worker
+	_Alignas(64) _Atomic uint32_t head; // writer
 	uint32_t items[SG_JOURNAL_SLOTS];
 };
 
@@ -30,9 +37,19 @@ struct sg_writer {
 	pthread_cond_t wake, passed;
 	bool stop;
 	bool failing;
+	_Atomic bool nudged;
 	unsigned flushes_wanted; // callers that wait
 	uint64_t passes;
 };
+
+static void nudge(struct sg_writer *writer)
+{
+	if (atomic_exchange_explicit(&writer->nudged, true, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&writer->lock);
+	pthread_cond_signal(&writer->wake);
+	pthread_mutex_unlock(&writer->lock);
+}
 
 void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot)
 {
@@ -41,13 +58,30 @@ void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot)
 
 	ring->items[tail % SG_JOURNAL_SLOTS] = slot;
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+	if ((tail + 1) % NUDGE_SLOTS == 0)
+		nudge(writer);
+}
+
+bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot)
+{
+	struct ring *ring = &writer->rings[worker];
+
+	if (ring->back == atomic_load_explicit(&ring->head, memory_order_acquire))
+		return false;
+	*ret_slot = ring->items[ring->back++ % SG_JOURNAL_SLOTS];
+	return true;
+}
+
+static uint32_t head_of(const struct ring *ring)
+{
+	return atomic_load_explicit(&ring->head, memory_order_relaxed);
 }
 
 static int add_ring(struct sg_writer *writer, const struct ring *ring, uint32_t tail)
 {
 	int r = 0;
 
-	for (uint32_t i = ring->head; r == 0 && i != tail; i++)
+	for (uint32_t i = head_of(ring); r == 0 && i != tail; i++)
 		r = sg_ledger_add(writer->ledger,
 			&writer->journal->slots[ring->items[i % SG_JOURNAL_SLOTS]], false);
 	return r;
@@ -55,10 +89,11 @@ static int add_ring(struct sg_writer *writer, const struct ring *ring, uint32_t 
 
 static void free_slots(struct sg_writer *writer, struct ring *ring, uint32_t tail)
 {
-	for (; ring->head != tail; ring->head++)
+	for (uint32_t i = head_of(ring); i != tail; i++)
 		atomic_store_explicit(
-			&writer->journal->slots[ring->items[ring->head % SG_JOURNAL_SLOTS]].state,
+			&writer->journal->slots[ring->items[i % SG_JOURNAL_SLOTS]].state,
 			SG_SLOT_FREE, memory_order_release);
+	atomic_store_explicit(&ring->head, tail, memory_order_release);
 }
 
 // Returns 0 or -errno; on failure every slot stays SETTLED and is tried again.
@@ -70,7 +105,7 @@ static int write_batch(struct sg_writer *writer)
 
 	for (unsigned i = 0; i < writer->workers; i++) {
 		tails[i] = atomic_load_explicit(&writer->rings[i].tail, memory_order_acquire);
-		any = any || tails[i] != writer->rings[i].head;
+		any = any || tails[i] != head_of(&writer->rings[i]);
 	}
 	if (!any)
 		return 0;
@@ -109,7 +144,9 @@ static void wait_for_work(struct sg_writer *writer)
 	until.tv_nsec += ms % 1000 * SG_NS_PER_MS;
 	until.tv_sec += ms / 1000 + until.tv_nsec / SG_NS_PER_SEC;
 	until.tv_nsec %= SG_NS_PER_SEC;
-	while (!writer->stop && !writer->flushes_wanted)
+	// A nudge does not shorten the wait before a retry.
+	while (!writer->stop && !writer->flushes_wanted &&
+		(writer->failing || !atomic_load_explicit(&writer->nudged, memory_order_relaxed)))
 		if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) == ETIMEDOUT)
 			return;
 }
@@ -125,6 +162,7 @@ static void *run(void *context)
 		pthread_mutex_lock(&writer->lock);
 		wait_for_work(writer);
 		last = writer->stop;
+		atomic_store_explicit(&writer->nudged, false, memory_order_relaxed);
 		pthread_mutex_unlock(&writer->lock);
 		r = write_batch(writer);
 		pthread_mutex_lock(&writer->lock);
@@ -138,9 +176,10 @@ static void *run(void *context)
 }
 
 // The pass that runs now may have looked before the caller's push: the one after it has not.
-void sg_writer_flush(struct sg_writer *writer)
+int sg_writer_flush(struct sg_writer *writer)
 {
 	uint64_t wanted;
+	int r;
 
 	pthread_mutex_lock(&writer->lock);
 	wanted = writer->passes + 2;
@@ -149,7 +188,9 @@ void sg_writer_flush(struct sg_writer *writer)
 		pthread_cond_signal(&writer->wake);
 		pthread_cond_wait(&writer->passed, &writer->lock);
 	}
+	r = writer->failing ? -EIO : 0;
 	pthread_mutex_unlock(&writer->lock);
+	return r;
 }
 
 static struct sg_writer *free_writer(struct sg_writer *writer)

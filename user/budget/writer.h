@@ -4,6 +4,7 @@
 // or a system call.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -23,5 +24,8 @@ struct sg_writer *sg_writer_stop(struct sg_writer *writer);
 // Worker `worker`: a slot is SETTLED.
 void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot);
 
-// Waits until what was pushed before is committed, or can't be.
-void sg_writer_flush(struct sg_writer *writer);
+// Worker `worker`: takes back a slot that is committed and free. Returns false when there is none.
+bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot);
+
+// Waits until what was pushed before is committed (0), or can't be (-EIO).
+int sg_writer_flush(struct sg_writer *writer);
