@@ -30,6 +30,7 @@ include tools/make/tests.mk
 include tools/make/check.mk
 include tools/make/demo.mk
 include tools/make/bench.mk
+include tools/make/bench_engine.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all help clean

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the budget engine adds to a call: the time of one hold and its settlement, with one worker
+// and with two on one budget. Prints median, p99 and maximum in nanoseconds; the state is on the
+// file system of the directory that is given (default: /tmp).
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "budget/engine.h"
+
+#define CALLS 200000
+// Agents wait for their providers: a worker that did nothing but hold and settle would only measure
+// the ledger.
+#define PAUSE_EVERY 50
+#define PAUSE_NS    1000000
+
+struct worker {
+	struct sg_engine *engine;
+	struct sg_account *account;
+	unsigned index;
+	unsigned refused;
+	int64_t *times_ns;
+};
+
+static void *spend(void *context)
+{
+	static const struct sg_call call = { "openai", "gpt-4o-2024-08-06", "chat" };
+	static const struct sg_settlement settlement = { .state = SG_SETTLED,
+		.charge = { .nanousd = 900,
+			.input_tokens = 100,
+			.output_tokens = 10,
+			.requests = 1 },
+		.model = "gpt-4o-2024-08-06",
+		.http_status = 200 };
+	const struct sg_charge bound = { 1000, 120, 16, 1 };
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct worker *worker = context;
+
+	for (int i = 0; i < CALLS; i++) {
+		int64_t start_ns = sg_clock_monotonic_ns();
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+		bool soft_alert;
+
+		if (sg_hold_take(worker->engine, worker->index, worker->account, &call, &bound,
+			    &hold, &refusal, &soft_alert) == 0)
+			sg_hold_settle(worker->engine, &hold, &settlement);
+		else
+			worker->refused++;
+		worker->times_ns[i] = sg_clock_monotonic_ns() - start_ns;
+		if (i % PAUSE_EVERY == 0)
+			nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
+
+	return (first > second) - (first < second);
+}
+
+static void report(unsigned threads, int64_t *times_ns, unsigned refused)
+{
+	size_t count = (size_t)threads * CALLS;
+
+	qsort(times_ns, count, sizeof(*times_ns), compare);
+	printf("%u worker%s: median %lld ns, p99 %lld ns, p99.9 %lld ns, maximum %lld ns, refused "
+	       "%u\n",
+		threads, threads == 1 ? "" : "s", (long long)times_ns[count / 2],
+		(long long)times_ns[count / 100 * 99], (long long)times_ns[count / 1000 * 999],
+		(long long)times_ns[count - 1], refused);
+}
+
+static int measure(const char *directory, unsigned threads)
+{
+	const struct sg_engine_options options = { .state_directory = directory,
+		.workers = threads };
+	const struct sg_policy policy = { .count = 2,
+		.budgets = { { .name = "day",
+				     .limit_nanousd = SG_NS_PER_SEC * 1000000,
+				     .window_ns = 86400 * SG_NS_PER_SEC },
+			{ .name = "all", .max_requests = INT64_C(1) << 40 } } };
+	struct worker workers[2];
+	struct sg_account *account;
+	struct sg_engine *engine;
+	struct sg_error error;
+	pthread_t ids[2];
+	unsigned refused = 0;
+	int64_t *times_ns = calloc((size_t)threads * CALLS, sizeof(*times_ns));
+
+	if (!times_ns || sg_engine_open(&options, &engine, &error) < 0 ||
+		sg_account_set(engine, "bench", &policy, &account, &error) < 0) {
+		fprintf(stderr, "bench_engine: %s\n", times_ns ? error.text : "out of memory");
+		return -1;
+	}
+	for (unsigned i = 0; i < threads; i++) {
+		workers[i] = (struct worker){ engine, account, i, 0, times_ns + (size_t)i * CALLS };
+		if (pthread_create(&ids[i], NULL, spend, &workers[i]) != 0)
+			abort();
+	}
+	for (unsigned i = 0; i < threads; i++) {
+		pthread_join(ids[i], NULL);
+		refused += workers[i].refused;
+	}
+	report(threads, times_ns, refused);
+	sg_engine_close(engine);
+	free(times_ns);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char directory[256], command[320];
+	int r = 0;
+
+	snprintf(directory, sizeof(directory), "%s/spendgate-bench-XXXXXX",
+		argc > 1 ? argv[1] : "/tmp");
+	if (!mkdtemp(directory)) {
+		perror(directory);
+		return 1;
+	}
+	for (unsigned threads = 1; r == 0 && threads <= 2; threads++)
+		r = measure(directory, threads);
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	if (system(command) != 0)
+		r = -1;
+	return r < 0;
+}
