@@ -41,6 +41,7 @@ unit_address() { make -s -j"$jobs" CC=clang SANITIZER=address unit-tests && make
 unit_thread() { make -s -j"$jobs" CC=clang SANITIZER=thread unit-tests && make -s CC=clang SANITIZER=thread check-unit; }
 conformance() { make -s -j"$jobs" check-conformance; }
 conformance_address() { make -s -j"$jobs" CC=clang SANITIZER=address check-conformance; }
+integration() { make -s check-integration; }
 fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-6}"; }
 end_to_end() { make -s check-e2e; }
 sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
@@ -62,6 +63,7 @@ step unit-address-sanitizer unit_address
 step unit-thread-sanitizer unit_thread
 step conformance conformance
 step conformance-address-sanitizer conformance_address
+step integration integration
 step fuzz fuzz
 step static-analysis static_analysis
 step sanitized-programs sanitized_programs

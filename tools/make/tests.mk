@@ -33,6 +33,18 @@ $(OUT)/conformance/%: tests/conformance/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
 
+# Integration: parts against the system, as root (tests/integration/test_<what>.c).
+INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(OUT)/integration/%,$(wildcard tests/integration/test_*.c))
+
+$(OUT)/integration/%: tests/integration/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+
+.PHONY: integration-tests check-integration
+integration-tests: $(INTEGRATION_TESTS)
+check-integration: integration-tests ## parts against the system (root)
+	$(Q)set -e; for t in $(INTEGRATION_TESTS); do echo "== $$t"; $$t; done
+
 # End to end: real BPF, real TLS, real SDKs (root).
 .PHONY: check-e2e
 check-e2e: programs ## end to end with the real SDKs (root)

@@ -11,11 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/money.h"
 #include "lib/engine_fixture.h"
 
 static void case_16_at_the_limit_everything_is_refused(void **state)
@@ -175,8 +178,8 @@ static void case_62_and_70_never_above_the_cap(void **state)
 struct thread_work {
 	unsigned worker;
 	struct sg_account *account;
+	_Atomic unsigned *running;
 	int64_t billed;
-	unsigned served;
 };
 
 static void *spend_in_thread(void *context)
@@ -186,33 +189,86 @@ static void *spend_in_thread(void *context)
 	for (int i = 0; i < 20000; i++) {
 		struct sg_refusal refusal;
 		struct sg_hold hold;
+		int r;
 
-		if (take(work->worker, work->account, 7, &hold, &refusal) < 0)
+		// The journal is full until the writer has been.
+		while ((r = take(work->worker, work->account, 7, &hold, &refusal)) == -ENOBUFS)
+			sched_yield();
+		if (r < 0)
 			continue;
 		work->billed += 5;
-		work->served++;
 		settle(&hold, 5);
 	}
+	atomic_fetch_sub(work->running, 1);
 	return NULL;
 }
 
-static void case_58_parallel_workers_share_one_cap(void **state)
+static int64_t money_in(const json_t *object, const char *key)
 {
+	const char *text = json_string_value(json_object_get(object, key));
+	int64_t nanousd;
+
+	assert_int_equal(sg_money_parse(text, strlen(text), 9, &nanousd), 0);
+	return nanousd;
+}
+
+static void watch_cap(struct sg_account *account, int64_t cap)
+{
+	json_t *status = sg_account_status(engine, account);
+	const json_t *budget = json_array_get(json_object_get(status, "budgets"), 0);
+
+	assert_true(money_in(budget, "held_usd") >= 0);
+	assert_true(money_in(budget, "spent_usd") + money_in(budget, "held_usd") <= cap);
+	json_decref(status);
+}
+
+static void case_58_and_62_parallel_workers_never_pass_one_cap(void **state)
+{
+	const int64_t cap = 50000;
 	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 50000 });
-	struct thread_work work[2] = { { 0, account, 0, 0 }, { 1, account, 0, 0 } };
+		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = cap });
+	_Atomic unsigned running = 2;
+	struct thread_work work[2] = { { 0, account, &running, 0 }, { 1, account, &running, 0 } };
 	pthread_t threads[2];
 	int64_t billed;
 
 	(void)state;
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, spend_in_thread, &work[i]), 0);
+	while (atomic_load(&running))
+		watch_cap(account, cap);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	billed = work[0].billed + work[1].billed;
-	assert_true(billed <= 50000);
-	assert_true(billed >= 50000 - 14); // refused only when a hold no longer fitted
+	assert_true(billed <= cap);
+	assert_true(billed >= cap - 14); // refused only when a hold no longer fitted
+	sg_engine_flush(engine);
 	assert_int_equal(spent_of(account), billed);
+}
+
+// The policy's window changes back and forth while a worker spends: what was spent is the same in
+// both.
+static void a_policy_changes_while_calls_are_settled(void **state)
+{
+	const int64_t cap = INT64_C(1) << 40;
+	struct sg_budget_policy budget = { .limit_nanousd = cap,
+		.window_ns = 3600 * SG_NS_PER_SEC };
+	struct sg_account *account = account_with("a", &budget);
+	_Atomic unsigned running = 1;
+	struct thread_work work = { 0, account, &running, 0 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, spend_in_thread, &work), 0);
+	while (atomic_load(&running)) {
+		budget.window_ns = budget.window_ns == SG_WINDOW_LIFETIME ? 3600 * SG_NS_PER_SEC
+									  : SG_WINDOW_LIFETIME;
+		account_with("a", &budget);
+	}
+	pthread_join(thread, NULL);
+	assert_true(work.billed > 0);
+	sg_engine_flush(engine);
+	assert_int_equal(spent_of(account), work.billed);
 }
 
 // A child tells each call that is settled over a pipe, until it is killed at a random moment; one
@@ -328,7 +384,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			case_62_and_70_never_above_the_cap, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			case_58_parallel_workers_share_one_cap, setup, teardown),
+			case_58_and_62_parallel_workers_never_pass_one_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_policy_changes_while_calls_are_settled, setup, teardown),
 		cmocka_unit_test_setup_teardown(case_63_sigkill_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_torn_journal_is_refused_with_the_remedy, setup, teardown),

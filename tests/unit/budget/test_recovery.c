@@ -17,6 +17,8 @@
 #include "lib/engine_fixture.h"
 
 #define JOURNAL_HEADER_BYTES 4096
+#define OFFSET_OF_IN_USE     36
+#define OFFSET_OF_BOOT_ID    40
 
 static const struct sg_budget_policy budget = { .limit_nanousd = 1000000, .window_ns = HOUR_NS };
 
@@ -147,6 +149,29 @@ static void case_35_a_damaged_page_is_never_an_empty_account(void **state)
 	assert_non_null(strstr(error.text, "move it aside"));
 }
 
+// Only a machine that went down can tear the ledger, so only then is every page looked at.
+static void after_the_machine_went_down_every_page_is_checked(void **state)
+{
+	const uint32_t in_use = 1;
+	char noise[4096];
+
+	(void)state;
+	spend(account_with("a", &budget), 1);
+	engine = sg_engine_close(engine);
+	memset(noise, 0x5a, sizeof(noise));
+	change_file("ledger.db", 2 * 4096, noise,
+		sizeof(noise)); // the index: nothing at the opening reads it
+	open_engine(1);
+	engine = sg_engine_close(engine);
+	change_file("holds.journal", OFFSET_OF_IN_USE, &in_use, sizeof(in_use));
+	open_engine(1); // killed, but on the same boot
+	engine = sg_engine_close(engine);
+	change_file("holds.journal", OFFSET_OF_IN_USE, &in_use, sizeof(in_use));
+	change_file("holds.journal", OFFSET_OF_BOOT_ID, "another", 8);
+	assert_refused("ledger.db", "move it aside");
+	assert_refused("ledger.db", "move it aside"); // again: it was not forgotten
+}
+
 static void a_damaged_header_is_refused(void **state)
 {
 	const uint32_t slots = 1;
@@ -227,6 +252,19 @@ static void a_torn_hold_does_not_touch_the_others(void **state)
 	assert_int_equal(spent_of(account_with("a", &budget)), 20);
 }
 
+static void a_slot_in_no_known_state_is_not_taken_for_a_call(void **state)
+{
+	const uint32_t unknown = 77;
+
+	(void)state;
+	engine = sg_engine_close(engine);
+	leave_calls_in_journal(500, 20, 50);
+	change_file("holds.journal", offset_of_slot(0, offsetof(struct sg_slot, state)), &unknown,
+		sizeof(unknown));
+	open_engine(2);
+	assert_int_equal(spent_of(account_with("a", &budget)), 20);
+}
+
 // What is in the journal already is in the ledger when the process is killed between its commit and
 // the freeing of the slots.
 static void a_slot_that_is_in_the_ledger_already_counts_once(void **state)
@@ -257,10 +295,12 @@ int main(void)
 		T(case_35_a_ledger_cut_short_is_refused),
 		T(case_35_a_ledger_of_noise_is_refused),
 		T(case_35_a_damaged_page_is_never_an_empty_account),
+		T(after_the_machine_went_down_every_page_is_checked),
 		T(a_damaged_header_is_refused),
 		T(what_was_held_and_what_was_settled_is_charged),
 		T(a_torn_settlement_is_charged_as_held),
 		T(a_torn_hold_does_not_touch_the_others),
+		T(a_slot_in_no_known_state_is_not_taken_for_a_call),
 		T(a_slot_that_is_in_the_ledger_already_counts_once),
 	};
 
