@@ -93,8 +93,8 @@ struct sg_refusal {
 };
 
 // Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
-// full: refuse, fail closed), -EINVAL (a bound below zero), or -EIO.
-// A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
+// full of calls in flight, or the ledger can't be written: refuse, fail closed), -EINVAL (a bound
+// below zero), or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;

@@ -24,6 +24,14 @@ static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_i
 	return true;
 }
 
+// Calls are coming faster than the ledger takes them: they wait for it, since nobody is refused
+// while there is room. What calls in flight hold, no waiting frees.
+static bool wait_for_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
+{
+	return sg_writer_is_behind(engine->writer, worker) &&
+	       sg_writer_flush(engine->writer) == 0 && take_slot(engine, worker, ret_index);
+}
+
 static void give_slot(struct sg_engine *engine, unsigned worker, uint32_t index)
 {
 	struct region *region = &engine->regions[worker];
@@ -79,7 +87,7 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 	hold.requests = 1;
 	if (!is_countable(&hold, SG_MONEY_MAX))
 		return -EINVAL;
-	if (!take_slot(engine, worker, &index))
+	if (!take_slot(engine, worker, &index) && !wait_for_slot(engine, worker, &index))
 		return -ENOBUFS;
 	pthread_mutex_lock(&account->lock);
 	r = sg_account_hold(account, &hold, engine->monotonic_ns(), ret_refusal, ret_soft_alert);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "budget/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -211,6 +212,7 @@ static void read_header(struct sg_journal *journal)
 	const struct header *header = journal->map;
 	char boot_id[sizeof(header->boot_id)];
 
+	assert(header); // mapped before
 	read_boot_id(boot_id, sizeof(boot_id));
 	journal->epoch = header->epoch;
 	journal->ledger_expected = header->has_ledger;
@@ -259,10 +261,12 @@ int sg_journal_begin(struct sg_journal *journal, uint64_t last_epoch)
 
 void sg_journal_close(struct sg_journal *journal)
 {
-	if (journal->in_use)
-		((struct header *)journal->map)->in_use = 0;
-	if (journal->map)
-		munmap(journal->map, journal->map_bytes);
+	struct header *header = journal->map;
+
+	if (header && journal->in_use)
+		header->in_use = 0;
+	if (header)
+		munmap(header, journal->map_bytes);
 	if (journal->fd >= 0)
 		close(journal->fd);
 	*journal = (struct sg_journal){ .fd = -1 };

@@ -72,6 +72,13 @@ bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *re
 	return true;
 }
 
+bool sg_writer_is_behind(const struct sg_writer *writer, unsigned worker)
+{
+	const struct ring *ring = &writer->rings[worker];
+
+	return ring->back != atomic_load_explicit(&ring->tail, memory_order_relaxed);
+}
+
 static uint32_t head_of(const struct ring *ring)
 {
 	return atomic_load_explicit(&ring->head, memory_order_relaxed);

@@ -27,5 +27,8 @@ void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot);
 // Worker `worker`: takes back a slot that is committed and free. Returns false when there is none.
 bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot);
 
+// Worker `worker`: is there a slot that it pushed and that was not taken back yet?
+bool sg_writer_is_behind(const struct sg_writer *writer, unsigned worker);
+
 // Waits until what was pushed before is committed (0), or can't be (-EIO).
 int sg_writer_flush(struct sg_writer *writer);
