@@ -199,3 +199,20 @@ print(out.count(b"HTTP/1.1 200"), out.count(b'"completion_tokens":4'))`, JSON.st
 	await own.stop();
 	await plain.stop();
 });
+
+test("a region's host costs a tenth more, is held for and billed so: the cap holds there too", async () => {
+	const call = { api: 'chat', body: { model: 'gpt-5.4', max_tokens: 100, messages: [{ role: 'user', content: 'mock:tokens=100' }] } };
+	const inRegion = new Gate(mock, { OPENAI_BASE_URL: 'https://eu.api.openai.com/v1' });
+	const plain = await gate.agent('openai.mjs', 'home', { 'limit-usd': '1' }, { calls: [call] });
+	const plainBill = BigInt((await mock.bill()).nanousd);
+	assert.equal(plain.results[0].ok, true);
+	await mock.reset();
+	const one = await inRegion.agent('openai.mjs', 'abroad', { 'limit-usd': '1' }, { calls: [call] });
+	assert.equal(one.results[0].ok, true);
+	const bill = await spentIsBilled(one.status);
+	assert.equal(BigInt(bill.nanousd) * 10n, plainBill * 11n);
+	await mock.reset();
+	const many = await inRegion.agent('openai.mjs', 'abroad-capped', { 'limit-usd': '0.01' }, { calls: Array(12).fill(call), parallel: 4, maxRetries: 0 });
+	assert.ok(many.results.some((result) => result.ok) && many.results.some((result) => result.status === 429));
+	assert.ok(BigInt((await spentIsBilled(many.status)).nanousd) <= dollars('0.01'));
+});

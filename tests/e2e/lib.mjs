@@ -66,7 +66,7 @@ export async function startMock(extra = []) {
 
 // Where an agent's calls to both providers lead.
 export function origins(mock) {
-	return ['--origin', `api.openai.com=127.0.0.1:${mock.port}`, '--origin', `api.anthropic.com=127.0.0.1:${mock.port}`, '--upstream-ca', mock.ca];
+	return ['--origin', `api.openai.com=127.0.0.1:${mock.port}`, '--origin', `eu.api.openai.com=127.0.0.1:${mock.port}`, '--origin', `api.anthropic.com=127.0.0.1:${mock.port}`, '--upstream-ca', mock.ca];
 }
 
 export class Gate {

@@ -22,7 +22,7 @@ scratch=$(mktemp -d /tmp/spendgate-e2e-XXXXXX)
 chmod 755 "$scratch"
 export TMPDIR=$scratch
 hosts=$scratch/hosts
-printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.20 other.example\n' > "$hosts"
+printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.12 eu.api.openai.com\n203.0.113.20 other.example\n' > "$hosts"
 for name in api.deepseek.com api.fireworks.ai api.groq.com api.mistral.ai openrouter.ai api.perplexity.ai api.together.xyz api.x.ai \
 	generativelanguage.googleapis.com us-central1-aiplatform.googleapis.com us-east5-aiplatform.googleapis.com api.cohere.com ollama.com; do
 	printf '203.0.113.30 %s\n' "$name" >> "$hosts"

@@ -6,6 +6,7 @@ const PRICES = {
 	'gpt-4o': ['2.5', '1.25', '2.5', '2.5', '10'],
 	'gpt-4o-mini': ['0.15', '0.075', '0.15', '0.15', '0.6'],
 	'gpt-4.1': ['2', '0.5', '2', '2', '8'],
+	'gpt-5.4': ['2.5', '0.25', '2.5', '2.5', '15'],
 	'gpt-5': ['1.25', '0.125', '1.25', '1.25', '10'],
 	'claude-opus-5': ['5', '0.5', '6.25', '10', '25'],
 	'claude-sonnet-4-5': ['3', '0.3', '3.75', '6', '15'],
@@ -22,12 +23,12 @@ export function priceKnown(model) {
 	return model in PRICES;
 }
 
-// A call's price in nano-dollars, rounded up once.
-export function costOf(model, usage) {
+// A call's price in nano-dollars, rounded up once. A region's host costs a tenth more.
+export function costOf(model, usage, regional) {
 	const prices = (PRICES[model] ?? ['0', '0', '0', '0', '0']).map(picoPerToken);
 	const counts = [usage.input, usage.cacheRead, usage.cacheWrite, usage.cacheWrite1h, usage.output].map((n) => BigInt(n ?? 0));
 	const pico = prices.reduce((sum, price, i) => sum + price * counts[i], 0n);
-	return (pico + 999n) / 1000n;
+	return regional ? (pico * 11n + 9999n) / 10000n : (pico + 999n) / 1000n;
 }
 
 export class Bill {
@@ -45,11 +46,11 @@ export class Bill {
 		this.seen = [];
 	}
 
-	add(model, usage) {
+	add(model, usage, regional) {
 		this.calls++;
 		this.input += usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0) + (usage.cacheWrite1h ?? 0);
 		this.output += usage.output;
-		this.nanousd += costOf(model, usage);
+		this.nanousd += costOf(model, usage, regional);
 	}
 
 	toJSON() {

@@ -36,7 +36,8 @@ const { values: options } = parseArgs({
 	},
 });
 
-const HOSTS = ['api.openai.com', 'api.anthropic.com', ...options.host];
+const HOSTS = ['api.openai.com', 'eu.api.openai.com', 'api.anthropic.com', ...options.host];
+const isRegional = (request) => request.headers.host?.startsWith('eu.') ?? false;
 const bill = new Bill();
 let faults = {};
 
@@ -93,7 +94,7 @@ function usageOf(answer, orders) {
 
 async function sendWhole(request, response, answer, orders) {
 	const text = Buffer.from(JSON.stringify(usageOf(answer, orders)));
-	bill.add(answer.model, answer.billed);
+	bill.add(answer.model, answer.billed, isRegional(request));
 	if (orders.fault === 'billed-reset') return request.socket.destroy();
 	if (orders.fault === 'interim') response.writeProcessing();
 	const headers = { 'content-type': 'application/json', 'x-request-id': 'req_mock' };
@@ -135,13 +136,13 @@ async function sendStream(request, response, answer, orders) {
 		if (event.usage && orders.fault === 'no-usage') continue;
 		tokens += event.tokens;
 		if ((orders.fault === 'reset-midway' || orders.fault === 'cut') && tokens >= 3) {
-			bill.add(answer.model, { ...answer.billed, output: tokens });
+			bill.add(answer.model, { ...answer.billed, output: tokens }, isRegional(request));
 			return request.socket.destroy();
 		}
 		if (!response.write(event.text)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), new Promise((resolve) => response.once('close', resolve))]);
 		if (delay && event.tokens) await sleep(delay);
 	}
-	bill.add(answer.model, { ...answer.billed, output: gone ? tokens : orders.fault === 'endless' ? tokens : answer.billed.output });
+	bill.add(answer.model, { ...answer.billed, output: gone ? tokens : orders.fault === 'endless' ? tokens : answer.billed.output }, isRegional(request));
 	response.end();
 }
 

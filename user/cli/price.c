@@ -92,7 +92,8 @@ static void set_multipliers(json_t *object, const struct sg_price *price)
 		const char *key;
 		int64_t value;
 	} parts[] = { { "flex", price->flex }, { "priority", price->priority },
-		{ "batch", price->batch }, { "geo_us", price->geo_us }, { "fast", price->fast } };
+		{ "batch", price->batch }, { "geo_us", price->geo_us }, { "fast", price->fast },
+		{ "regional", price->regional } };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(parts); i++)
 		if (parts[i].value != SG_PRICE_ONE)

@@ -82,6 +82,7 @@ bool sg_exchange_admit(struct sg_client *client)
 	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edit);
 	if (!body_is_understood(client))
 		return false;
+	exchange->facts.regional = sg_provider_is_region(client->host, strlen(client->host));
 	memcpy(asked_model, exchange->facts.model, sizeof(asked_model));
 	r = bound_call(client, &bound);
 	if (r == -ENOENT)
@@ -163,6 +164,7 @@ void sg_exchange_settle(struct sg_client *client, bool complete, struct sg_buf *
 	exchange->settled = true;
 	if (sg_response_reader_finish(exchange->response_reader, complete, out, &outcome) < 0)
 		outcome = (struct sg_outcome){ .state = SG_EXCHANGE_ESTIMATED,
+			.usage.input_tokens = -1, // nothing was told: the hold is charged
 			.note = "out_of_memory" };
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);
 	if (outcome.bad_evidence)

@@ -22,6 +22,7 @@ struct meter {
 	const struct sg_provider *provider;
 	bool own_host;
 	char region[32];
+	const char *host;
 	struct sg_route route;
 	struct sg_buf request_bytes, response_bytes;
 	struct sg_request_facts facts;
@@ -166,8 +167,10 @@ static int read_request(struct meter *meter)
 			    : sg_request_reader_feed(reader, bytes + at, piece);
 		at += piece;
 	}
-	if (r == 0)
+	if (r == 0) {
 		sg_request_reader_finish(reader, &meter->facts, &meter->edit);
+		meter->facts.regional = sg_provider_is_region(meter->host, strlen(meter->host));
+	}
 	sg_request_reader_free(reader);
 	sg_inflate_free(inflate);
 	return r;
@@ -473,6 +476,7 @@ static int find_route(struct meter *meter, const char *name)
 			"request.method, request.host, request.path and response are needed");
 	meter->provider = sg_provider_by_host(host, strlen(host));
 	meter->own_host = meter->provider != NULL;
+	meter->host = host;
 	if (!meter->provider && name)
 		meter->provider = sg_provider_by_name(name);
 	if (!meter->provider)

@@ -35,7 +35,7 @@ struct sg_price {
 	int64_t max_output;	// tokens
 	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
 	// no such thing
-	int64_t flex, priority, batch, geo_us, fast;
+	int64_t flex, priority, batch, geo_us, fast, regional;
 	unsigned sequence; // in which it was read
 };
 

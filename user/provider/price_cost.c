@@ -77,7 +77,8 @@ static int64_t to_nanousd(wide scaled)
 
 // ---- What was used ----
 
-static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usage *usage)
+static int64_t tier_multiplier(
+	const struct sg_price *price, const struct sg_usage *usage, bool regional)
 {
 	int64_t multiplier = SG_PRICE_ONE;
 
@@ -91,11 +92,11 @@ static int64_t tier_multiplier(const struct sg_price *price, const struct sg_usa
 		multiplier = times_up(multiplier, price->fast);
 	if (strcmp(usage->inference_geo, "us") == 0)
 		multiplier = times_up(multiplier, price->geo_us);
-	return multiplier;
+	return regional ? times_up(multiplier, price->regional) : multiplier;
 }
 
 // Millionths of a pico-dollar.
-static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
+static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, bool regional)
 {
 	int64_t input = counted(usage->input_tokens), output = counted(usage->output_tokens);
 	int64_t audio_input = min_of(counted(usage->audio_input_tokens), input);
@@ -116,7 +117,7 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage)
 	sum += (wide)image_output * (wide)max_of(price->image_output, prices.output);
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
-	sum *= (wide)tier_multiplier(price, usage);
+	sum *= (wide)tier_multiplier(price, usage, regional);
 	// Fees are per use, whatever the tier.
 	searches += counted(usage->search_units);
 	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
@@ -156,7 +157,7 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 
 		if (!price)
 			return -ENOENT;
-		sum += cost_of(price, &lines[i]);
+		sum += cost_of(price, &lines[i], outcome->regional);
 	}
 	ret_charge->nanousd = to_nanousd(sum);
 	return 0;
@@ -201,6 +202,8 @@ static int64_t worst_multiplier(const struct sg_price *price, const struct sg_re
 		may_be_priority(facts) ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
 
 	multiplier = times_up(multiplier, max_of(price->geo_us, SG_PRICE_ONE));
+	if (facts->regional)
+		multiplier = times_up(multiplier, price->regional);
 	return facts->fast ? times_up(multiplier, max_of(price->fast, SG_PRICE_ONE)) : multiplier;
 }
 

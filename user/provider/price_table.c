@@ -171,7 +171,8 @@ static int read_multipliers(const struct loading *loading, struct sg_price *pric
 	static const int64_t one = SG_PRICE_ONE;
 	const struct part parts[] = { { "flex", &one, &price->flex },
 		{ "priority", &one, &price->priority }, { "batch", &one, &price->batch },
-		{ "geo_us", &one, &price->geo_us }, { "fast", &one, &price->fast } };
+		{ "geo_us", &one, &price->geo_us }, { "fast", &one, &price->fast },
+		{ "regional", &one, &price->regional } };
 
 	return read_parts(loading, loading->model, parts, SG_ARRAY_SIZE(parts), 1, MAX_MULTIPLIER);
 }
@@ -183,7 +184,7 @@ static int read_model(
 		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
 		"image_input", "image_output", "long_context", "web_search_per_1k",
 		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
-		"geo_us", "fast" };
+		"geo_us", "fast", "regional" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];

@@ -56,16 +56,17 @@ static bool host_matches(const char *pattern, const char *host, size_t length)
 	return false;
 }
 
-// "eu.api.openai.com" is a region of "api.openai.com".
-static bool is_host_of(const char *known, const char *host, size_t length)
+// "eu.api.openai.com" is a region of "api.openai.com". Returns the bytes before the known name, or
+// -1.
+static ssize_t before_known(const char *known, const char *host, size_t length)
 {
 	// "api.openai.com." is the same name, written from the root of the DNS.
 	if (length && host[length - 1] == '.')
 		length--;
 	for (size_t i = 0; i < length; i++)
 		if ((i == 0 || host[i - 1] == '.') && host_matches(known, host + i, length - i))
-			return true;
-	return false;
+			return (ssize_t)i;
+	return -1;
 }
 
 const struct sg_provider *sg_provider_by_host(const char *host, size_t length)
@@ -74,9 +75,25 @@ const struct sg_provider *sg_provider_by_host(const char *host, size_t length)
 
 	for (size_t i = 0; (provider = provider_at(i)); i++)
 		for (const char *const *known = provider->hosts; *known; known++)
-			if (is_host_of(*known, host, length))
+			if (before_known(*known, host, length) >= 0)
 				return provider;
 	return NULL;
+}
+
+bool sg_provider_is_region(const char *host, size_t length)
+{
+	const struct sg_provider *provider = sg_provider_by_host(host, length);
+	bool region = false;
+
+	for (const char *const *known = provider ? provider->hosts : NULL; known && *known;
+		known++) {
+		ssize_t before = before_known(*known, host, length);
+
+		if (before == 0)
+			return false;
+		region = region || before > 0;
+	}
+	return region;
 }
 
 const struct sg_provider *sg_provider_by_name(const char *name)

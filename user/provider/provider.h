@@ -48,6 +48,9 @@ const char *sg_provider_name(const struct sg_provider *provider);
 // The i-th built-in host name, NULL past the end: for the name constraints of the CA.
 const char *sg_provider_host(unsigned i);
 
+// Is the host one of a provider's regions ("eu.api.openai.com"), which may have prices of its own?
+bool sg_provider_is_region(const char *host, size_t length);
+
 // `path` with query. Percent-escapes, doubled slashes and dot segments are normalised for matching
 // only; a path that does not normalise is unknown.
 struct sg_route sg_provider_route(
@@ -71,6 +74,7 @@ struct sg_request_facts {
 	bool stream;
 	bool background;
 	bool fast;	     // Anthropic: speed fast
+	bool regional;	     // goes to a region's host: set by whoever knows the host
 	bool cache_write;    // Anthropic: asks for cache writes,
 	bool cache_write_1h; // some of them for an hour
 	enum sg_include_usage include_usage;
@@ -162,6 +166,7 @@ struct sg_outcome {
 	struct sg_usage lines[SG_USAGE_MAX_LINES];
 	int64_t visible_output_bytes; // text, reasoning text and tool arguments delivered
 	char pending_id[96];
+	bool regional; // as in the request's facts
 	// What the provider itself says that the call costs: told only by its own host.
 	bool provider_priced;
 	int64_t provider_picousd;

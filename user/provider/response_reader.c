@@ -356,6 +356,7 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
 	reader->api->finish_response(reader);
+	reader->outcome.regional = reader->facts->regional;
 	reader->outcome.provider_priced = reader->own_host && reader->outcome.provider_picousd >= 0;
 	decide_state(reader, complete);
 	*ret_outcome = reader->outcome;

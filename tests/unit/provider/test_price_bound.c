@@ -28,7 +28,8 @@ static const char prices[] =
 	" \"output\": \"15\", \"geo_us\": \"1.1\", \"context_window\": 1000000,"
 	" \"max_output\": 64000},"
 	"{\"provider\": \"openai\", \"model\": \"small\", \"input\": \"2\", \"output\": \"8\","
-	" \"cache_write\": \"2.5\", \"flex\": \"0.5\", \"priority\": \"1.75\","
+	" \"cache_write\": \"2.5\", \"flex\": \"0.5\", \"priority\": \"1.75\", \"regional\": "
+	"\"1.1\","
 	" \"context_window\": 10000, \"max_output\": 1000},"
 	"{\"provider\": \"openai\", \"model\": \"seeks\", \"input\": \"2\", \"output\": \"8\","
 	" \"web_search_per_1k\": \"50\", \"always_searches\": true, \"context_window\": 10000,"
@@ -90,6 +91,12 @@ static const struct {
 		7175000 },
 	{ "priority", "openai", { .model = "small", .service_tier = "priority" }, 1320, 100,
 		7175000 },
+	{ "a region's host", "openai", { .model = "small", .regional = true }, 1320, 100, 4510000 },
+	{ "a region's host at priority", "openai",
+		{ .model = "small", .regional = true, .service_tier = "priority" }, 1320, 100,
+		7892500 },
+	{ "a model with one price everywhere", "openai", { .model = "rises", .regional = true },
+		1320, 100, 3440000 },
 	{ "flex may fall back", "openai", { .model = "small", .service_tier = "flex" }, 1320, 100,
 		4100000 },
 	{ "each turn reads the window", "openai",

@@ -30,7 +30,10 @@ static const char prices[] =
 	" \"max_output\": 16384},"
 	"{\"provider\": \"openai\", \"model\": \"seeks\", \"input\": \"1\", \"output\": \"1\","
 	" \"web_search_per_1k\": \"50\", \"always_searches\": true, \"flex\": \"0.5\","
-	" \"context_window\": 1000, \"max_output\": 1000}]}";
+	" \"context_window\": 1000, \"max_output\": 1000},"
+	"{\"provider\": \"openai\", \"model\": \"near\", \"input\": \"0.1\", \"output\": \"0.1\","
+	" \"web_search_per_1k\": \"10\", \"regional\": \"1.1\", \"context_window\": 1000,"
+	" \"max_output\": 1000}]}";
 
 static struct sg_price_table *table;
 
@@ -252,6 +255,28 @@ static void test_lines_have_their_own_models(void **state)
 		-ENOENT);
 }
 
+static void test_a_region_has_its_price(void **state)
+{
+	const struct sg_provider *provider = sg_provider_by_name("openai");
+	const struct sg_request_facts facts = { .model = "near" };
+	const struct sg_charge bound = { .nanousd = 1000000, .output_tokens = 100, .requests = 1 };
+	struct sg_outcome outcome = {
+		.usage = { .model = "near", .input_tokens = 1000, .web_search_requests = 1 }
+	};
+	struct sg_charge charge;
+
+	(void)state;
+	assert_int_equal(sg_price_cost(table, provider, "near", &outcome, 0, &charge), 0);
+	assert_int_equal(charge.nanousd, 10100000); // 1,000 x 0.1 and a search of 10,000
+	outcome.regional = true;
+	assert_int_equal(sg_price_cost(table, provider, "near", &outcome, 0, &charge), 0);
+	assert_int_equal(charge.nanousd, 10110000); // the fee is everywhere the same
+	// cut: 110 of input, 100 x 0.11 of output
+	outcome.usage.web_search_requests = 0;
+	sg_price_estimate(table, provider, &facts, &outcome, &bound, 0, &charge);
+	assert_int_equal(charge.nanousd, 121000);
+}
+
 static void test_whose_price(void **state)
 {
 	const struct sg_provider *provider = sg_provider_by_name("anthropic");
@@ -331,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_costs),
 		cmocka_unit_test(test_counts_all_input),
 		cmocka_unit_test(test_lines_have_their_own_models),
+		cmocka_unit_test(test_a_region_has_its_price),
 		cmocka_unit_test(test_whose_price),
 		cmocka_unit_test(test_estimates),
 	};

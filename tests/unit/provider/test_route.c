@@ -56,6 +56,25 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("."), "none");
 }
 
+static bool is_region(const char *host)
+{
+	return sg_provider_is_region(host, strlen(host));
+}
+
+static void regions_are_told_from_the_plain_host(void **state)
+{
+	(void)state;
+	assert_true(is_region("eu.api.openai.com"));
+	assert_true(is_region("us.API.openai.com."));
+	assert_true(is_region("us-east-1.api.x.ai"));
+	assert_false(is_region("api.openai.com"));
+	assert_false(is_region("api.openai.com."));
+	assert_false(is_region("api.x.ai"));
+	assert_false(is_region("euapi.openai.com"));
+	assert_false(is_region("other.example"));
+	assert_false(is_region(""));
+}
+
 static void every_listed_host_is_a_known_one(void **state)
 {
 	unsigned count = 0;
@@ -289,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_and_their_regions),
+		cmocka_unit_test(regions_are_told_from_the_plain_host),
 		cmocka_unit_test(every_listed_host_is_a_known_one),
 		cmocka_unit_test(paths_go_where_the_table_says),
 		cmocka_unit_test(upgrades_are_refused),
