@@ -24,7 +24,8 @@ export TMPDIR=$scratch
 hosts=$scratch/hosts
 printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.10 api.openai.com\n203.0.113.11 api.anthropic.com\n203.0.113.12 eu.api.openai.com\n203.0.113.20 other.example\n' > "$hosts"
 for name in api.deepseek.com api.fireworks.ai api.groq.com api.mistral.ai openrouter.ai api.perplexity.ai api.together.xyz api.x.ai \
-	generativelanguage.googleapis.com us-central1-aiplatform.googleapis.com us-east5-aiplatform.googleapis.com api.cohere.com ollama.com; do
+	generativelanguage.googleapis.com us-central1-aiplatform.googleapis.com us-east5-aiplatform.googleapis.com api.cohere.com ollama.com \
+	bedrock-runtime.us-east-1.amazonaws.com bedrock-mantle.us-east-1.api.aws; do
 	printf '203.0.113.30 %s\n' "$name" >> "$hosts"
 done
 mount --bind "$hosts" /etc/hosts

@@ -50,6 +50,9 @@ static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
 	};
 	int r = sg_response_reader_new(&options, &exchange->response_reader);
 
+	for (size_t i = 0; r == 0 && i < head->header_count; i++)
+		sg_response_reader_header(
+			exchange->response_reader, head->headers[i].name, head->headers[i].value);
 	if (r == 0)
 		exchange->rechunk = sg_response_reader_is_filter(exchange->response_reader) &&
 				    exchange->response_body.framing != SG_H1_NO_BODY;

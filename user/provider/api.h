@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "http/frames.h"
 #include "http/inflate.h"
 #include "http/sse.h"
 #include "provider/json_scan.h"
@@ -64,7 +65,7 @@ struct sg_request_reader {
 	uint64_t object_offset; // of the body's opening brace
 };
 
-enum sg_framing { SG_FRAMING_BODY, SG_FRAMING_SSE, SG_FRAMING_NDJSON };
+enum sg_framing { SG_FRAMING_BODY, SG_FRAMING_SSE, SG_FRAMING_NDJSON, SG_FRAMING_FRAMES };
 
 struct sg_response_reader {
 	const struct sg_api *api;
@@ -79,6 +80,9 @@ struct sg_response_reader {
 	bool unreadable; // content coding unknown or corrupt
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
+	struct sg_frames frames;
+	int64_t header_counts[4]; // Bedrock: input, output, cache read, cache write; -1: none
+	bool by_headers;	  // the usage is theirs
 	struct sg_json_scan scan; // of the body, or of one event
 	struct sg_outcome outcome;
 	bool usage_seen;
@@ -100,7 +104,7 @@ struct sg_response_reader {
 	char event_type[64];
 	int64_t event_delta_bytes;
 	// OpenAI: the output item that is being read, and searches so far
-	// Gemini: input of its own tools, and the part of a count that is being read
+	// Gemini: input of its own tools; also Bedrock: the part of a count that is being read
 	struct {
 		int64_t tool_prompt, count;
 		char modality;
@@ -145,6 +149,9 @@ struct sg_api {
 	bool (*is_filler)(const struct sg_sse_event *event);
 	bool tells_usage_when_asked; // of streams (SG_TRAIT_ASK_USAGE: only then)
 	enum sg_dialect dialect;
+	// Of the answer's head; NULL: none matters
+	void (*on_header)(
+		struct sg_response_reader *reader, struct sg_str name, struct sg_str value);
 	const char *end_mark; // an event whose data starts with it ends the stream, or NULL
 };
 
@@ -157,6 +164,8 @@ extern const struct sg_api sg_api_gemini_generate;
 extern const struct sg_api sg_api_gemini_embed;
 extern const struct sg_api sg_api_ollama;
 extern const struct sg_api sg_api_ollama_embed;
+extern const struct sg_api sg_api_bedrock_converse;
+extern const struct sg_api sg_api_bedrock_invoke;
 extern const struct sg_api sg_api_cohere_chat;
 extern const struct sg_api sg_api_cohere_embed;
 extern const struct sg_api sg_api_cohere_rerank;

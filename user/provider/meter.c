@@ -191,8 +191,15 @@ static int read_response(struct meter *meter)
 	size_t at = 0, index = 0, length = sg_buf_length(&meter->response_bytes);
 	const char *bytes = (const char *)sg_buf_head(&meter->response_bytes);
 	int r = sg_response_reader_new(&options, &reader);
+	const char *name;
+	json_t *value;
 	struct sg_buf *out = r == 0 && sg_response_reader_is_filter(reader) ? &meter->seen : NULL;
 
+	if (r == 0)
+		json_object_foreach(json_object_get(meter->response, "headers"), name,
+			value) sg_response_reader_header(reader,
+			(struct sg_str){ name, strlen(name) },
+			(struct sg_str){ json_string_value(value), json_string_length(value) });
 	while (r == 0 && at < length) {
 		size_t piece = next_piece(meter, sizes, index++, length - at);
 
@@ -282,7 +289,8 @@ static void set_units(const struct meter *meter, json_t *result)
 
 static void set_usage(const struct meter *meter, json_t *result)
 {
-	static const char *const sources[] = { "none", "body", "sse", "ndjson" };
+	static const char *const sources[] = { "none", "body", "headers", "sse", "ndjson",
+		"eventstream" };
 	const struct sg_usage *usage = &meter->outcome.usage;
 	bool settled = meter->outcome.state == SG_EXCHANGE_SETTLED;
 	bool input_known = usage->input_tokens >= 0 && !meter->outcome.bad_evidence;

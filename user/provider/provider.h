@@ -129,7 +129,14 @@ enum sg_exchange_state {
 	SG_EXCHANGE_ERROR_FREE, // the provider failed and bills nothing
 };
 
-enum sg_usage_source { SG_SOURCE_NONE, SG_SOURCE_BODY, SG_SOURCE_SSE, SG_SOURCE_NDJSON };
+enum sg_usage_source {
+	SG_SOURCE_NONE,
+	SG_SOURCE_BODY,
+	SG_SOURCE_HEADERS,
+	SG_SOURCE_SSE,
+	SG_SOURCE_NDJSON,
+	SG_SOURCE_FRAMES
+};
 
 // Disjoint token classes: input_tokens is uncached input only; reasoning is a part of output. -1:
 // unknown.
@@ -192,6 +199,10 @@ struct sg_response_options {
 int sg_response_reader_new(const struct sg_response_options *options,
 	struct sg_response_reader **ret_reader) SG_WUNRES;
 struct sg_response_reader *sg_response_reader_free(struct sg_response_reader *reader);
+
+// A header of the answer, before its body: some tell usage there.
+void sg_response_reader_header(
+	struct sg_response_reader *reader, struct sg_str name, struct sg_str value);
 
 // True when feed() must be given `out` and only what it appends goes to the agent (whole events,
 // held until their end).

@@ -174,6 +174,14 @@ static const struct sg_path_rule cohere_rules[] = {
 	END_RULES,
 };
 
+static const struct sg_path_rule bedrock_rules[] = {
+	{ "/=/converse", &sg_api_bedrock_converse },
+	{ "/=/converse-stream", &sg_api_bedrock_converse },
+	{ "/=/invoke", &sg_api_bedrock_invoke },
+	{ "/=/count-tokens", NULL },
+	END_RULES,
+};
+
 static const struct sg_path_rule ollama_rules[] = {
 	{ "/chat", &sg_api_ollama },
 	{ "/generate", &sg_api_ollama },
@@ -220,6 +228,12 @@ static const struct sg_path_group vertex_posts[] = {
 	END_GROUPS,
 };
 static const struct sg_path_group cohere_posts[] = { { "", cohere_rules }, END_GROUPS };
+static const struct sg_path_group bedrock_posts[] = {
+	{ "/model", bedrock_rules },
+	{ "/openai/v1", gemini_openai_rules },
+	{ "/anthropic/v1", messages_rules },
+	END_GROUPS,
+};
 static const struct sg_path_group ollama_posts[] = {
 	{ "/api", ollama_rules },
 	{ "/v1", sg_compatible_rules },
@@ -264,6 +278,16 @@ const struct sg_provider sg_providers[] = {
 		.posts = vertex_posts,
 		.dialect = SG_DIALECT_GOOGLE,
 		.traits = SG_TRAIT_TIER_BY_HEADER },
+	// Bodies are signed: usage can't be asked for in the agent's place.
+	{ .name = "bedrock",
+		.hosts = HOSTS("bedrock-runtime.*.amazonaws.com",
+			"bedrock-runtime-fips.*.amazonaws.com", "bedrock-runtime.*.api.aws",
+			"bedrock-runtime-fips.*.api.aws", "bedrock-runtime.*.amazonaws.com.cn",
+			"bedrock-runtime.*.vpce.amazonaws.com", "bedrock-mantle.*.api.aws",
+			"bedrock-agent-runtime.*.amazonaws.com"),
+		.posts = bedrock_posts,
+		.dialect = SG_DIALECT_BEDROCK,
+		.traits = SG_TRAIT_SLASH_IN_MODEL },
 	{ .name = "cohere",
 		.hosts = HOSTS("api.cohere.com", "api.cohere.ai"),
 		.posts = cohere_posts,

@@ -167,12 +167,28 @@ static void read_lines(struct sg_response_reader *reader, const char *bytes, siz
 	}
 }
 
+static void on_frame(void *context, const struct sg_frame *frame)
+{
+	struct sg_response_reader *reader = context;
+
+	if (frame->is_exception) {
+		reader->failed_early = true;
+		return;
+	}
+	begin_event(reader);
+	begin_scan(reader);
+	sg_json_scan_feed(&reader->scan, frame->payload, frame->payload_length);
+	finish_event(reader);
+}
+
 static int read_plain(void *context, const char *bytes, size_t length)
 {
 	struct sg_response_reader *reader = context;
 
 	if (reader->framing == SG_FRAMING_SSE)
 		return sg_sse_feed(&reader->sse, bytes, length, on_sse_event, reader);
+	if (reader->framing == SG_FRAMING_FRAMES)
+		return sg_frames_feed(&reader->frames, bytes, length, on_frame, reader);
 	if (reader->framing == SG_FRAMING_NDJSON) {
 		read_lines(reader, bytes, length);
 		return 0;
@@ -202,6 +218,9 @@ int sg_response_reader_new(
 		reader->framing = SG_FRAMING_SSE;
 	else if (has_type(options->content_type, "application/x-ndjson"))
 		reader->framing = SG_FRAMING_NDJSON;
+	else if (has_type(options->content_type, "application/vnd.amazon.eventstream"))
+		reader->framing = SG_FRAMING_FRAMES;
+	memset(reader->header_counts, -1, sizeof(reader->header_counts));
 	reader->is_stream = reader->framing != SG_FRAMING_BODY;
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
 	if (r == -ENOTSUP) {
@@ -230,9 +249,17 @@ struct sg_response_reader *sg_response_reader_free(struct sg_response_reader *re
 		return NULL;
 	sg_inflate_free(reader->inflate);
 	sg_sse_done(&reader->sse);
+	sg_frames_done(&reader->frames);
 	sg_buf_release(&reader->held);
 	free(reader);
 	return NULL;
+}
+
+void sg_response_reader_header(
+	struct sg_response_reader *reader, struct sg_str name, struct sg_str value)
+{
+	if (reader->api->on_header)
+		reader->api->on_header(reader, name, value);
 }
 
 bool sg_response_reader_is_filter(const struct sg_response_reader *reader)
@@ -295,6 +322,11 @@ int sg_response_reader_feed(
 	r = finish_line_end(reader, bytes, length);
 	if (r == 0)
 		r = read_plain(reader, bytes, length);
+	if (r == -EBADMSG) {
+		// No frame: what was told before it is no evidence.
+		reader->unreadable = reader->outcome.bad_evidence = true;
+		r = 0;
+	}
 	return r == 0 && reader->filters ? hold_rest(reader, length) : r;
 }
 
@@ -313,13 +345,15 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		[SG_FRAMING_BODY] = SG_SOURCE_BODY,
 		[SG_FRAMING_SSE] = SG_SOURCE_SSE,
 		[SG_FRAMING_NDJSON] = SG_SOURCE_NDJSON,
+		[SG_FRAMING_FRAMES] = SG_SOURCE_FRAMES,
 	};
 	struct sg_outcome *outcome = &reader->outcome;
 	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 &&
 		       outcome->usage.input_tokens >= 0;
 
 	if (reader->usage_seen)
-		outcome->usage.source = sources[reader->framing];
+		outcome->usage.source =
+			reader->by_headers ? SG_SOURCE_HEADERS : sources[reader->framing];
 	if (outcome->state == SG_EXCHANGE_PENDING)
 		return;
 	outcome->state = SG_EXCHANGE_ESTIMATED;

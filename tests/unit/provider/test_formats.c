@@ -95,6 +95,17 @@ static const struct row rows[] = {
 		.body = "{\"modelVersion\":\"gemini-3-pro\",\"candidates\":[{\"groundingMetadata\":"
 			"{\"webSearchQueries\":[\"a\",\"b\"]}}]," USED("10", "5", "15") "}",
 		SETTLED, .input = 10, .output = 5, .searches = 2 },
+	{ "converse", .api = &sg_api_bedrock_converse,
+		.body = "{\"usage\":{\"inputTokens\":10,\"outputTokens\":5,"
+			"\"cacheReadInputTokens\":7}}",
+		SETTLED, .input = 10, .output = 5, .read = 7 },
+	{ "converse: more written for an hour than in all", .api = &sg_api_bedrock_converse,
+		.body = "{\"usage\":{\"inputTokens\":10,\"outputTokens\":5,"
+			"\"cacheWriteInputTokens\":1,\"cacheDetails\":[{\"ttl\":\"1h\","
+			"\"inputTokens\":2}]}}",
+		BAD },
+	{ "invoke without any usage", .api = &sg_api_bedrock_invoke,
+		.body = "{\"generation\":\"a\"}", ESTIMATED },
 	{ "ollama", OLLAMA, .content = LINES,
 		.body = "{\"model\":\"m\",\"done\":false}\n\n{\"model\":\"m\",\"done\":true,"
 			"\"prompt_eval_count\":10,\"eval_count\":5}\n",
@@ -225,6 +236,20 @@ static const struct request_row {
 		.stream = true, .unbounded_output = true },
 	{ OLLAMA, .body = "{\"images\":[\"AA==\"],\"options\":{\"num_predict\":9}}",
 		.max_output = 9, .choices = 1, .window = true, .stream = true },
+	{ .api = &sg_api_bedrock_converse,
+		.body = "{\"inferenceConfig\":{\"maxTokens\":9},\"messages\":[{\"content\":["
+			"{\"text\":\"a\"}]}]}",
+		.max_output = 9,
+		.choices = 1 },
+	{ .api = &sg_api_bedrock_converse,
+		.body = "{\"messages\":[{\"content\":[{\"image\":{}}]}]}",
+		.max_output = -1,
+		.choices = 1,
+		.window = true },
+	{ .api = &sg_api_bedrock_invoke,
+		.body = "{\"max_tokens\":9,\"max_gen_len\":11}",
+		.max_output = 11,
+		.choices = 1 },
 	{ COHERE, .body = "{\"max_tokens\":9,\"stream\":true}", .max_output = 9, .choices = 1,
 		.stream = true },
 	{ COHERE, .body = "{\"messages\":[{\"content\":[{\"type\":\"image_url\"}]}]}",

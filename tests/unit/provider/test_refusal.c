@@ -326,6 +326,7 @@ static const struct {
 	{ "groq", 429, "error.message" },
 	{ "gemini", 403, "error.message" },
 	{ "cohere", 403, "message" },
+	{ "bedrock", 400, "message" },
 	{ "ollama", 402, "error" },
 	{ "compatible", 429, "error.message" },
 };

@@ -46,6 +46,11 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("aiplatform.eu.rep.googleapis.com"), "vertex");
 	assert_string_equal(name_of("-aiplatform.googleapis.com"), "none");
 	assert_string_equal(name_of("storage.googleapis.com"), "none");
+	assert_string_equal(name_of("bedrock-runtime.us-east-1.amazonaws.com"), "bedrock");
+	assert_string_equal(name_of("bedrock-runtime-fips.us-east-1.amazonaws.com"), "bedrock");
+	assert_string_equal(
+		name_of("vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com"), "bedrock");
+	assert_string_equal(name_of("s3.us-east-1.amazonaws.com"), "none");
 	assert_string_equal(name_of("api.cohere.com"), "cohere");
 	assert_string_equal(name_of("acme.services.ai.azure.com"), "azure");
 	assert_string_equal(name_of("openai.com"), "none");
@@ -149,6 +154,15 @@ static const struct row rows[] = {
 	{ "vertex", "POST", "/v1/projects/p/locations/l/publishers/google/models/g:predict",
 		"unknown" },
 	{ "vertex", "POST", "/v1/projects/p/locations/l/batchPredictionJobs", "unknown" },
+	{ "bedrock", "POST", "/model/us.anthropic.claude%3A0/converse", "converse" },
+	{ "bedrock", "POST", "/model/arn%3Aaws%3Abedrock%3Ax%2Fabc/converse-stream", "converse" },
+	{ "bedrock", "POST", "/model/m/invoke", "invoke" },
+	{ "bedrock", "POST", "/model/m/count-tokens", "free" },
+	{ "bedrock", "POST", "/model/m/invoke-with-response-stream", "unknown" },
+	{ "bedrock", "POST", "/model/a/b/invoke", "unknown" },
+	{ "bedrock", "POST", "/model/a%2Finvoke", "unknown" },
+	{ "bedrock", "POST", "/guardrail/g/version/1/apply", "unknown" },
+	{ "bedrock", "POST", "/async-invoke", "unknown" },
 	{ "cohere", "POST", "/v2/chat", "cohere_chat" },
 	{ "cohere", "POST", "/v2/rerank", "cohere_rerank" },
 	{ "cohere", "POST", "/v1/chat", "unknown" },

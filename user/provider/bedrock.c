@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bedrock's converse (whole and as frames) and invoke (whole). The path names the model; bodies are
+// signed and never changed. Of invoke the model's maker decides the body: usage is taken from it
+// where it is Claude's, else from the headers that Bedrock adds.
+#include <string.h>
+#include <strings.h>
+
+#include "provider/api.h"
+
+enum request_node {
+	CONFIG = 1,
+	MAX_TOKENS,
+	MESSAGES,
+	MESSAGE,
+	CONTENT,
+	PART,
+	PART_OTHER,
+	PART_TEXT,
+	PART_CALL,
+	PART_RESULT,
+	PART_CACHE,
+	PART_REASONING,
+	TOOL_CONFIG,
+	TOOLS,
+	GUARDRAIL,
+	PERFORMANCE,
+	LATENCY,
+	SERVICE_TIER,
+	SERVICE_TIER_TYPE,
+	// invoke
+	BODY_MAX_TOKENS,
+	MAX_GEN_LEN,
+	TITAN_CONFIG,
+	TITAN_MAX,
+	CLAUDE_MAX,
+	CHOICES,
+	GENERATIONS,
+	PART_TYPE,
+	BODY_TOOLS,
+	TOOL,
+	TOOL_TYPE,
+};
+
+static const struct sg_json_path request_paths[] = {
+	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
+	[MAX_TOKENS - 1] = { CONFIG, "maxTokens", 0 },
+	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
+	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
+	[CONTENT - 1] = { MESSAGE, "content", 0 },
+	[PART - 1] = { CONTENT, NULL, 0 },
+	[PART_OTHER - 1] = { PART, "*", 0 },
+	[PART_TEXT - 1] = { PART, "text", 0 },
+	[PART_CALL - 1] = { PART, "toolUse", 0 },
+	[PART_RESULT - 1] = { PART, "toolResult", 0 },
+	[PART_CACHE - 1] = { PART, "cachePoint", 0 },
+	[PART_REASONING - 1] = { PART, "reasoningContent", 0 },
+	[TOOL_CONFIG - 1] = { SG_JSON_ROOT, "toolConfig", 0 },
+	[TOOLS - 1] = { TOOL_CONFIG, "tools", 0 },
+	[GUARDRAIL - 1] = { SG_JSON_ROOT, "guardrailConfig", 0 },
+	[PERFORMANCE - 1] = { SG_JSON_ROOT, "performanceConfig", 0 },
+	[LATENCY - 1] = { PERFORMANCE, "latency", 0 },
+	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "serviceTier", 0 },
+	[SERVICE_TIER_TYPE - 1] = { SERVICE_TIER, "type", 0 },
+	[BODY_MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", MAX_TOKENS },
+	[MAX_GEN_LEN - 1] = { SG_JSON_ROOT, "max_gen_len", MAX_TOKENS },
+	[TITAN_CONFIG - 1] = { SG_JSON_ROOT, "textGenerationConfig", 0 },
+	[TITAN_MAX - 1] = { TITAN_CONFIG, "maxTokenCount", MAX_TOKENS },
+	[CLAUDE_MAX - 1] = { SG_JSON_ROOT, "max_tokens_to_sample", MAX_TOKENS },
+	[CHOICES - 1] = { SG_JSON_ROOT, "n", 0 },
+	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", CHOICES },
+	[PART_TYPE - 1] = { PART, "type", 0 },
+	[BODY_TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
+	[TOOL - 1] = { BODY_TOOLS, NULL, 0 },
+	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
+};
+
+static void refuse(struct sg_request_facts *facts, const char *reason)
+{
+	facts->unbounded = true;
+	sg_request_add_reason(facts, reason);
+}
+
+// A result of a tool may hold a picture, in any of the shapes.
+static void on_part(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	static const char *const texts[] = { "text", "tool_use", "thinking", "redacted_thinking",
+		NULL };
+
+	switch ((enum request_node)value->node) {
+	case PART_OTHER:
+	case PART_RESULT:
+		if (!value->end && (value->type == SG_JSON_OBJECT || value->type == SG_JSON_ARRAY))
+			sg_request_take_window(facts, "media_part");
+		break;
+	case PART_TYPE:
+		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, texts))
+			sg_request_take_window(facts, "media_part");
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const own[] = { "custom", "function", NULL };
+	struct sg_request_facts *facts = &reader->facts;
+	int64_t count;
+
+	switch ((enum request_node)value->node) {
+	case MAX_TOKENS:
+		// Which of them counts is the model's: the largest bounds.
+		if (sg_json_count(value, &count) == 0 && count > reader->max_primary)
+			reader->max_primary = count;
+		break;
+	case CHOICES:
+		if (sg_json_count(value, &count) == 0 && count > facts->choices)
+			facts->choices = count;
+		break;
+	case MESSAGE:
+		facts->messages += !value->end;
+		break;
+	case TOOLS:
+	case TOOL:
+		facts->tools = true;
+		break;
+	case TOOL_TYPE:
+		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
+			refuse(facts, "hosted_tools");
+		break;
+	case GUARDRAIL:
+		refuse(facts, "guardrail");
+		break;
+	case LATENCY:
+		if (strcmp(value->text, "standard") != 0)
+			refuse(facts, "latency");
+		break;
+	case SERVICE_TIER_TYPE:
+		if (value->type == SG_JSON_STRING)
+			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		break;
+	default:
+		on_part(facts, value);
+		break;
+	}
+}
+
+static void finish_invoke_request(struct sg_request_reader *reader)
+{
+	if (strstr(reader->facts.model, "embed"))
+		reader->facts.max_output = 0;
+}
+
+enum response_node {
+	USAGE = 1,
+	INPUT,
+	OUTPUT,
+	CACHE_READ,
+	CACHE_WRITE,
+	CACHE_DETAILS,
+	DETAIL,
+	DETAIL_TTL,
+	DETAIL_COUNT,
+	TIER,
+	TIER_TYPE,
+	DELTA,
+	DELTA_TEXT,
+	CLAUDE_INPUT,
+	CLAUDE_OUTPUT,
+	CLAUDE_READ,
+	CLAUDE_WRITE,
+	CLAUDE_CREATION,
+	CLAUDE_1H,
+};
+
+static const struct sg_json_path response_paths[] = {
+	[USAGE - 1] = { SG_JSON_ROOT, "usage", 0 },
+	[INPUT - 1] = { USAGE, "inputTokens", 0 },
+	[OUTPUT - 1] = { USAGE, "outputTokens", 0 },
+	[CACHE_READ - 1] = { USAGE, "cacheReadInputTokens", 0 },
+	[CACHE_WRITE - 1] = { USAGE, "cacheWriteInputTokens", 0 },
+	[CACHE_DETAILS - 1] = { USAGE, "cacheDetails", 0 },
+	[DETAIL - 1] = { CACHE_DETAILS, NULL, 0 },
+	[DETAIL_TTL - 1] = { DETAIL, "ttl", 0 },
+	[DETAIL_COUNT - 1] = { DETAIL, "inputTokens", 0 },
+	[TIER - 1] = { SG_JSON_ROOT, "serviceTier", 0 },
+	[TIER_TYPE - 1] = { TIER, "type", 0 },
+	[DELTA - 1] = { SG_JSON_ROOT, "delta", 0 },
+	[DELTA_TEXT - 1] = { DELTA, "text", 0 },
+	[CLAUDE_INPUT - 1] = { USAGE, "input_tokens", INPUT },
+	[CLAUDE_OUTPUT - 1] = { USAGE, "output_tokens", OUTPUT },
+	[CLAUDE_READ - 1] = { USAGE, "cache_read_input_tokens", CACHE_READ },
+	[CLAUDE_WRITE - 1] = { USAGE, "cache_creation_input_tokens", CACHE_WRITE },
+	[CLAUDE_CREATION - 1] = { USAGE, "cache_creation", 0 },
+	[CLAUDE_1H - 1] = { CLAUDE_CREATION, "ephemeral_1h_input_tokens", 0 },
+};
+
+static void on_detail(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	if (!value->end) {
+		reader->gemini.count = 0;
+		reader->gemini.modality = 0;
+	} else if (reader->gemini.modality == '1') {
+		reader->outcome.usage.cache_write_1h_tokens += reader->gemini.count;
+	}
+}
+
+static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	switch ((enum response_node)value->node) {
+	case USAGE:
+		if (value->end || value->type == SG_JSON_NULL)
+			break;
+		sg_usage_reset(usage);
+		reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
+		reader->usage_seen = reader->event_usage = true;
+		break;
+	case INPUT:
+		sg_response_count(reader, value, &usage->input_tokens);
+		break;
+	case OUTPUT:
+		sg_response_count(reader, value, &usage->output_tokens);
+		break;
+	case CACHE_READ:
+		sg_response_count(reader, value, &usage->cache_read_tokens);
+		break;
+	case CACHE_WRITE:
+		sg_response_count(reader, value, &usage->cache_write_tokens);
+		break;
+	case DETAIL:
+		on_detail(reader, value);
+		break;
+	case DETAIL_TTL:
+		reader->gemini.modality = strcmp(value->text, "1h") == 0 ? '1' : '5';
+		break;
+	case DETAIL_COUNT:
+		sg_response_count(reader, value, &reader->gemini.count);
+		break;
+	case CLAUDE_1H:
+		sg_response_count(reader, value, &usage->cache_write_1h_tokens);
+		break;
+	case TIER_TYPE:
+		if (value->type == SG_JSON_STRING && strcmp(value->text, "default") != 0)
+			sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
+		break;
+	case DELTA_TEXT:
+		if (value->type == SG_JSON_STRING)
+			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		break;
+	default:
+		break;
+	}
+}
+
+// Frames: usage comes last, in one of its own.
+static void end_event(struct sg_response_reader *reader)
+{
+	reader->produced = true;
+	reader->final = reader->final || reader->event_usage;
+}
+
+static void on_header(struct sg_response_reader *reader, struct sg_str name, struct sg_str text)
+{
+	static const char *const names[] = { "x-amzn-bedrock-input-token-count",
+		"x-amzn-bedrock-output-token-count", "x-amzn-bedrock-cache-read-input-token-count",
+		"x-amzn-bedrock-cache-write-input-token-count" };
+	struct sg_json_value value = { .type = SG_JSON_STRING,
+		.text = text.data,
+		.length = text.length,
+		.decoded_length = text.length };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++)
+		if (name.length == strlen(names[i]) &&
+			strncasecmp(name.data, names[i], name.length) == 0 &&
+			sg_json_count(&value, &reader->header_counts[i]) < 0)
+			reader->outcome.bad_evidence = true;
+}
+
+static void take_headers(struct sg_response_reader *reader)
+{
+	const int64_t *counts = reader->header_counts;
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	usage->input_tokens = counts[0];
+	usage->output_tokens = counts[1] < 0 && reader->facts->max_output == 0 ? 0 : counts[1];
+	usage->cache_read_tokens = counts[2] > 0 ? counts[2] : 0;
+	usage->cache_write_tokens = counts[3] > 0 ? counts[3] : 0;
+	reader->usage_seen = reader->by_headers = true;
+}
+
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (!reader->usage_seen && reader->header_counts[0] >= 0 && reader->status < 400)
+		take_headers(reader);
+	// The sum of both kinds is told: what is not for an hour is the other.
+	if (usage->cache_write_1h_tokens > usage->cache_write_tokens)
+		reader->outcome.bad_evidence = true;
+	else
+		usage->cache_write_tokens -= usage->cache_write_1h_tokens;
+}
+
+#define BEDROCK_PARTS                                                                              \
+	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
+	.on_request = on_request, .body_paths = response_paths,                                    \
+	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
+	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
+	.on_event = on_response, .end_event = end_event, .on_header = on_header,                   \
+	.finish_response = finish_response, .dialect = SG_DIALECT_BEDROCK
+
+const struct sg_api sg_api_bedrock_converse = { .name = "converse", BEDROCK_PARTS };
+
+const struct sg_api sg_api_bedrock_invoke = {
+	.name = "invoke",
+	BEDROCK_PARTS,
+	.finish_request = finish_invoke_request,
+};
