@@ -13,7 +13,8 @@ fail() {
 if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 	[ "$(id -u)" = 0 ] || fail "they need root (BPF, cgroups, namespaces)"
 	[ -x "../../${SPENDGATE_BUILD:-build/gcc}/spendgate" ] || fail "${SPENDGATE_BUILD:-build/gcc} has no programs: make"
-	[ -d node_modules/openai ] || npm ci --silent || fail "npm ci failed"
+	# Again when the list of packages has changed.
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent || fail "npm ci failed"
 	exec env SPENDGATE_SANDBOX=1 unshare --net --mount --propagation private ./run.sh "$@"
 fi
 

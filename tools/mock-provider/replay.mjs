@@ -11,6 +11,12 @@ export function readExchange(folder, name) {
 	return JSON.parse(fs.readFileSync(path.join(folder, `${name}.json`)));
 }
 
+// Of exchanges to the same path the one that streams as the request does.
+export function matchExchange(exchanges, request, body) {
+	const same = exchanges.filter(({ request: recorded }) => recorded.host === request.headers.host && recorded.path === request.url.replace(/\?$/, '') && recorded.method === request.method);
+	return same.find(({ request: recorded }) => !!recorded.body?.stream === !!body?.stream) ?? same[0];
+}
+
 // The bytes of a request's or an answer's body.
 export function bodyOf(side) {
 	if (side.body_base64 !== undefined) return Buffer.from(side.body_base64, 'base64');

@@ -3,9 +3,10 @@
 // A mock of the OpenAI and Anthropic APIs over TLS, with a bill of its own.
 //
 //   server.mjs --dir DIR [--address 127.0.0.1] [--port 0] [--plain-port N] [--control-port 0] [--replay EXCHANGE.json]
-//             [--exchanges FOLDER] [--host NAME]...
+//             [--exchanges FOLDER] [--answer NAME]... [--host NAME]...
 //
-// --exchanges: requests that name one (replay.mjs) get its recorded answer. --host: one more name for the certificate.
+// --exchanges: requests that name one (replay.mjs) get its recorded answer. --answer: so do
+// requests to that exchange's own host and path. --host: one more name for the certificate.
 //
 // Makes a CA and a leaf in DIR (ca.pem, leaf.pem, leaf.key) with openssl. Prints one JSON line when ready. The control port speaks
 // plain HTTP on the same address: GET /bill, POST /reset, POST /faults (a JSON object of orders, see orders.mjs).
@@ -21,7 +22,7 @@ import * as anthropic from './anthropic.mjs';
 import { Bill } from './bill.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
-import { NAME_HEADER, readExchange, replay } from './replay.mjs';
+import { matchExchange, NAME_HEADER, readExchange, replay } from './replay.mjs';
 
 const { values: options } = parseArgs({
 	options: {
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
 		'control-port': { type: 'string', default: '0' },
 		replay: { type: 'string' },
 		exchanges: { type: 'string' },
+		answer: { type: 'string', multiple: true, default: [] },
 		host: { type: 'string', multiple: true, default: [] },
 	},
 });
@@ -39,6 +41,7 @@ const { values: options } = parseArgs({
 const HOSTS = ['api.openai.com', 'eu.api.openai.com', 'api.anthropic.com', ...options.host];
 const isRegional = (request) => request.headers.host?.startsWith('eu.') ?? false;
 const bill = new Bill();
+const recorded = options.answer.map((name) => readExchange(options.exchanges, name));
 let faults = {};
 
 const APIS = {
@@ -181,6 +184,11 @@ async function serve(request, response) {
 		if (options.exchanges && request.headers[NAME_HEADER]) {
 			bill.seen.push({ path: request.url, body: (await readBody(request)).toString('base64') });
 			return replay(response, readExchange(options.exchanges, request.headers[NAME_HEADER]));
+		}
+		const known = recorded.length && matchExchange(recorded, request);
+		if (known) {
+			await readBody(request);
+			return replay(response, known);
 		}
 		if (request.method === 'POST' && APIS[url.pathname]) return await serveCall(request, response, APIS[url.pathname]);
 		const raw = await readBody(request);
