@@ -82,7 +82,7 @@ bool sg_exchange_admit(struct sg_client *client)
 	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edit);
 	if (!body_is_understood(client))
 		return false;
-	exchange->facts.regional = sg_provider_is_region(client->host, strlen(client->host));
+	exchange->facts.regional = client->regional;
 	memcpy(asked_model, exchange->facts.model, sizeof(asked_model));
 	r = bound_call(client, &bound);
 	if (r == -ENOENT)

@@ -44,6 +44,8 @@ struct sg_client {
 	struct sg_flow_record flow;
 	char host[256]; // the provider host that this connection is for
 	const struct sg_provider *provider;
+	bool own_host;			    // the provider's own, not one that it is registered for
+	bool regional;			    // a region's host, which may have prices of its own
 	const struct sg_origin *registered; // NULL: dialled at the original destination
 	struct sg_pool_origin *pool_origin; // of this connection's provider, or NULL
 	struct sg_buf in;

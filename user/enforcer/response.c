@@ -43,8 +43,7 @@ static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
 		.content_type = type ? type->value : empty,
 		.content_encoding = coding ? coding->value : empty,
 		.skim = true,
-		.own_host =
-			sg_provider_by_host(client->host, strlen(client->host)) == client->provider,
+		.own_host = client->own_host,
 		.remove_usage_chunk = exchange->facts.include_usage == SG_USAGE_TO_ADD &&
 				      exchange->head.minor_version > 0,
 	};

@@ -36,20 +36,19 @@ static int set_pool_origin(struct sg_client *client, bool tls)
 static bool find_provider(struct sg_client *client, const char *host)
 {
 	const struct sg_origin *registered = NULL;
+	const struct sg_provider *known;
 
 	if (*host)
 		registered = sg_agent_origin_by_host(client->agent, host);
 	if (!registered)
 		registered = sg_agent_origin_by_address(
 			client->agent, client->flow.destination, client->flow.destination_port);
-	if (registered) {
-		client->registered = registered;
-		client->provider = registered->provider;
-		snprintf(client->host, sizeof(client->host), "%s", registered->host);
-		return true;
-	}
-	client->provider = sg_provider_by_host(host, strlen(host));
-	snprintf(client->host, sizeof(client->host), "%s", host);
+	snprintf(client->host, sizeof(client->host), "%s", registered ? registered->host : host);
+	known = sg_provider_by_host(client->host, strlen(client->host));
+	client->registered = registered;
+	client->provider = registered ? registered->provider : known;
+	client->own_host = client->provider == known;
+	client->regional = known && sg_provider_is_region(client->host, strlen(client->host));
 	return client->provider != NULL;
 }
 
