@@ -198,16 +198,13 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_TOKENS:
-		reader->max_primary = -1;
-		if (given && sg_json_count(value, &reader->max_primary) < 0)
-			reader->max_primary = -1;
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
 		break;
 	case SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;

@@ -192,12 +192,6 @@ static void on_iteration_type(struct sg_response_reader *reader, const struct sg
 			reader->line_by_iterations = true;
 }
 
-static void copy_text(const struct sg_json_value *value, char *out, size_t size)
-{
-	if (value->type == SG_JSON_STRING)
-		sg_value_copy(value, out, size);
-}
-
 // Members of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
 static bool on_usage_member(
 	struct sg_response_reader *reader, int node, const struct sg_json_value *value)
@@ -230,13 +224,13 @@ static bool on_usage_member(
 		sg_response_count(reader, value, &usage->web_search_requests);
 		return true;
 	case U_SERVICE_TIER:
-		copy_text(value, usage->service_tier, sizeof(usage->service_tier));
+		sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
 		return true;
 	case U_SPEED:
-		copy_text(value, usage->speed, sizeof(usage->speed));
+		sg_value_copy(value, usage->speed, sizeof(usage->speed));
 		return true;
 	case U_GEO:
-		copy_text(value, usage->inference_geo, sizeof(usage->inference_geo));
+		sg_value_copy(value, usage->inference_geo, sizeof(usage->inference_geo));
 		return true;
 	case U_ITERATIONS:
 		if (value->type == SG_JSON_ARRAY && !value->end) {
@@ -251,7 +245,7 @@ static bool on_usage_member(
 		on_iteration_type(reader, value);
 		return true;
 	case I_MODEL:
-		copy_text(value, line->model, sizeof(line->model));
+		sg_value_copy(value, line->model, sizeof(line->model));
 		return true;
 	case I_INPUT:
 		sg_response_count(reader, value, &line->input_tokens);
@@ -284,15 +278,14 @@ static void on_body(struct sg_response_reader *reader, const struct sg_json_valu
 		return;
 	switch (value->node) {
 	case R_MODEL:
-		copy_text(value, outcome->usage.model, sizeof(outcome->usage.model));
+		sg_value_copy(value, outcome->usage.model, sizeof(outcome->usage.model));
 		break;
 	case R_USAGE:
 		reader->usage_seen = value->type == SG_JSON_OBJECT;
 		break;
 	case R_TEXT:
 	case R_THINKING:
-		if (value->type == SG_JSON_STRING)
-			outcome->visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case B_ERROR:
 		reader->failed_early = true;
@@ -310,7 +303,7 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 		return;
 	switch (value->node) {
 	case R_MODEL:
-		copy_text(value, outcome->usage.model, sizeof(outcome->usage.model));
+		sg_value_copy(value, outcome->usage.model, sizeof(outcome->usage.model));
 		break;
 	case R_USAGE:
 	case E_MESSAGE_USAGE:
@@ -318,13 +311,12 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 			reader->usage_seen = reader->event_usage = true;
 		break;
 	case E_TYPE:
-		copy_text(value, reader->event_type, sizeof(reader->event_type));
+		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	case E_DELTA_TEXT:
 	case E_DELTA_THINKING:
 	case E_DELTA_JSON:
-		if (value->type == SG_JSON_STRING)
-			outcome->visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case E_STOP_REASON:
 		reader->event_stops = value->type == SG_JSON_STRING;

@@ -33,9 +33,9 @@ enum sg_trait {
 	SG_TRAIT_COST_TICKS = 1 << 5,	   // usage.cost_in_usd_ticks is, in 1e-10 USD
 	SG_TRAIT_REASONING_APART = 1 << 6, // usage.reasoning_tokens are not in completion_tokens
 	SG_TRAIT_BILLS_FILTERED = 1 << 7,  // a 400 by the content filter, and a 408, is billed
+	SG_TRAIT_SLASH_IN_MODEL = 1 << 8,  // %2F in a path's model is a part of its name
 	SG_TRAIT_DEPLOYMENTS = 1 << 9,	   // a request's model is the name of a deployment
 	SG_TRAIT_TIER_BY_HEADER = 1 << 10, // a header may ask for priority
-	SG_TRAIT_SLASH_IN_MODEL = 1 << 8,  // %2F in a path's model is a part of its name
 };
 
 struct sg_request_reader {
@@ -94,7 +94,6 @@ struct sg_response_reader {
 	// of the event that is being read
 	int64_t event_choices;
 	bool event_usage;
-	bool event_cost;	  // a price was in it
 	int64_t finished_choices; // with a finish_reason, of all events
 	int64_t total_tokens;
 	int64_t cache_hit_tokens; // DeepSeek's own name
@@ -103,12 +102,14 @@ struct sg_response_reader {
 	bool own_host;
 	char event_type[64];
 	int64_t event_delta_bytes;
-	// OpenAI: the output item that is being read, and searches so far
-	// Gemini: input of its own tools; also Bedrock: the part of a count that is being read
+	// Of a count that is told in parts (Gemini: by modality, Bedrock: by lifetime): the part
+	// that is being read, its kind by a letter of ours
 	struct {
-		int64_t tool_prompt, count;
-		char modality;
-	} gemini;
+		int64_t count;
+		char kind;
+	} part;
+	int64_t tool_prompt; // Gemini: input of its own tools
+	// OpenAI: the output item that is being read, and searches so far
 	bool item_is_search, item_is_no_query;
 	int64_t output_searches; // in the list of all output
 	int64_t done_searches;	 // in events of one item each
@@ -142,8 +143,9 @@ struct sg_api {
 	const struct sg_json_path *event_paths; // of an event's data
 	size_t event_path_count;
 	void (*on_event)(struct sg_response_reader *reader, const struct sg_json_value *value);
-	void (*end_event)(struct sg_response_reader *reader);	    // NULL: nothing left to do
-	void (*finish_response)(struct sg_response_reader *reader); // before the state is decided
+	void (*end_event)(struct sg_response_reader *reader); // NULL: nothing left to do
+	// Before the state is decided. NULL: nothing left to do.
+	void (*finish_response)(struct sg_response_reader *reader);
 	// Does the event say nothing that settles the call, by its looks? NULL: every event is
 	// read.
 	bool (*is_filler)(const struct sg_sse_event *event);
@@ -185,17 +187,32 @@ void sg_request_bound_compaction(struct sg_request_reader *reader);
 // Is `text` one of the words, up to a NULL?
 bool sg_is_one_of(const char *text, const char *const *words);
 
-// Copies a JSON string, cut to fit.
+// A limit that the request sets: `absent` where it is null, or no count (the provider will refuse
+// it; until then what bounds the model does).
+void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit);
+
+// Copies a JSON string, cut to fit. What is no string is passed over.
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);
 
 // A counter of usage: null is ignored, what is no count marks the evidence as bad.
 void sg_response_count(
 	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
 
-// A price that the provider states, in units of 10^-digits USD, to pico-dollars, rounded up. What
-// is no price (negative, not finite) is no evidence either: the hold is charged.
-#define SG_TICK_DIGITS 10
+// Text, reasoning or arguments that the agent gets to see.
+void sg_response_text(struct sg_response_reader *reader, const struct sg_json_value *value);
+
+// input_tokens as told includes what was read from and written to the cache: makes the classes
+// disjoint. More cached than there was input is no evidence.
+void sg_response_take_out_cached(struct sg_response_reader *reader);
+
+// A price in units of 10^-digits USD, to the nearest pico-dollar. What is no price (negative, not
+// finite) is no evidence either: the hold is charged.
 void sg_response_price(struct sg_response_reader *reader, const struct sg_json_value *value,
 	int digits, int64_t *ret_picousd);
+
+// The price of the whole call, from the member that `trait` says the provider states it in; others
+// are passed over: in another's answer they might mean another thing.
+void sg_response_stated_price(
+	struct sg_response_reader *reader, const struct sg_json_value *value, enum sg_trait trait);
 
 void sg_usage_reset(struct sg_usage *usage);

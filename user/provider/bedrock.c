@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/money.h"
 #include "provider/api.h"
 
 enum request_node {
@@ -136,8 +137,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 			refuse(facts, "latency");
 		break;
 	case SERVICE_TIER_TYPE:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
 		break;
 	default:
 		on_part(facts, value);
@@ -197,11 +197,14 @@ static const struct sg_json_path response_paths[] = {
 
 static void on_detail(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
+	struct sg_usage *usage = &reader->outcome.usage;
+
 	if (!value->end) {
-		reader->gemini.count = 0;
-		reader->gemini.modality = 0;
-	} else if (reader->gemini.modality == '1') {
-		reader->outcome.usage.cache_write_1h_tokens += reader->gemini.count;
+		reader->part.count = 0;
+		reader->part.kind = 0;
+	} else if (reader->part.kind == '1') {
+		usage->cache_write_1h_tokens =
+			sg_money_add(usage->cache_write_1h_tokens, reader->part.count);
 	}
 }
 
@@ -233,10 +236,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		on_detail(reader, value);
 		break;
 	case DETAIL_TTL:
-		reader->gemini.modality = strcmp(value->text, "1h") == 0 ? '1' : '5';
+		reader->part.kind = strcmp(value->text, "1h") == 0 ? '1' : '5';
 		break;
 	case DETAIL_COUNT:
-		sg_response_count(reader, value, &reader->gemini.count);
+		sg_response_count(reader, value, &reader->part.count);
 		break;
 	case CLAUDE_1H:
 		sg_response_count(reader, value, &usage->cache_write_1h_tokens);
@@ -246,8 +249,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 			sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
 		break;
 	case DELTA_TEXT:
-		if (value->type == SG_JSON_STRING)
-			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	default:
 		break;

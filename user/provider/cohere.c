@@ -68,9 +68,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_TOKENS:
-		reader->max_primary = -1;
-		if (given && sg_json_count(value, &reader->max_primary) < 0)
-			reader->max_primary = -1;
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
@@ -179,12 +177,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_response_count(reader, value, &usage->image_input_tokens);
 		break;
 	case R_TEXT:
-		if (value->type == SG_JSON_STRING)
-			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case R_TYPE:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
+		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	default:
 		break;

@@ -85,13 +85,6 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[EMBED_REQUEST_CONTENT - 1] = { EMBED_REQUEST, "content", CONTENT },
 };
 
-static void set_count(const struct sg_json_value *value, int64_t absent, int64_t *count)
-{
-	*count = absent;
-	if (value->type != SG_JSON_NULL && sg_json_count(value, count) < 0)
-		*count = absent;
-}
-
 // Media are not bounded by their bytes.
 static void on_media(struct sg_request_facts *facts, const char *mime)
 {
@@ -123,10 +116,10 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 			sg_request_take_window(facts, "file");
 		break;
 	case MAX_TOKENS:
-		set_count(value, -1, &reader->max_primary);
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case CANDIDATES:
-		set_count(value, 1, &facts->choices);
+		sg_request_limit(value, 1, &facts->choices);
 		facts->choices = facts->choices < 1 ? 1 : facts->choices;
 		break;
 	case CACHED_CONTENT:
@@ -143,8 +136,7 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 		}
 		break;
 	case SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
 		break;
 	default:
 		break;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/money.h"
 #include "provider/gemini.h"
 
 enum response_node {
@@ -91,7 +92,7 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 	if (value->end || value->type == SG_JSON_NULL)
 		return;
 	sg_usage_reset(&reader->outcome.usage);
-	memset(&reader->gemini, 0, sizeof(reader->gemini));
+	reader->tool_prompt = 0;
 	reader->total_tokens = -1;
 	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
 	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
@@ -102,12 +103,12 @@ static void on_part(struct sg_response_reader *reader, const struct sg_json_valu
 	int64_t *audio, int64_t *image)
 {
 	if (!value->end) {
-		reader->gemini.modality = 0;
-		reader->gemini.count = 0;
-	} else if (reader->gemini.modality == 'A') {
-		*audio += reader->gemini.count;
-	} else if (reader->gemini.modality == 'I') {
-		*image += reader->gemini.count;
+		reader->part.kind = 0;
+		reader->part.count = 0;
+	} else if (reader->part.kind == 'A') {
+		*audio = sg_money_add(*audio, reader->part.count);
+	} else if (reader->part.kind == 'I') {
+		*image = sg_money_add(*image, reader->part.count);
 	}
 }
 
@@ -132,12 +133,12 @@ static bool on_count(struct sg_response_reader *reader, const struct sg_json_val
 		[CACHED] = &usage->cache_read_tokens,
 		[CANDIDATE_TOKENS] = &usage->output_tokens,
 		[THOUGHTS] = &usage->reasoning_tokens,
-		[TOOL_PROMPT] = &reader->gemini.tool_prompt,
+		[TOOL_PROMPT] = &reader->tool_prompt,
 		[TOTAL] = &reader->total_tokens,
 	};
 
 	if (value->node == ITEM_COUNT) {
-		sg_response_count(reader, value, &reader->gemini.count);
+		sg_response_count(reader, value, &reader->part.count);
 		return true;
 	}
 	if (value->node < PROMPT || value->node > TOTAL)
@@ -154,7 +155,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		return;
 	switch ((enum response_node)value->node) {
 	case MODEL:
-		if (value->type == SG_JSON_STRING && value->length)
+		if (value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case USAGE:
@@ -171,7 +172,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		on_part(reader, value, &usage->audio_output_tokens, &usage->image_output_tokens);
 		break;
 	case ITEM_MODALITY:
-		reader->gemini.modality = value->text[0];
+		reader->part.kind = value->text[0];
 		break;
 	case CANDIDATE:
 		reader->produced = true;
@@ -181,8 +182,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		reader->finished_choices += value->type == SG_JSON_STRING;
 		break;
 	case PART_TEXT:
-		if (value->type == SG_JSON_STRING)
-			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case QUERY:
 		reader->done_searches++;
@@ -201,18 +201,15 @@ static void count_output(struct sg_response_reader *reader)
 	struct sg_usage *usage = &reader->outcome.usage;
 	int64_t by_parts =
 		(usage->output_tokens > 0 ? usage->output_tokens : 0) + usage->reasoning_tokens;
-	int64_t by_total = reader->total_tokens - usage->input_tokens - reader->gemini.tool_prompt;
+	int64_t by_total = reader->total_tokens - usage->input_tokens - reader->tool_prompt;
 
 	usage->output_tokens = reader->total_tokens >= 0 ? by_total : by_parts;
 	if (usage->output_tokens < 0)
 		reader->outcome.bad_evidence = true;
 	if (usage->reasoning_tokens > usage->output_tokens)
 		reader->outcome.bad_evidence = true;
-	usage->input_tokens += reader->gemini.tool_prompt;
-	if (usage->cache_read_tokens > usage->input_tokens)
-		reader->outcome.bad_evidence = true;
-	else
-		usage->input_tokens -= usage->cache_read_tokens;
+	usage->input_tokens += reader->tool_prompt;
+	sg_response_take_out_cached(reader);
 }
 
 static void finish_response(struct sg_response_reader *reader)

@@ -195,11 +195,13 @@ static int read_response(struct meter *meter)
 	json_t *value;
 	struct sg_buf *out = r == 0 && sg_response_reader_is_filter(reader) ? &meter->seen : NULL;
 
-	if (r == 0)
-		json_object_foreach(json_object_get(meter->response, "headers"), name,
-			value) sg_response_reader_header(reader,
-			(struct sg_str){ name, strlen(name) },
-			(struct sg_str){ json_string_value(value), json_string_length(value) });
+	if (r == 0) {
+		json_object_foreach(json_object_get(meter->response, "headers"), name, value)
+		{
+			sg_response_reader_header(reader, (struct sg_str){ name, strlen(name) },
+				header(meter->response, name));
+		}
+	}
 	while (r == 0 && at < length) {
 		size_t piece = next_piece(meter, sizes, index++, length - at);
 

@@ -48,9 +48,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		break;
 	case NUM_PREDICT:
 		// Negative: without end.
-		reader->max_primary = -1;
-		if (value->type != SG_JSON_NULL && sg_json_count(value, &reader->max_primary) < 0)
-			reader->max_primary = -1;
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;
@@ -114,12 +112,11 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	switch ((enum response_node)value->node) {
 	case R_MODEL:
 		reader->produced = true;
-		if (value->type == SG_JSON_STRING && value->length)
+		if (value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case R_CONTENT:
-		if (value->type == SG_JSON_STRING)
-			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case R_DONE:
 		reader->stream_ended = value->type == SG_JSON_TRUE;
@@ -150,10 +147,6 @@ static void finish_embed(struct sg_response_reader *reader)
 		reader->outcome.usage.output_tokens = 0;
 }
 
-static void finish_response(struct sg_response_reader *reader SG_UNUSED)
-{
-}
-
 #define OLLAMA_PARTS                                                                               \
 	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
 	.on_request = on_request, .body_paths = response_paths,                                    \
@@ -165,7 +158,6 @@ const struct sg_api sg_api_ollama = {
 	.name = "ollama",
 	OLLAMA_PARTS,
 	.finish_request = finish_request,
-	.finish_response = finish_response,
 };
 
 const struct sg_api sg_api_ollama_embed = {

@@ -14,4 +14,3 @@ void sg_chat_finish_request(struct sg_request_reader *reader);
 void sg_completions_finish_request(struct sg_request_reader *reader);
 
 // A limit that the request gives: -1 when it is none that could be understood.
-void sg_chat_set_max(const struct sg_json_value *value, int64_t *max);

@@ -96,13 +96,6 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 	sg_request_take_window(facts, "unknown_part");
 }
 
-void sg_chat_set_max(const struct sg_json_value *value, int64_t *max)
-{
-	*max = -1;
-	if (value->type != SG_JSON_NULL && sg_json_count(value, max) < 0)
-		*max = -1; // the provider will refuse it; until then the model's maximum bounds it
-}
-
 // What runs at the provider: another model may answer, searches may be made, at prices that the
 // request does not tell.
 static void on_hosted(struct sg_request_facts *facts, const char *reason)
@@ -160,8 +153,7 @@ static void on_extension(struct sg_request_reader *reader, const struct sg_json_
 			on_hosted(facts, "search_parameters");
 		break;
 	case BEST_OF:
-		reader->best_of = 0;
-		sg_chat_set_max(value, &reader->best_of);
+		sg_request_limit(value, -1, &reader->best_of);
 		break;
 	case PROMPT_ITEM:
 		// Token numbers are one prompt together; each text and each list is one of its own.
@@ -182,16 +174,14 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_COMPLETION_TOKENS:
-		sg_chat_set_max(value, &reader->max_primary);
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case MAX_TOKENS:
-		sg_chat_set_max(value, &reader->max_fallback);
+		sg_request_limit(value, -1, &reader->max_fallback);
 		break;
 	case N:
-		facts->choices = 1;
-		if (value->type != SG_JSON_NULL &&
-			(sg_json_count(value, &facts->choices) < 0 || facts->choices < 1))
-			facts->choices = 1;
+		sg_request_limit(value, 1, &facts->choices);
+		facts->choices = facts->choices < 1 ? 1 : facts->choices;
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
@@ -202,8 +192,7 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		on_stream_options(reader, value);
 		break;
 	case SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;

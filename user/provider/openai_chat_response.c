@@ -127,7 +127,6 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 static void on_extension(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
-	unsigned traits = reader->facts->traits;
 
 	switch ((enum response_node)value->node) {
 	case R_TOTAL_TOKENS:
@@ -137,24 +136,20 @@ static void on_extension(struct sg_response_reader *reader, const struct sg_json
 		sg_response_count(reader, value, &reader->cache_hit_tokens);
 		break;
 	case R_REASONING_APART:
-		if (traits & SG_TRAIT_REASONING_APART)
+		if (reader->facts->traits & SG_TRAIT_REASONING_APART)
 			sg_response_count(reader, value, &usage->reasoning_apart_tokens);
 		break;
 	case R_CITATION_TOKENS:
 		sg_response_count(reader, value, &usage->citation_tokens);
 		break;
 	case R_COST:
-		if (traits & SG_TRAIT_COST)
-			sg_response_price(reader, value, 0, &reader->outcome.provider_picousd);
+		sg_response_stated_price(reader, value, SG_TRAIT_COST);
 		break;
 	case R_COST_TOTAL:
-		if (traits & SG_TRAIT_COST_TOTAL)
-			sg_response_price(reader, value, 0, &reader->outcome.provider_picousd);
+		sg_response_stated_price(reader, value, SG_TRAIT_COST_TOTAL);
 		break;
 	case R_COST_TICKS:
-		if (traits & SG_TRAIT_COST_TICKS)
-			sg_response_price(
-				reader, value, SG_TICK_DIGITS, &reader->outcome.provider_picousd);
+		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
 		break;
 	case R_COST_UPSTREAM:
 		sg_response_price(reader, value, 0, &reader->upstream_picousd);
@@ -180,12 +175,11 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 
 	switch ((enum response_node)value->node) {
 	case R_MODEL:
-		if (value->type == SG_JSON_STRING && value->length)
+		if (value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case R_SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
+		sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
 		break;
 	case R_USAGE:
 		// A chunk's "usage": null says nothing; it must not undo an earlier one.
@@ -229,8 +223,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_DELTA_REFUSAL:
 	case R_DELTA_REASONING:
 	case R_DELTA_ARGUMENTS:
-		if (value->type == SG_JSON_STRING)
-			reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+		sg_response_text(reader, value);
 		break;
 	case R_ERROR:
 		if (value->type == SG_JSON_OBJECT)
@@ -278,12 +271,7 @@ static void split_input(struct sg_response_reader *reader)
 	if (!usage->cache_read_tokens)
 		usage->cache_read_tokens = reader->cache_hit_tokens;
 	cached = usage->cache_read_tokens + usage->cache_write_tokens;
-	if (usage->input_tokens >= 0) {
-		if (cached > usage->input_tokens)
-			reader->outcome.bad_evidence = true;
-		else
-			usage->input_tokens -= cached;
-	}
+	sg_response_take_out_cached(reader);
 	if (usage->audio_input_tokens > usage->input_tokens + cached &&
 		usage->audio_input_tokens > 0)
 		reader->outcome.bad_evidence = true;

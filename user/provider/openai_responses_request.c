@@ -153,9 +153,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_OUTPUT_TOKENS:
-		reader->max_primary = -1;
-		if (given && sg_json_count(value, &reader->max_primary) < 0)
-			reader->max_primary = -1;
+		sg_request_limit(value, -1, &reader->max_primary);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
@@ -164,8 +162,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		facts->background = value->type == SG_JSON_TRUE;
 		break;
 	case SERVICE_TIER:
-		if (value->type == SG_JSON_STRING)
-			sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
 		break;
 	case ITEM:
 		on_item(reader, value);
@@ -208,9 +205,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		reader->compacts = reader->compacts || given;
 		break;
 	case MAX_TOOL_CALLS:
-		reader->max_tool_calls = 0;
-		if (given && sg_json_count(value, &reader->max_tool_calls) < 0)
-			reader->max_tool_calls = 0;
+		sg_request_limit(value, 0, &reader->max_tool_calls);
 		break;
 	default:
 		break;

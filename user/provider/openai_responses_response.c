@@ -87,25 +87,14 @@ static void on_output_item(struct sg_response_reader *reader, const struct sg_js
 		reader->output_searches += reader->item_is_search && !reader->item_is_no_query;
 }
 
-// The provider's own price, in the member that it uses for it.
 static void on_price(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
-	static const struct {
-		int node, digits;
-		enum sg_trait trait;
-	} members[] = { { R_COST, 0, SG_TRAIT_COST }, { R_COST_TOTAL, 0, SG_TRAIT_COST_TOTAL },
-		{ R_COST_TICKS, SG_TICK_DIGITS, SG_TRAIT_COST_TICKS } };
-
-	for (size_t i = 0; i < SG_ARRAY_SIZE(members); i++)
-		if (members[i].node == value->node && (reader->facts->traits & members[i].trait))
-			sg_response_price(reader, value, members[i].digits,
-				&reader->outcome.provider_picousd);
-}
-
-static void copy_text(const struct sg_json_value *value, char *out, size_t size)
-{
-	if (value->type == SG_JSON_STRING)
-		sg_value_copy(value, out, size);
+	if (value->node == R_COST)
+		sg_response_stated_price(reader, value, SG_TRAIT_COST);
+	else if (value->node == R_COST_TOTAL)
+		sg_response_stated_price(reader, value, SG_TRAIT_COST_TOTAL);
+	else if (value->node == R_COST_TICKS)
+		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
 }
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -116,10 +105,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 
 	switch (value->node) {
 	case R_ID:
-		copy_text(value, outcome->pending_id, sizeof(outcome->pending_id));
+		sg_value_copy(value, outcome->pending_id, sizeof(outcome->pending_id));
 		break;
 	case R_MODEL:
-		if (value->type == SG_JSON_STRING && value->length)
+		if (value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
 	case R_STATUS:
@@ -129,7 +118,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 				: SG_EXCHANGE_SETTLED;
 		break;
 	case R_SERVICE_TIER:
-		copy_text(value, usage->service_tier, sizeof(usage->service_tier));
+		sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
 		break;
 	case R_USAGE:
 		if (value->end || (value->type == SG_JSON_NULL && reader->is_stream))
@@ -172,11 +161,11 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_TEXT:
 	case R_ARGUMENTS:
-		if (value->type == SG_JSON_STRING && !reader->is_stream)
-			outcome->visible_output_bytes += (int64_t)value->decoded_length;
+		if (!reader->is_stream)
+			sg_response_text(reader, value);
 		break;
 	case E_TYPE:
-		copy_text(value, reader->event_type, sizeof(reader->event_type));
+		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	case E_DELTA:
 		if (value->type == SG_JSON_STRING)
@@ -217,7 +206,6 @@ static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 	struct sg_usage *usage = &outcome->usage;
-	int64_t cached = usage->cache_read_tokens + usage->cache_write_tokens;
 
 	// The last event lists all output, unless the caller's settings leave it out.
 	usage->web_search_requests = reader->output_searches > reader->done_searches
@@ -230,12 +218,7 @@ static void finish_response(struct sg_response_reader *reader)
 		outcome->state = SG_EXCHANGE_SETTLED;
 	if (outcome->state != SG_EXCHANGE_PENDING)
 		outcome->pending_id[0] = 0;
-	if (usage->input_tokens >= 0) {
-		if (cached > usage->input_tokens)
-			outcome->bad_evidence = true;
-		else
-			usage->input_tokens -= cached;
-	}
+	sg_response_take_out_cached(reader);
 	if (usage->output_tokens >= 0 && usage->reasoning_tokens > usage->output_tokens)
 		outcome->bad_evidence = true;
 }

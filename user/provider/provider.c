@@ -130,17 +130,16 @@ const char *sg_provider_host(unsigned index)
 	return NULL;
 }
 
-// Copies up to the next of `ends`.
-static bool copy_part(const char *text, size_t length, char end, char out[32])
+// Copies up to `end`; nothing where it does not come, or is too far.
+static void copy_part(const char *text, size_t length, char end, char out[32])
 {
 	const char *stop = memchr(text, end, length);
 	size_t part = stop ? (size_t)(stop - text) : 0;
 
-	if (!part || part >= 32)
-		return false;
+	if (part >= 32)
+		return;
 	memcpy(out, text, part);
 	out[part] = 0;
-	return true;
 }
 
 void sg_provider_region(struct sg_str host, struct sg_str path, char out[32])

@@ -122,12 +122,6 @@ static const struct sg_path_rule azure_rules[] = {
 	END_RULES,
 };
 
-static const struct sg_path_rule foundry_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	END_RULES,
-};
-
 static const struct sg_path_rule gemini_rules[] = {
 	{ "/models/=:generateContent", &sg_api_gemini_generate },
 	{ "/models/=:streamGenerateContent", &sg_api_gemini_generate },
@@ -138,7 +132,7 @@ static const struct sg_path_rule gemini_rules[] = {
 	END_RULES,
 };
 
-static const struct sg_path_rule gemini_openai_rules[] = {
+static const struct sg_path_rule chat_and_embeddings_rules[] = {
 	{ "/chat/completions", &sg_api_openai_chat },
 	{ "/embeddings", &sg_api_openai_embeddings },
 	END_RULES,
@@ -199,7 +193,7 @@ static const struct sg_path_group azure_posts[] = {
 	{ "/openai/v1", openai_rules },
 	{ "/openai/deployments", azure_deployment_rules },
 	{ "/openai", azure_rules },
-	{ "/models", foundry_rules },
+	{ "/models", chat_and_embeddings_rules },
 	{ "/anthropic/v1", messages_rules },
 	END_GROUPS,
 };
@@ -215,7 +209,7 @@ static const struct sg_path_group fireworks_posts[] = {
 	END_GROUPS,
 };
 static const struct sg_path_group gemini_posts[] = {
-	{ "/v1beta/openai", gemini_openai_rules },
+	{ "/v1beta/openai", chat_and_embeddings_rules },
 	{ "/v1beta", gemini_rules },
 	{ "/v1alpha", gemini_rules },
 	{ "/v1", gemini_rules },
@@ -230,7 +224,7 @@ static const struct sg_path_group vertex_posts[] = {
 static const struct sg_path_group cohere_posts[] = { { "", cohere_rules }, END_GROUPS };
 static const struct sg_path_group bedrock_posts[] = {
 	{ "/model", bedrock_rules },
-	{ "/openai/v1", gemini_openai_rules },
+	{ "/openai/v1", chat_and_embeddings_rules },
 	{ "/anthropic/v1", messages_rules },
 	END_GROUPS,
 };

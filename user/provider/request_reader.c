@@ -67,6 +67,12 @@ void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_v
 		sg_value_copy(value, facts->model, sizeof(facts->model));
 }
 
+void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit)
+{
+	if (sg_json_count(value, ret_limit) < 0)
+		*ret_limit = absent;
+}
+
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)
 {
 	facts->context_window = true;
@@ -98,6 +104,8 @@ void sg_value_copy(const struct sg_json_value *value, char *out, size_t size)
 {
 	size_t length = value->length < size - 1 ? value->length : size - 1;
 
+	if (value->type != SG_JSON_STRING)
+		return;
 	memcpy(out, value->text, length);
 	out[length] = 0;
 }

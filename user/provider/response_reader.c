@@ -10,6 +10,9 @@
 // An event that is longer can't be the usage chunk that a filter looks for.
 #define FILTER_MAX_EVENT 65536
 
+// cost_in_usd_ticks: 10^10 of them are a dollar.
+#define TICK_DIGITS 10
+
 // ---- Values ----
 
 void sg_usage_reset(struct sg_usage *usage)
@@ -31,6 +34,25 @@ void sg_response_count(
 		reader->outcome.bad_evidence = true;
 }
 
+void sg_response_text(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	if (value->type == SG_JSON_STRING)
+		reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+}
+
+void sg_response_take_out_cached(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t cached = usage->cache_read_tokens + usage->cache_write_tokens;
+
+	if (usage->input_tokens < 0)
+		return;
+	if (cached > usage->input_tokens)
+		reader->outcome.bad_evidence = true;
+	else
+		usage->input_tokens -= cached;
+}
+
 void sg_response_price(struct sg_response_reader *reader, const struct sg_json_value *value,
 	int digits, int64_t *ret_picousd)
 {
@@ -41,6 +63,14 @@ void sg_response_price(struct sg_response_reader *reader, const struct sg_json_v
 	if (!is_number ||
 		sg_money_parse_nearest(value->text, value->length, 12 - digits, ret_picousd) < 0)
 		reader->outcome.bad_evidence = true;
+}
+
+void sg_response_stated_price(
+	struct sg_response_reader *reader, const struct sg_json_value *value, enum sg_trait trait)
+{
+	if (reader->facts->traits & trait)
+		sg_response_price(reader, value, trait == SG_TRAIT_COST_TICKS ? TICK_DIGITS : 0,
+			&reader->outcome.provider_picousd);
 }
 
 static void on_body_value(void *context, const struct sg_json_value *value)
@@ -389,7 +419,8 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	}
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
-	reader->api->finish_response(reader);
+	if (reader->api->finish_response)
+		reader->api->finish_response(reader);
 	reader->outcome.regional = reader->facts->regional;
 	reader->outcome.provider_priced = reader->own_host && reader->outcome.provider_picousd >= 0;
 	decide_state(reader, complete);
