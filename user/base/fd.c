@@ -19,8 +19,8 @@ int sg_fd_set_nonblocking(int fd)
 	return 0;
 }
 
-// Reads to the end of the file, whatever size it claims (files of /proc claim 0).
-static int read_all(int fd, size_t limit, char **ret_data, size_t *ret_length)
+// Whatever size the file claims: those of /proc claim 0.
+int sg_fd_read_all(int fd, size_t limit, char **ret_data, size_t *ret_length)
 {
 	size_t length = 0, capacity = 4096;
 	char *data = malloc(capacity + 1), *larger;
@@ -63,7 +63,7 @@ int sg_fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret
 
 	if (fd < 0)
 		return -errno;
-	return read_all(fd, limit, ret_data, ret_length);
+	return sg_fd_read_all(fd, limit, ret_data, ret_length);
 }
 
 static int write_all(int fd, const char *data, size_t length)
@@ -99,6 +99,43 @@ int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned
 	if (r < 0)
 		unlink(temporary);
 	return r;
+}
+
+static int read_link(const char *link, char *out, size_t size)
+{
+	ssize_t length = readlink(link, out, size);
+
+	if (length < 0)
+		return -errno;
+	if ((size_t)length >= size)
+		return -ENAMETOOLONG;
+	out[length] = 0;
+	return 0;
+}
+
+int sg_fd_path(int fd, char *out, size_t size)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return read_link(link, out, size);
+}
+
+int sg_fd_own_program(char *out, size_t size)
+{
+	return read_link("/proc/self/exe", out, size);
+}
+
+int sg_fd_program_beside(const char *name, char *out, size_t size)
+{
+	int r = sg_fd_own_program(out, size);
+	char *slash = r < 0 ? NULL : strrchr(out, '/');
+	size_t left;
+
+	if (!slash)
+		return r < 0 ? r : -ENOENT;
+	left = size - (size_t)(slash + 1 - out);
+	return (size_t)snprintf(slash + 1, left, "%s", name) < left ? 0 : -ENAMETOOLONG;
 }
 
 int sg_fd_make_directories(const char *path, unsigned mode)

@@ -140,16 +140,12 @@ static int save(const char *path, const json_t *config, struct sg_error *error)
 
 // ---- What is in it ----
 
-static int own_program(char *out, size_t size, struct sg_error *error)
+static int find_shim(char *out, size_t size, struct sg_error *error)
 {
-	ssize_t length = readlink("/proc/self/exe", out, size - 1);
-	char *slash;
+	int r = sg_fd_program_beside("spendgate-runc", out, size);
 
-	out[length > 0 ? length : 0] = 0;
-	slash = strrchr(out, '/');
-	if (!slash)
-		return sg_error_set(error, -ENOENT, "/proc/self/exe can't be read");
-	snprintf(slash, size - (size_t)(slash - out), "/spendgate-runc");
+	if (r < 0)
+		return sg_error_set(error, r, "/proc/self/exe: %s", strerror(-r));
 	return access(out, X_OK) < 0
 		       ? sg_error_set(error, -errno, "%s: %s (it is installed beside spendgate)",
 				 out, strerror(errno))
@@ -187,7 +183,7 @@ static int install(json_t *config, const struct options *options, struct sg_erro
 	const char *other = default_runtime(config);
 	json_t *runtimes = json_object_get(config, "runtimes");
 	char program[PATH_MAX];
-	int r = own_program(program, sizeof(program), error);
+	int r = find_shim(program, sizeof(program), error);
 
 	if (r < 0)
 		return r;

@@ -15,8 +15,8 @@
 #include "base/money.h"
 #include "cli/cli.h"
 #include "cli/command.h"
-#include "cli/start.h"
 #include "cli/environment.h"
+#include "cli/start.h"
 #include "redirect/cgroup.h"
 #include "spendgate/exit.h"
 

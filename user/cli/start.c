@@ -27,19 +27,8 @@
 
 static void find_program(char *out, size_t size)
 {
-	ssize_t length = readlink("/proc/self/exe", out, size - 1);
-	char *slash;
-
-	if (length > 0) {
-		out[length] = 0;
-		slash = strrchr(out, '/');
-		if (slash) {
-			snprintf(slash, size - (size_t)(slash - out), "/spendgated");
-			if (access(out, X_OK) == 0)
-				return;
-		}
-	}
-	snprintf(out, size, "%s", SPENDGATE_SBIN "/spendgated");
+	if (sg_fd_program_beside("spendgated", out, size) < 0 || access(out, X_OK) < 0)
+		snprintf(out, size, "%s", SPENDGATE_SBIN "/spendgated");
 }
 
 // What the daemon said when it could not start: the reason of its last log line.

@@ -45,21 +45,23 @@ static int take_docker_file(const char *path, struct sg_labels *labels, struct s
 // the data root, whichever the storage driver.
 static int find_docker_file(const char *root_path, const char *id, char *out, size_t size)
 {
+	static const char file[] = "/config.v2.json";
 	char parent[PATH_MAX];
 	struct stat status;
+	size_t length;
 	char *slash;
 
 	if ((size_t)snprintf(parent, sizeof(parent), "%s", root_path) >= sizeof(parent))
 		return -ENAMETOOLONG;
 	while ((slash = strrchr(parent, '/'))) {
 		*slash = 0;
-		if ((size_t)snprintf(out, size, "%s/containers/%s", parent, id) >= size)
+		length = (size_t)snprintf(out, size, "%s/containers/%s", parent, id);
+		if (length + sizeof(file) > size)
 			return -ENAMETOOLONG;
-		if (stat(out, &status) == 0)
-			return (size_t)snprintf(out, size, "%s/containers/%s/config.v2.json",
-				       parent, id) < size
-				       ? 0
-				       : -ENAMETOOLONG;
+		if (stat(out, &status) == 0) {
+			memcpy(out + length, file, sizeof(file));
+			return 0;
+		}
 	}
 	return -ENOENT;
 }

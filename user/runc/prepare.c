@@ -65,11 +65,10 @@ static int add_hook(
 {
 	json_t *hooks = json_object_get(config, "hooks"), *list;
 	char self[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int r = sg_fd_own_program(self, sizeof(self));
 
-	if (length < 0)
-		return sg_error_set(error, -errno, "/proc/self/exe: %s", strerror(errno));
-	self[length] = 0;
+	if (r < 0)
+		return sg_error_set(error, r, "/proc/self/exe: %s", strerror(-r));
 	if (!hooks) {
 		hooks = json_object();
 		json_object_set_new(config, "hooks", hooks);

@@ -8,7 +8,6 @@
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,28 +53,15 @@ static int open_inside(int directory_fd, const char *path, int flags)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int path_of(int fd, char *out)
-{
-	char link[64];
-	ssize_t length;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, out, PATH_MAX - 1);
-	if (length < 0)
-		return -errno;
-	out[length] = 0;
-	return 0;
-}
-
 // The path of `fd` below `directory_fd`, as "/etc/ssl/cert.pem".
 static int path_below(int directory_fd, int fd, char *out)
 {
 	char above[PATH_MAX], whole[PATH_MAX];
 	size_t length;
-	int r = path_of(directory_fd, above);
+	int r = sg_fd_path(directory_fd, above, sizeof(above));
 
 	if (r == 0)
-		r = path_of(fd, whole);
+		r = sg_fd_path(fd, whole, sizeof(whole));
 	if (r < 0)
 		return r;
 	length = strlen(above);
@@ -85,33 +71,15 @@ static int path_below(int directory_fd, int fd, char *out)
 	return 0;
 }
 
-static int read_regular(int fd, size_t limit, uint8_t **ret_data, size_t *ret_length)
+static int read_regular(int fd, size_t limit, char **ret_data, size_t *ret_length)
 {
 	struct stat status;
-	size_t length = 0;
-	uint8_t *data;
 
 	if (fstat(fd, &status) < 0)
 		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
-	if (status.st_size < 0 || (size_t)status.st_size > limit)
-		return -EFBIG;
-	data = malloc((size_t)status.st_size + 1);
-	if (!data)
-		return -ENOMEM;
-	while (length < (size_t)status.st_size) {
-		ssize_t n = read(fd, data + length, (size_t)status.st_size - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-	*ret_data = data;
-	*ret_length = length;
-	return 0;
+	return sg_fd_read_all(fd, limit, ret_data, ret_length);
 }
 
 static bool is_below(const char *path, const char *directory, size_t length)
@@ -159,7 +127,7 @@ static int open_mounted(const json_t *mount, const char *rest)
 }
 
 int sg_root_read(const struct sg_root *root, const char *path, size_t limit, char *ret_path,
-	uint8_t **ret_data, size_t *ret_length)
+	char **ret_data, size_t *ret_length)
 {
 	SG_CLEANUP_CLOSE int fd = -1;
 	const json_t *mount;

@@ -5,7 +5,6 @@
 
 #include <limits.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <jansson.h>
 
@@ -26,7 +25,7 @@ void sg_root_close(struct sg_root *root);
 // Opens a regular file of at most `limit` bytes and reads it whole. *ret_data is freed by the
 // caller; `ret_path` (PATH_MAX) is the path without symbolic links. Returns 0 or -errno.
 int sg_root_read(const struct sg_root *root, const char *path, size_t limit, char *ret_path,
-	uint8_t **ret_data, size_t *ret_length) SG_WUNRES;
+	char **ret_data, size_t *ret_length) SG_WUNRES;
 
 // Calls `visit` for every path that a pattern matches; `*` stands for a part of one name, as in
 // "/usr/lib/python3*/site-packages". Only the image is searched, not mounts.

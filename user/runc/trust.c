@@ -54,7 +54,7 @@ struct trust {
 	const char *run_directory;
 	json_t *config;
 	struct sg_root root;
-	uint8_t *ca; // PEM
+	char *ca; // PEM
 	size_t ca_length;
 	char main_source[PATH_MAX]; // of the first bundle that was merged; "": none
 	json_t *done;		    // paths that are merged already
@@ -113,7 +113,7 @@ static int path_of_digest(const struct trust *trust, const struct sg_buf *merged
 // Ours in front of theirs, whose bytes are not looked at: what they hold is up to the container's
 // clients, as it was.
 static int store_merged(
-	const struct trust *trust, const uint8_t *theirs, size_t length, char *ret_source)
+	const struct trust *trust, const char *theirs, size_t length, char *ret_source)
 {
 	char directory[PATH_MAX];
 	struct sg_buf merged = { 0 };
@@ -138,7 +138,7 @@ static void merge(void *context, const char *path)
 {
 	struct trust *trust = context;
 	char inside[PATH_MAX], source[PATH_MAX];
-	uint8_t *data;
+	char *data;
 	size_t length;
 
 	if (trust->result < 0 ||
@@ -213,7 +213,7 @@ int sg_runc_trust(
 	int r;
 
 	snprintf(path, sizeof(path), "%s/trust/ca.pem", run_directory);
-	r = sg_fd_read_file(path, BUNDLE_LIMIT, (char **)&trust.ca, &trust.ca_length);
+	r = sg_fd_read_file(path, BUNDLE_LIMIT, &trust.ca, &trust.ca_length);
 	if (r < 0)
 		return sg_error_set(
 			error, r, "the certificate of spendgate, %s: %s", path, strerror(-r));

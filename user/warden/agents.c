@@ -261,14 +261,10 @@ static bool is_same_file(int fd, const char *path)
 // our own mount of the hierarchy.
 static char *path_of_fd(const struct sg_warden *warden, int fd)
 {
-	char link[64], path[PATH_MAX], below[2 * PATH_MAX];
-	ssize_t length;
+	char path[PATH_MAX], below[2 * PATH_MAX];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length < 0)
+	if (sg_fd_path(fd, path, sizeof(path)) < 0)
 		return NULL;
-	path[length] = 0;
 	if (is_same_file(fd, path))
 		return strdup(path);
 	snprintf(below, sizeof(below), "%s%s", warden->cgroup_root, path);

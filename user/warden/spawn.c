@@ -103,19 +103,8 @@ int sg_spawn_prepare_state(const struct sg_warden *warden, struct sg_error *erro
 // Next to our own binary in a build folder, else where `make install` puts it.
 static void find_program(char *out, size_t size)
 {
-	ssize_t length = readlink("/proc/self/exe", out, size - 1);
-	char *slash;
-
-	if (length > 0) {
-		out[length] = 0;
-		slash = strrchr(out, '/');
-		if (slash &&
-			(size_t)snprintf(slash, size - (size_t)(slash - out),
-				"/spendgate-enforcer") < size - (size_t)(slash - out) &&
-			access(out, X_OK) == 0)
-			return;
-	}
-	snprintf(out, size, "%s", SPENDGATE_LIBEXEC "/spendgate-enforcer");
+	if (sg_fd_program_beside("spendgate-enforcer", out, size) < 0 || access(out, X_OK) < 0)
+		snprintf(out, size, "%s", SPENDGATE_LIBEXEC "/spendgate-enforcer");
 }
 
 static int drop_privileges(const struct sg_warden *warden)
