@@ -60,6 +60,14 @@ struct {
 	__type(value, struct sg_flow_record);
 } flows SEC(".maps");
 
+/* How many of them are one agent's: it can't fill the map for the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SG_MAX_AGENTS);
+	__type(key, __u32); /* agent id */
+	__type(value, __s32);
+} pending_flows SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SG_REASON_MAX);

@@ -152,6 +152,7 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 	struct sg_listener *listener;
 	struct sg_socket *socket;
 	struct bpf_sock *sk;
+	__s32 *pending;
 	__u16 port;
 
 	*ret_port = 0;
@@ -161,13 +162,12 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 	sk = ctx->sk;
 	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&
 		(to->port == listener->port4 || to->port == listener->port6)) {
-		/* Only a hook of a nested agent's cgroup, which ran just before us, may have put
-		 * this address here. */
+		/* Only hooks of nested agents' cgroups, which ran just before us, may have put this
+		 * address here. The mark stays until the connection leaves (sockops): there may be
+		 * more hooks above. */
 		socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
-		if (socket && socket->redirected && socket->port == to->port) {
-			socket->redirected = 0;
+		if (socket && socket->redirected && socket->port == to->port)
 			return ALLOW;
-		}
 		return refuse(ctx, to, slot->agent_id, SG_REASON_OWN_PORT);
 	}
 	if (is_direct(to))
@@ -175,6 +175,9 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 	port = listener ? (ipv4 ? listener->port4 : listener->port6) : 0;
 	if (!port)
 		return refuse(ctx, to, slot->agent_id, SG_REASON_NO_LISTENER);
+	pending = bpf_map_lookup_elem(&pending_flows, &slot->agent_id);
+	if (pending && *pending >= SG_MAX_AGENT_FLOWS)
+		return refuse(ctx, to, slot->agent_id, SG_REASON_STORAGE);
 	socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket)
 		return refuse(ctx, to, slot->agent_id, SG_REASON_STORAGE);
@@ -338,6 +341,71 @@ int sg_getpeername6(struct bpf_sock_addr *ctx)
 	return ALLOW;
 }
 
+/* Connections that the enforcer has not asked for yet, by agent. Signed, and never made here below
+ * zero: entries that an earlier version wrote were not counted. */
+static __always_inline void count_pending(__u32 agent_id, __s32 change)
+{
+	__s32 *pending = bpf_map_lookup_elem(&pending_flows, &agent_id);
+	__s32 none = 0;
+
+	if (!pending && change > 0) {
+		bpf_map_update_elem(&pending_flows, &agent_id, &none, BPF_NOEXIST);
+		pending = bpf_map_lookup_elem(&pending_flows, &agent_id);
+	}
+	if (pending)
+		__sync_fetch_and_add(pending, change);
+}
+
+static __always_inline void forget_flow(const struct sg_flow_key *key)
+{
+	struct sg_flow_record *record = bpf_map_lookup_elem(&flows, key);
+	__u32 agent_id;
+
+	if (!record)
+		return;
+	agent_id = record->agent_id;
+	if (bpf_map_delete_elem(&flows, key) == 0) /* who deletes, counts */
+		count_pending(agent_id, -1);
+}
+
+static __always_inline void remember_flow(
+	const struct sg_flow_key *key, const struct sg_flow_record *record)
+{
+	/* What an earlier connection with this source port left is nobody's now. */
+	forget_flow(key);
+	if (bpf_map_update_elem(&flows, key, record, BPF_NOEXIST) < 0)
+		count(SG_REASON_STORAGE);
+	else
+		count_pending(record->agent_id, 1);
+}
+
+static __always_inline void source_key(struct bpf_sock_ops *ctx, struct sg_flow_key *key)
+{
+	__u32 word[4], ipv4 = ctx->local_ip4;
+
+	KEEP(ipv4);
+	if (ctx->family == AF_INET6) {
+		word[0] = ctx->local_ip6[0];
+		word[1] = ctx->local_ip6[1];
+		word[2] = ctx->local_ip6[2];
+		word[3] = ctx->local_ip6[3];
+	} else {
+		set_mapped(word, ipv4);
+	}
+	__builtin_memcpy(key->source, word, sizeof(key->source));
+	key->source_port = ctx->local_port;
+}
+
+/* A connection that nobody will accept any more: refused, timed out or reset. After an orderly end
+ * the enforcer may still have to accept it, for what was written. */
+static __always_inline bool is_broken_off(struct bpf_sock_ops *ctx)
+{
+	__u32 before = ctx->args[0];
+
+	return ctx->args[1] == BPF_TCP_CLOSE &&
+	       (before == BPF_TCP_SYN_SENT || before == BPF_TCP_ESTABLISHED);
+}
+
 /* At TCP_CONNECT_CB the source port is chosen and the SYN not yet sent: the entry is there before
  * any accept, fast open included. A full map leaves a connection without an entry, which the
  * enforcer closes. */
@@ -347,29 +415,22 @@ int sg_sockops(struct bpf_sock_ops *ctx)
 	struct bpf_sock *sk = ctx->sk; /* once: clang 14 reads it again after the check otherwise */
 	struct sg_flow_key key = {};
 	struct sg_socket *socket;
-	__u32 word[4], ipv4;
 
-	if (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB || !sk)
+	if (!sk || (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB && ctx->op != BPF_SOCK_OPS_STATE_CB))
 		return 1;
-	ipv4 = ctx->local_ip4;
-	KEEP(ipv4);
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!socket)
 		return 1;
-	socket->redirected = 0;
-	if (ctx->family == AF_INET6) {
-		word[0] = ctx->local_ip6[0];
-		word[1] = ctx->local_ip6[1];
-		word[2] = ctx->local_ip6[2];
-		word[3] = ctx->local_ip6[3];
-	} else {
-		set_mapped(word, ipv4);
-	}
 	key.netns_cookie = socket->record.netns_cookie;
-	__builtin_memcpy(key.source, word, sizeof(key.source));
-	key.source_port = ctx->local_port;
-	if (bpf_map_update_elem(&flows, &key, &socket->record, BPF_ANY) < 0)
-		count(SG_REASON_STORAGE);
+	source_key(ctx, &key);
+	if (ctx->op == BPF_SOCK_OPS_STATE_CB) {
+		if (is_broken_off(ctx))
+			forget_flow(&key);
+		return 1;
+	}
+	socket->redirected = 0;
+	remember_flow(&key, &socket->record);
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	return 1;
 }
 
@@ -402,7 +463,7 @@ static __always_inline int answer_flow(struct bpf_sockopt *ctx)
 		return ALLOW;
 	}
 	__builtin_memcpy(out, record, sizeof(*out));
-	bpf_map_delete_elem(&flows, &key);
+	forget_flow(&key);
 	ctx->optlen = sizeof(*out);
 	bpf_set_retval(0);
 	return ALLOW;

@@ -2,15 +2,17 @@
  *
  * The contract between the BPF programs (bpf/) and user space (user/redirect, user/enforcer).
  *
- * map        writer              reader            key -> value lifetime agents     warden every
- * hook        attach-point cgroup id -> sg_agent_slot    the agent's link listeners  warden
- * connect, bind     netns cookie -> sg_listener                the namespace's listener direct
- * warden              connect           LPM of address -> (nothing)                 the pin
- * endpoints  warden              connect           sg_endpoint -> (nothing)                    the
- * pin sockets    connect             sockops, peername socket storage: sg_flow_record the socket
- * flows      sockops             getsockopt        sg_flow_key -> sg_flow_record              SYN
- * to accept counters   every hook          warden            sg_reason -> u64, per CPU the pin
- * events     connect, sendmsg    warden            ring buffer of sg_event                    -
+ * agents         warden writes, every hook reads; attach-point cgroup id -> sg_agent_slot; lives as
+ *                long as the agent's link
+ * listeners      warden; connect, bind; netns cookie -> sg_listener; the namespace's listener
+ * direct         warden; connect; LPM of address -> (nothing); the pin
+ * endpoints      warden; connect; sg_endpoint -> (nothing); the pin
+ * sockets        connect; sockops, getpeername; socket storage; the socket
+ * flows          sockops; getsockopt; sg_flow_key -> sg_flow_record; SYN to accept, or to the end
+ *                of a connection that broke off
+ * pending_flows  sockops, getsockopt; connect; agent id -> its entries in flows; the agent
+ * counters       every hook; warden; sg_reason -> u64, per CPU; the pin
+ * events         connect, sendmsg, bind; warden; ring buffer of sg_event
  *
  * Addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Ports are in host order
  * everywhere here.
@@ -26,11 +28,12 @@
 #define SOL_SPENDGATE 0x5347
 #define SG_FLOW	      1
 
-#define SG_MAX_AGENTS	 4096
-#define SG_MAX_FLOWS	 65536
-#define SG_MAX_NETNS	 4096
-#define SG_MAX_ENDPOINTS 4096
-#define SG_MAX_DIRECT	 256
+#define SG_MAX_AGENTS	   4096
+#define SG_MAX_FLOWS	   65536
+#define SG_MAX_AGENT_FLOWS 8192 /* of one agent, in flows at a time */
+#define SG_MAX_NETNS	   4096
+#define SG_MAX_ENDPOINTS   4096
+#define SG_MAX_DIRECT	   256
 
 struct sg_agent_slot {
 	__u32 agent_id; /* 0: attached, not yet registered: everything is refused */
@@ -80,8 +83,8 @@ enum sg_reason {
 	SG_REASON_NO_LISTENER, /* network namespace without a listener: refused */
 	SG_REASON_OWN_PORT,    /* the enforcer's own listener addressed directly: refused */
 	SG_REASON_QUIC,	       /* UDP to port 443: refused, so that clients fall back to TCP */
-	SG_REASON_STORAGE,     /* socket storage or flows full: refused */
-	SG_REASON_BIND,	       /* bind to the listener's port: refused */
+	SG_REASON_STORAGE, /* socket storage, flows, or the agent's part of flows full: refused */
+	SG_REASON_BIND,	   /* bind to the listener's port: refused */
 	SG_REASON_MAX,
 };
 

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,31 @@ int sg_redirect_attach_agent(
 	return r;
 }
 
+// What the agent left in `flows` would stay for ever: nobody accepts it any more. Costs a walk over
+// the map only if there is something.
+static void forget_flows(struct sg_redirect *redirect, uint32_t agent_id)
+{
+	int pending_fd = bpf_map__fd(redirect->skeleton->maps.pending_flows);
+	int flows_fd = bpf_map__fd(redirect->skeleton->maps.flows);
+	struct sg_flow_key key, next;
+	struct sg_flow_record record;
+	__s32 pending = 0;
+	bool more;
+
+	if (bpf_map_lookup_elem(pending_fd, &agent_id, &pending) < 0)
+		return;
+	more = pending != 0 && bpf_map_get_next_key(flows_fd, NULL, &key) == 0;
+	while (more) {
+		// The next one first: from a deleted key the walk would begin anew.
+		more = bpf_map_get_next_key(flows_fd, &key, &next) == 0;
+		if (bpf_map_lookup_elem(flows_fd, &key, &record) == 0 &&
+			record.agent_id == agent_id)
+			bpf_map_delete_elem(flows_fd, &key);
+		key = next;
+	}
+	bpf_map_delete_elem(pending_fd, &agent_id);
+}
+
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
 {
 	char directory[PATH_MAX];
@@ -158,6 +184,7 @@ int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
 	if (access(directory, F_OK) < 0)
 		return -errno;
 	remove_links(directory);
+	forget_flows(redirect, agent_id);
 	return 0;
 }
 
