@@ -33,16 +33,18 @@ $(OUT)/conformance/%: tests/conformance/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
 
-# Integration: parts against the system, as root (tests/integration/test_<what>.c).
+# Integration: tests/integration/test_<what>.c on a stage of network namespaces, cgroups and real BPF (root).
+INTEGRATION_SUPPORT := $(filter-out tests/integration/test_%,$(wildcard tests/integration/*.c))
 INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(OUT)/integration/%,$(wildcard tests/integration/test_*.c))
 
-$(OUT)/integration/%: tests/integration/%.c $(LIBRARY)
+$(OUT)/integration/%: tests/integration/%.c $(INTEGRATION_SUPPORT) tests/integration/scene.h $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(filter-out -MMD -MP,$(CFLAGS)) $(LDFLAGS) $< $(INTEGRATION_SUPPORT) $(LIBRARY) \
+		$(LDLIBS) -lcmocka -o $@
 
 .PHONY: integration-tests check-integration
 integration-tests: $(INTEGRATION_TESTS)
-check-integration: integration-tests ## parts against the system (root)
+check-integration: integration-tests ## parts against the system, and every way out in namespaces of the tests' own (root)
 	$(Q)set -e; for t in $(INTEGRATION_TESTS); do echo "== $$t"; $$t; done
 
 # End to end: real BPF, real TLS, real SDKs (root).
@@ -54,17 +56,3 @@ check-e2e: programs ## end to end with the real SDKs (root)
 .PHONY: check-docker
 check-docker: programs ## containers on a real Docker engine (root)
 	$(Q)tests/docker/run.sh
-
-# Integration: tests/integration/test_<what>.c on a stage of network namespaces, cgroups and real BPF (root).
-INTEGRATION_SUPPORT := $(filter-out tests/integration/test_%,$(wildcard tests/integration/*.c))
-INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(OUT)/integration/%,$(wildcard tests/integration/test_*.c))
-
-$(OUT)/integration/%: tests/integration/%.c $(INTEGRATION_SUPPORT) tests/integration/scene.h $(LIBRARY)
-	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) $(LDFLAGS) $< $(INTEGRATION_SUPPORT) $(LIBRARY) \
-		$(LDLIBS) -lcmocka -o $@
-
-.PHONY: integration-tests check-integration
-integration-tests: $(INTEGRATION_TESTS)
-check-integration: integration-tests ## the kernel side: every way out, in namespaces and cgroups of the tests' own (root)
-	$(Q)set -e; for t in $(INTEGRATION_TESTS); do echo "== $$t"; $$t; done
