@@ -286,18 +286,25 @@ static void reconnect_replaces_the_record(void **state)
 	scene_run(play_reconnect);
 }
 
-static void connect_from_one_port(const struct scene *scene, const void *text)
+static void bind_one_port(int fd)
 {
 	struct sockaddr_in source = { .sin_family = AF_INET, .sin_port = htons(33333) };
+	int one = 1;
+
+	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	CHECK_SYS(bind(fd, (struct sockaddr *)&source, sizeof(source)));
+}
+
+static void connect_from_one_port(const struct scene *scene, const void *text)
+{
 	struct sockaddr_in6 address = make_address(text, 443);
-	int fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0)), one = 1;
+	int fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
 	struct linger abort_at_close = { .l_onoff = 1 };
 
 	(void)scene;
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
 	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof(abort_at_close)));
-	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	CHECK_SYS(bind(fd, (struct sockaddr *)&source, sizeof(source)));
+	bind_one_port(fd);
 	CHECK_SYS(connect(fd, (struct sockaddr *)&address, address_length(&address)));
 	read_word(fd);
 }
@@ -348,6 +355,39 @@ static void closed_before_it_was_accepted(void **state)
 	scene_run(play_early_close);
 }
 
+// As leave_unaccepted, from a port that can be used again, for the listener to die with it.
+static void leave_from_one_port(const struct scene *scene, const void *text)
+{
+	struct sockaddr_in6 address = make_address(text, 443);
+	int fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
+
+	(void)scene;
+	bind_one_port(fd);
+	CHECK_SYS(connect(fd, (struct sockaddr *)&address, address_length(&address)));
+	CHECK_SYS(shutdown(fd, SHUT_WR));
+}
+
+// An orderly end keeps the entry for the accept. When that never comes, the next connection with
+// the same source must not be taken for it.
+static void play_stale(struct scene *scene)
+{
+	scene_act(scene, leave_from_one_port, PUBLIC4);
+	CHECK(scene_flow_entries(scene) == 1);
+	close(scene->listener4);
+	scene->port4 = 0;
+	scene->listener4 = listen_on("127.0.0.1", &scene->port4);
+	CHECK_OK(sg_redirect_set_listener(
+		scene->redirect, scene->netns_cookie, scene->port4, scene->port6));
+	expect_redirected(scene, connect_from_one_port, SECOND4, scene->listener4, AF_INET);
+	CHECK(scene_flow_entries(scene) == 0);
+}
+
+static void what_was_never_accepted_is_replaced(void **state)
+{
+	(void)state;
+	scene_run(play_stale);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +400,7 @@ int main(void)
 		cmocka_unit_test(reconnect_replaces_the_record),
 		cmocka_unit_test(a_source_port_used_again_has_the_new_record),
 		cmocka_unit_test(closed_before_it_was_accepted),
+		cmocka_unit_test(what_was_never_accepted_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, scene_check_machine, NULL);
