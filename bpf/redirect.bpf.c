@@ -373,7 +373,9 @@ static __always_inline void remember_flow(
 {
 	/* What an earlier connection with this source port left is nobody's now. */
 	forget_flow(key);
-	if (bpf_map_update_elem(&flows, key, record, BPF_NOEXIST) < 0)
+	/* Not "< 0": before Linux 6.4 an error of these calls is an int in a 64-bit register, and
+	 * so positive. */
+	if (bpf_map_update_elem(&flows, key, record, BPF_NOEXIST) != 0)
 		count(SG_REASON_STORAGE);
 	else
 		count_pending(record->agent_id, 1);

@@ -43,6 +43,7 @@ conformance() { make -s -j"$jobs" check-conformance; }
 conformance_address() { make -s -j"$jobs" CC=clang SANITIZER=address check-conformance; }
 fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-6}"; }
 integration() { make -s -j"$jobs" integration-tests && make -s check-integration; }
+kernels() { make -s -j"$jobs" check-kernels; }
 end_to_end() { make -s check-e2e; }
 sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
 end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
@@ -64,6 +65,7 @@ step unit-thread-sanitizer unit_thread
 step conformance conformance
 step conformance-address-sanitizer conformance_address
 step integration integration
+step kernels kernels
 step fuzz fuzz
 step static-analysis static_analysis
 step sanitized-programs sanitized_programs

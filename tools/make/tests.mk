@@ -47,6 +47,11 @@ integration-tests: $(INTEGRATION_TESTS)
 check-integration: integration-tests ## parts against the system, and every way out in namespaces of the tests' own (root)
 	$(Q)set -e; for t in $(INTEGRATION_TESTS); do echo "== $$t"; $$t; done
 
+# The same on Debian's kernels, in machines of their own.
+.PHONY: check-kernels
+check-kernels: integration-tests ## the redirection on Debian's 6.1 and 6.12 kernels, under qemu
+	$(Q)tests/kernels/run.sh $(OUT)/integration
+
 # End to end: real BPF, real TLS, real SDKs (root).
 .PHONY: check-e2e
 check-e2e: programs ## end to end with the real SDKs (root)
