@@ -102,7 +102,9 @@ static inline struct sg_charge cost(int64_t nanousd)
 static inline int take(unsigned worker, struct sg_account *account, int64_t nanousd,
 	struct sg_hold *hold, struct sg_refusal *refusal)
 {
-	static const struct sg_call call = { "openai", "gpt-4o", "chat" };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o", .api = "chat"
+	};
 	struct sg_charge bound = cost(nanousd);
 	bool soft_alert;
 

@@ -28,7 +28,9 @@ struct worker {
 
 static void *spend(void *context)
 {
-	static const struct sg_call call = { "openai", "gpt-4o-2024-08-06", "chat" };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o-2024-08-06", .api = "chat"
+	};
 	static const struct sg_settlement settlement = { .state = SG_SETTLED,
 		.charge = { .nanousd = 900,
 			.input_tokens = 100,

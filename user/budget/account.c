@@ -39,14 +39,16 @@ struct sg_account *sg_account_free(struct sg_account *account)
 
 // ---- Limits ----
 
+static const struct sg_charge nothing;
+
 // One cap: what was spent, is held, and would be held, against its limit. 0: not capped.
 struct cap {
 	int64_t limit, spent, held, hold;
 };
 
-static bool is_over(const struct cap *cap)
+static bool is_over(const struct cap *cap, bool is_more)
 {
-	if (!cap->limit)
+	if (!cap->limit || (is_more && !cap->hold))
 		return false;
 	return cap->spent >= cap->limit || cap->hold > cap->limit - cap->spent ||
 	       cap->held > cap->limit - cap->spent - cap->hold;
@@ -64,8 +66,9 @@ static int64_t tokens_of(const struct sg_charge *charge)
 }
 
 static bool counts_are_over(const struct sg_budget_policy *budget, const struct sg_charge *spent,
-	const struct sg_charge *held, const struct sg_charge *hold)
+	const struct sg_charge *held, const struct sg_ask *ask)
 {
+	const struct sg_charge *hold = &ask->hold;
 	const struct cap caps[] = {
 		{ budget->max_requests, spent->requests, held->requests, hold->requests },
 		{ budget->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold) },
@@ -76,26 +79,25 @@ static bool counts_are_over(const struct sg_budget_policy *budget, const struct 
 	};
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(caps); i++)
-		if (is_over(&caps[i]))
+		if (is_over(&caps[i], ask->is_more))
 			return true;
 	return false;
 }
 
 static bool budget_is_over(const struct sg_budget_policy *budget, const struct sg_charge *spent,
-	const struct sg_charge *held, const struct sg_charge *hold, bool *ret_money)
+	const struct sg_charge *held, const struct sg_ask *ask, bool *ret_money)
 {
-	struct cap money = money_cap(budget, spent, held, hold);
+	struct cap money = money_cap(budget, spent, held, &ask->hold);
 
-	*ret_money = is_over(&money);
-	return *ret_money || counts_are_over(budget, spent, held, hold);
+	*ret_money = is_over(&money, ask->is_more);
+	return *ret_money || counts_are_over(budget, spent, held, ask);
 }
 
 // When, seen from now, enough of the window has passed that the same call would fit, were nothing
 // else in flight.
 static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct sg_window *window,
-	const struct sg_charge *hold, int64_t now_ns)
+	const struct sg_ask *ask)
 {
-	static const struct sg_charge nothing = { 0 };
 	struct sg_charge spent = window->sum;
 	bool money;
 
@@ -106,20 +108,54 @@ static int64_t resets_in_ns(const struct sg_budget_policy *budget, const struct 
 			&window->buckets[(window->first + i) % SG_WINDOW_BUCKETS];
 
 		sg_charge_subtract(&spent, &bucket->sum);
-		if (!budget_is_over(budget, &spent, &nothing, hold, &money))
-			return bucket->newest_ns + window->length_ns - now_ns;
+		if (!budget_is_over(budget, &spent, &nothing, ask, &money))
+			return bucket->newest_ns + window->length_ns - ask->now_ns;
 	}
 	return -1; // it does not fit an empty window either, or only others in flight are in the
 		   // way
 }
 
-static void fill_refusal(const struct sg_account *account, unsigned index, bool money,
-	const struct sg_charge *hold, int64_t now_ns, struct sg_refusal *refusal)
+// One budget's answer.
+struct verdict {
+	unsigned index;
+	bool over, money;
+	bool only_held; // it would fit, were nothing else in flight
+};
+
+static struct verdict judge(
+	const struct sg_account *account, unsigned index, const struct sg_ask *ask)
 {
 	const struct sg_budget_policy *budget = &account->policy.budgets[index];
-	const struct sg_window *window = &account->windows[index];
+	const struct sg_charge *spent = &account->windows[index].sum;
+	struct verdict verdict = { .index = index };
+	bool money;
 
-	*refusal = (struct sg_refusal){ .money = money,
+	verdict.over = budget_is_over(budget, spent, &account->held, ask, &verdict.money);
+	if (!verdict.over)
+		return verdict;
+	verdict.only_held = !budget_is_over(budget, spent, &nothing, ask, &money);
+	if (!verdict.only_held)
+		verdict.money = money;
+	return verdict;
+}
+
+// Which of two refusals is told: one that no other call's end undoes; then that of a money cap
+// (docs/budgets.md).
+static bool outweighs(const struct verdict *verdict, const struct verdict *other)
+{
+	if (!other->over || verdict->only_held != other->only_held)
+		return !other->over || !verdict->only_held;
+	return verdict->money && !other->money;
+}
+
+static void fill_refusal(const struct sg_account *account, const struct verdict *verdict,
+	const struct sg_ask *ask, struct sg_refusal *refusal)
+{
+	const struct sg_budget_policy *budget = &account->policy.budgets[verdict->index];
+	const struct sg_window *window = &account->windows[verdict->index];
+
+	*refusal = (struct sg_refusal){ .money = verdict->money,
+		.only_held = verdict->only_held,
 		.behavior = budget->behavior,
 		.limit_nanousd = budget->limit_nanousd,
 		.max_requests = budget->max_requests,
@@ -128,7 +164,7 @@ static void fill_refusal(const struct sg_account *account, unsigned index, bool 
 		.requests = window->sum.requests,
 		.unknown_cost_requests = window->estimated,
 		.window_ns = budget->window_ns,
-		.resets_in_ns = resets_in_ns(budget, window, hold, now_ns) };
+		.resets_in_ns = resets_in_ns(budget, window, ask) };
 	strcpy(refusal->budget, budget->name);
 }
 
@@ -149,36 +185,71 @@ static int add_to_held(struct sg_account *account, const struct sg_charge *bound
 	return 0;
 }
 
-int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
+int sg_account_hold(struct sg_account *account, const struct sg_ask *ask,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
 {
-	int refusing = -1;
-	bool money = false;
+	struct verdict refusing = { .over = false };
 
 	*ret_soft_alert = false;
 	for (unsigned i = 0; i < account->policy.count; i++) {
-		const struct sg_budget_policy *budget = &account->policy.budgets[i];
-		bool this_money;
+		struct verdict verdict;
 
-		sg_window_advance(&account->windows[i], now_ns);
-		if (!budget_is_over(
-			    budget, &account->windows[i].sum, &account->held, bound, &this_money))
+		sg_window_advance(&account->windows[i], ask->now_ns);
+		verdict = judge(account, i, ask);
+		if (!verdict.over)
 			continue;
-		if (budget->behavior == SG_SOFT_ALERT) {
+		if (account->policy.budgets[i].behavior == SG_SOFT_ALERT) {
 			*ret_soft_alert = true;
-			fill_refusal(account, i, this_money, bound, now_ns, ret_refusal);
-		} else if (refusing < 0 || (this_money && !money)) {
-			// A money cap is the reason that is told when several refuse
-			// (docs/budgets.md).
-			refusing = (int)i;
-			money = this_money;
+			fill_refusal(account, &verdict, ask, ret_refusal);
+		} else if (outweighs(&verdict, &refusing)) {
+			refusing = verdict;
 		}
 	}
-	if (refusing >= 0) {
-		fill_refusal(account, (unsigned)refusing, money, bound, now_ns, ret_refusal);
+	if (refusing.over) {
+		fill_refusal(account, &refusing, ask, ret_refusal);
 		return -EDQUOT;
 	}
-	return add_to_held(account, bound);
+	return add_to_held(account, &ask->hold);
+}
+
+static int64_t left_of(int64_t limit, int64_t spent, int64_t held)
+{
+	if (!limit)
+		return SG_MONEY_MAX;
+	return spent >= limit || held >= limit - spent ? 0 : limit - spent - held;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+void sg_account_room_beside(struct sg_account *account, const struct sg_charge *held,
+	int64_t now_ns, struct sg_room *ret_room)
+{
+	struct sg_room room = { SG_MONEY_MAX, SG_MONEY_MAX, SG_MONEY_MAX, SG_MONEY_MAX,
+		SG_MONEY_MAX };
+
+	for (unsigned i = 0; i < account->policy.count; i++) {
+		const struct sg_budget_policy *budget = &account->policy.budgets[i];
+		const struct sg_charge *spent = &account->windows[i].sum;
+
+		if (budget->behavior == SG_SOFT_ALERT)
+			continue;
+		sg_window_advance(&account->windows[i], now_ns);
+		room.nanousd = least(room.nanousd,
+			left_of(budget->limit_nanousd, spent->nanousd, held->nanousd));
+		room.tokens = least(room.tokens,
+			left_of(budget->max_tokens, tokens_of(spent), tokens_of(held)));
+		room.input_tokens = least(room.input_tokens,
+			left_of(budget->max_input_tokens, spent->input_tokens, held->input_tokens));
+		room.output_tokens = least(
+			room.output_tokens, left_of(budget->max_output_tokens, spent->output_tokens,
+						    held->output_tokens));
+		room.requests = least(room.requests,
+			left_of(budget->max_requests, spent->requests, held->requests));
+	}
+	*ret_room = room;
 }
 
 void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound)
@@ -218,11 +289,11 @@ static void set_money(json_t *object, const char *key, int64_t nanousd)
 static json_t *budget_status(
 	const struct sg_account *account, unsigned index, int64_t now_ns, int64_t wall_ns)
 {
-	static const struct sg_charge nothing = { 0 };
 	const struct sg_budget_policy *budget = &account->policy.budgets[index];
 	const struct sg_window *window = &account->windows[index];
+	const struct sg_ask any_call = { .now_ns = now_ns };
 	json_t *object = json_object();
-	int64_t resets_ns = resets_in_ns(budget, window, &nothing, now_ns);
+	int64_t resets_ns = resets_in_ns(budget, window, &any_call);
 	char text[64];
 
 	sg_window_format(budget->window_ns, text, sizeof(text));

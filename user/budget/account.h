@@ -20,16 +20,28 @@ struct sg_account {
 	struct sg_window *windows; // one a budget
 	struct sg_charge held;	   // of all calls in flight; every budget counts every call
 	struct sg_charge spent;	   // since the account was first seen
+	uint64_t waiting;	   // workers that wait for a hold to end, a bit each
 	int64_t calls, refused, estimated;
 };
 
 int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;
 struct sg_account *sg_account_free(struct sg_account *account);
 
+// What is asked of an account: a hold for a call, or more of one that is out.
+struct sg_ask {
+	struct sg_charge hold;
+	bool is_more; // only what is asked more of can refuse
+	int64_t now_ns;
+};
+
 // Locked by the caller: does the hold fit every budget? Returns 0 and holds it, -EDQUOT with the
 // refusal, or -ENOBUFS when the sum of all that is held could not be kept.
-int sg_account_hold(struct sg_account *account, const struct sg_charge *bound, int64_t now_ns,
+int sg_account_hold(struct sg_account *account, const struct sg_ask *ask,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
+
+// Locked by the caller. What is left of every cap, beside `held`.
+void sg_account_room_beside(struct sg_account *account, const struct sg_charge *held,
+	int64_t now_ns, struct sg_room *ret_room);
 
 // Takes the lock itself. New reference, or NULL.
 json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t wall_ns);

@@ -132,6 +132,8 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 	engine->monotonic_ns =
 		options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;
 	engine->wall_ns = options->wall_ns ? options->wall_ns : sg_clock_wall_ns;
+	engine->on_room = options->on_room;
+	engine->on_room_context = options->on_room_context;
 	r = lock_directory(engine, options->state_directory, error);
 	if (r == 0)
 		r = open_files(engine, options->state_directory, error);
@@ -257,16 +259,28 @@ int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_
 bool sg_account_is_exhausted(
 	struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal)
 {
-	static const struct sg_charge least = { .requests = 1 };
+	const struct sg_ask least = { .hold.requests = 1, .now_ns = engine->monotonic_ns() };
 	bool soft_alert;
 	int r;
 
 	pthread_mutex_lock(&account->lock);
-	r = sg_account_hold(account, &least, engine->monotonic_ns(), ret_refusal, &soft_alert);
+	r = sg_account_hold(account, &least, ret_refusal, &soft_alert);
 	if (r == 0)
-		sg_account_unhold(account, &least);
+		sg_account_unhold(account, &least.hold);
 	pthread_mutex_unlock(&account->lock);
-	return r == -EDQUOT;
+	return r == -EDQUOT && !ret_refusal->only_held;
+}
+
+void sg_account_room(struct sg_engine *engine, struct sg_account *account,
+	const struct sg_call *call SG_UNUSED, struct sg_room *ret_now, struct sg_room *ret_at_rest)
+{
+	static const struct sg_charge nothing;
+	int64_t now_ns = engine->monotonic_ns();
+
+	pthread_mutex_lock(&account->lock);
+	sg_account_room_beside(account, &account->held, now_ns, ret_now);
+	sg_account_room_beside(account, &nothing, now_ns, ret_at_rest);
+	pthread_mutex_unlock(&account->lock);
 }
 
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)

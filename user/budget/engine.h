@@ -32,6 +32,10 @@
 struct sg_engine;
 struct sg_account;
 
+// There may be room for what worker `worker` waits for: it asks again. Called on the thread of the
+// call that made room, without a lock held; only after something was told to wait, once each time.
+typedef void (*sg_room_fn)(void *context, unsigned worker);
+
 struct sg_engine_options {
 	const char *state_directory;   // exists, writable by the caller
 	unsigned workers;	       // 1 to 64
@@ -39,6 +43,8 @@ struct sg_engine_options {
 				       // counts
 	int64_t (*monotonic_ns)(void); // NULL: sg_clock_monotonic_ns; a seam for tests
 	int64_t (*wall_ns)(void);      // NULL: sg_clock_wall_ns
+	sg_room_fn on_room;	       // NULL: nobody waits, so nothing may (may_wait)
+	void *on_room_context;
 };
 
 // Opens (creating when missing), recovers the journal, starts the writer. Takes an exclusive lock
@@ -66,6 +72,7 @@ struct sg_call {
 	const char *provider;
 	const char *model; // as requested
 	const char *api;   // "chat", "responses", "messages"
+	bool may_wait;	   // for room that other calls hold, in place of a refusal
 };
 
 struct sg_hold {
@@ -90,14 +97,40 @@ struct sg_refusal {
 	int64_t window_ns;
 	int64_t resets_in_ns; // until enough of the window has passed for any room; -1: never by
 			      // itself
+	bool only_held; // it would fit, were no other call in flight
 };
 
 // Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
 // full of calls in flight, or the ledger can't be written: refuse, fail closed), -EINVAL (a bound
 // below zero), or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
+// -EAGAIN, for a call that may wait: it does not fit only because of what other calls hold, so it
+// is no refusal yet (*ret_refusal is what it would be). on_room is called for its worker when a
+// hold ends, however soon; it then asks again. Nothing is to be undone when it gives up waiting.
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
+
+// Raises a hold that is out by `more` (its requests do not count): on every budget or on none, and
+// in the journal before it returns 0. Otherwise the hold stays as it was: -EDQUOT with the refusal,
+// -EAGAIN as above when `may_wait`, -ENOBUFS, -EINVAL or -EIO as above. A cap of which nothing more
+// is asked never refuses.
+int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more,
+	bool may_wait, struct sg_refusal *ret_refusal) SG_WUNRES;
+
+// How much one more call may hold of each unit; SG_MONEY_MAX where nothing caps it. A call that
+// holds exactly this fits.
+struct sg_room {
+	int64_t nanousd;
+	int64_t tokens; // input and output together
+	int64_t input_tokens;
+	int64_t output_tokens;
+	int64_t requests;
+};
+
+// *ret_now: right now, beside all calls in flight. *ret_at_rest: were none in flight. Others may
+// take it before the caller does.
+void sg_account_room(struct sg_engine *engine, struct sg_account *account,
+	const struct sg_call *call, struct sg_room *ret_now, struct sg_room *ret_at_rest);
 
 // Would a call of any cost be refused right now (a budget at its limit)? For an early answer before
 // a large body is read.

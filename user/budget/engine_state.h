@@ -31,6 +31,8 @@ struct region {
 struct sg_engine {
 	int64_t (*monotonic_ns)(void);
 	int64_t (*wall_ns)(void);
+	sg_room_fn on_room;
+	void *on_room_context;
 	bool sync_before_dispatch;
 	unsigned workers;
 	int lock_fd;

@@ -56,6 +56,7 @@ static void fill_slot(struct sg_engine *engine, struct sg_slot *slot,
 	slot->call_id = call_id;
 	slot->at_ns = engine->wall_ns();
 	slot->bound = *bound;
+	sg_slot_raise(slot, bound);
 	copy_name(slot->agent, sizeof(slot->agent), account->name);
 	copy_name(slot->provider, sizeof(slot->provider), call->provider);
 	copy_name(slot->api, sizeof(slot->api), call->api);
@@ -76,22 +77,53 @@ static bool is_countable(const struct sg_charge *charge, int64_t limit)
 	       charge->output_tokens <= limit;
 }
 
+// Under the lock: that a call waits, and that room was made, are told in the order in which they
+// are so. No room goes by unseen.
+static int hold_or_wait(struct sg_engine *engine, unsigned worker, struct sg_account *account,
+	struct sg_ask *ask, bool may_wait, struct sg_refusal *ret_refusal, bool *ret_soft_alert)
+{
+	int r;
+
+	pthread_mutex_lock(&account->lock);
+	ask->now_ns = engine->monotonic_ns();
+	r = sg_account_hold(account, ask, ret_refusal, ret_soft_alert);
+	if (r == -EDQUOT && ret_refusal->only_held && may_wait && engine->on_room) {
+		account->waiting |= UINT64_C(1) << worker;
+		r = -EAGAIN;
+	}
+	pthread_mutex_unlock(&account->lock);
+	return r;
+}
+
+static uint64_t take_waiting(struct sg_account *account)
+{
+	uint64_t waiting = account->waiting;
+
+	account->waiting = 0;
+	return waiting;
+}
+
+static void tell_room(const struct sg_engine *engine, uint64_t waiting)
+{
+	for (; waiting; waiting &= waiting - 1)
+		engine->on_room(engine->on_room_context, (unsigned)__builtin_ctzll(waiting));
+}
+
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
 {
-	struct sg_charge hold = *bound;
+	struct sg_ask ask = { .hold = *bound };
 	uint32_t index;
 	int r;
 
-	hold.requests = 1;
-	if (!is_countable(&hold, SG_MONEY_MAX))
+	ask.hold.requests = 1;
+	if (!is_countable(&ask.hold, SG_MONEY_MAX))
 		return -EINVAL;
 	if (!take_slot(engine, worker, &index) && !wait_for_slot(engine, worker, &index))
 		return -ENOBUFS;
-	pthread_mutex_lock(&account->lock);
-	r = sg_account_hold(account, &hold, engine->monotonic_ns(), ret_refusal, ret_soft_alert);
-	pthread_mutex_unlock(&account->lock);
+	r = hold_or_wait(
+		engine, worker, account, &ask, call->may_wait, ret_refusal, ret_soft_alert);
 	if (r < 0) {
 		give_slot(engine, worker, index);
 		return r;
@@ -100,8 +132,9 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 		.call_id = next_call_id(engine, worker),
 		.worker = worker,
 		.slot = index,
-		.bound = hold };
-	fill_slot(engine, &engine->journal.slots[index], account, call, &hold, ret_hold->call_id);
+		.bound = ask.hold };
+	fill_slot(
+		engine, &engine->journal.slots[index], account, call, &ask.hold, ret_hold->call_id);
 	if (engine->sync_before_dispatch &&
 		sg_journal_sync(&engine->journal, &engine->journal.slots[index]) < 0) {
 		sg_hold_release(engine, ret_hold);
@@ -111,21 +144,23 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 }
 
 // What is charged: the hold where the settlement is no evidence. Returns whether it is by estimate.
+// Evidence only is put into the slot, which at any instruction may be all that is left.
 static bool choose_charge(const struct sg_hold *hold, const struct sg_settlement *settlement,
 	struct sg_charge *ret_charge)
 {
 	bool estimated = settlement->state == SG_ESTIMATED;
+	struct sg_charge charge = settlement->charge;
 
-	*ret_charge = settlement->charge;
-	if (!is_countable(&settlement->charge, CHARGE_MAX)) {
+	if (!is_countable(&charge, CHARGE_MAX)) {
 		if (!estimated)
 			sg_log(SG_LOG_ERROR, "bad_charge",
 				"agent=%s call=%llu effect=\"the hold is charged\"",
 				hold->account->name, (unsigned long long)hold->call_id);
-		*ret_charge = hold->bound;
+		charge = hold->bound;
 		estimated = true;
 	}
-	ret_charge->requests = 1;
+	charge.requests = 1;
+	*ret_charge = charge;
 	return estimated;
 }
 
@@ -149,6 +184,7 @@ void sg_hold_settle(
 {
 	struct sg_account *account = hold->account;
 	struct sg_slot *slot;
+	uint64_t waiting;
 
 	if (!account)
 		return;
@@ -166,19 +202,57 @@ void sg_hold_settle(
 	// Under the lock: whoever has it finds every call that was spent either with the writer or
 	// in the ledger.
 	sg_writer_push(engine->writer, hold->worker, hold->slot);
+	waiting = take_waiting(account);
 	pthread_mutex_unlock(&account->lock);
+	tell_room(engine, waiting);
 	*hold = (struct sg_hold){ .account = NULL };
+}
+
+// Takes back what was held of an account, and tells those who wait for it.
+static void unhold(
+	struct sg_engine *engine, struct sg_account *account, const struct sg_charge *charge)
+{
+	uint64_t waiting;
+
+	pthread_mutex_lock(&account->lock);
+	sg_account_unhold(account, charge);
+	waiting = take_waiting(account);
+	pthread_mutex_unlock(&account->lock);
+	tell_room(engine, waiting);
+}
+
+int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more,
+	bool may_wait, struct sg_refusal *ret_refusal)
+{
+	struct sg_slot *slot = &engine->journal.slots[hold->slot];
+	struct sg_ask ask = { .hold = *more, .is_more = true };
+	struct sg_charge raised = hold->bound;
+	bool soft_alert;
+	int r;
+
+	ask.hold.requests = 0;
+	if (!hold->account || !is_countable(&ask.hold, SG_MONEY_MAX))
+		return -EINVAL;
+	r = hold_or_wait(
+		engine, hold->worker, hold->account, &ask, may_wait, ret_refusal, &soft_alert);
+	if (r < 0)
+		return r;
+	sg_charge_add(&raised, &ask.hold);
+	sg_slot_raise(slot, &raised);
+	if (engine->sync_before_dispatch && sg_journal_sync(&engine->journal, slot) < 0) {
+		sg_slot_raise(slot, &hold->bound);
+		unhold(engine, hold->account, &ask.hold);
+		return -EIO;
+	}
+	hold->bound = raised;
+	return 0;
 }
 
 void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 {
-	struct sg_account *account = hold->account;
-
-	if (!account)
+	if (!hold->account)
 		return;
-	pthread_mutex_lock(&account->lock);
-	sg_account_unhold(account, &hold->bound);
-	pthread_mutex_unlock(&account->lock);
+	unhold(engine, hold->account, &hold->bound);
 	atomic_store_explicit(
 		&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
 	give_slot(engine, hold->worker, hold->slot);

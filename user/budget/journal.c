@@ -18,7 +18,8 @@
 #include "base/fd.h"
 
 #define MAGIC	     0x4c4e524a45544753ull // "SGTEJRNL"
-#define VERSION	     2
+#define VERSION	     3
+#define NO_RAISES    2 // the version before: its holds were never raised
 #define HEADER_BYTES 4096
 #define BOOT_ID	     "/proc/sys/kernel/random/boot_id"
 
@@ -83,6 +84,31 @@ bool sg_slot_is_whole(const struct sg_slot *slot)
 	return slot->checksum == held_checksum(slot);
 }
 
+void sg_slot_raise(struct sg_slot *slot, const struct sg_charge *bound)
+{
+	__atomic_store_n(&slot->charge.input_tokens, bound->input_tokens, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->charge.output_tokens, bound->output_tokens, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->charge.nanousd, bound->nanousd, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->held_nanousd, bound->nanousd, __ATOMIC_RELAXED);
+}
+
+static int64_t greatest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+// Where a settlement had begun, `charge` has what was to be charged already, or in part: the bound
+// covers that too.
+struct sg_charge sg_slot_bound(const struct sg_slot *slot)
+{
+	const struct sg_charge *first = &slot->bound, *raised = &slot->charge;
+
+	return (struct sg_charge){ .nanousd = greatest(first->nanousd, raised->nanousd),
+		.input_tokens = greatest(first->input_tokens, raised->input_tokens),
+		.output_tokens = greatest(first->output_tokens, raised->output_tokens),
+		.requests = first->requests };
+}
+
 void sg_slot_settle(struct sg_slot *slot)
 {
 	slot->settled_checksum = settled_checksum(slot);
@@ -101,15 +127,23 @@ static int fail(const char *path, int r, struct sg_error *error)
 	return sg_error_set(error, r, "%s: %s", path, strerror(-r));
 }
 
-static int write_header(int fd)
+static struct header first_header(uint32_t version)
 {
 	struct header header = { .magic = MAGIC,
-		.version = VERSION,
+		.version = version,
 		.slot_bytes = sizeof(struct sg_slot),
 		.slot_count = SG_JOURNAL_SLOTS };
 
 	header.checksum = header_checksum(&header);
-	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+	return header;
+}
+
+// In one piece, of which the end of this process can't make two.
+static int write_header(int fd, size_t bytes)
+{
+	const struct header header = first_header(VERSION);
+
+	if (pwrite(fd, &header, bytes, 0) != (ssize_t)bytes)
 		return -EIO;
 	return fsync(fd) < 0 ? -errno : 0;
 }
@@ -140,7 +174,7 @@ static int make_file(const char *path, size_t bytes, struct sg_error *error)
 	// call.
 	r = -posix_fallocate(fd, 0, (off_t)bytes);
 	if (r == 0)
-		r = write_header(fd);
+		r = write_header(fd, sizeof(struct header));
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
 	if (r == 0)
@@ -152,13 +186,33 @@ static int make_file(const char *path, size_t bytes, struct sg_error *error)
 		path, strerror(-r), (bytes + (1 << 20) - 1) >> 20);
 }
 
-static int check_header(const struct header *header, const char *path, struct sg_error *error)
+static bool is_of_version(const struct header *header, uint32_t version)
 {
-	if (header->magic == MAGIC && header->version == VERSION &&
-		header->slot_bytes == sizeof(struct sg_slot) &&
-		header->slot_count == SG_JOURNAL_SLOTS &&
-		header->checksum == header_checksum(header))
+	const struct header expected = first_header(version);
+
+	return memcmp(header, &expected, offsetof(struct header, epoch)) == 0;
+}
+
+// A journal of the version before has no raised bounds: in their place is what an earlier call left
+// there.
+static int take_over(struct sg_journal *journal, const char *path, struct sg_error *error)
+{
+	struct sg_slot *slots = (struct sg_slot *)((char *)journal->map + HEADER_BYTES);
+	int r;
+
+	for (uint32_t i = 0; i < SG_JOURNAL_SLOTS; i++)
+		if (atomic_load(&slots[i].state) == SG_SLOT_HELD)
+			sg_slot_raise(&slots[i], &slots[i].bound);
+	r = write_header(journal->fd, offsetof(struct header, epoch));
+	return r < 0 ? fail(path, r, error) : 0;
+}
+
+static int check_header(struct sg_journal *journal, const char *path, struct sg_error *error)
+{
+	if (is_of_version(journal->map, VERSION))
 		return 0;
+	if (is_of_version(journal->map, NO_RAISES))
+		return take_over(journal, path, error);
 	return sg_error_set(error, -EBADMSG,
 		"%s is no hold journal of this version, or it is damaged: move it aside, check the "
 		"last calls in the "
@@ -189,7 +243,7 @@ static int map_file(struct sg_journal *journal, const char *path, struct sg_erro
 		journal->map = NULL;
 		return fail(path, -errno, error);
 	}
-	return check_header(journal->map, path, error);
+	return check_header(journal, path, error);
 }
 
 // ---- Opening and closing ----

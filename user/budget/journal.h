@@ -7,6 +7,10 @@
 //   FREE -> FILLING -> HELD -> SETTLED -> FREE     (settled: until the ledger has it)
 //                      HELD -> FREE                (released)
 //
+// A hold may be raised while it is out. The raised bound is under no checksum: each of its amounts
+// is one store, and grows, so that whatever was there at any instruction covers what the caller was
+// told.
+//
 // Slots are in regions, one a worker: only that worker takes slots there; the writer thread frees
 // settled ones.
 #pragma once
@@ -29,21 +33,22 @@ struct sg_slot {
 	_Atomic uint32_t state;
 	uint32_t checksum; // over what follows the first 8 bytes, as of HELD
 	uint64_t call_id;
-	int64_t at_ns; // wall time of the hold
-	struct sg_charge bound;
+	int64_t at_ns;		// wall time of the hold
+	struct sg_charge bound; // at first
 	char agent[64];
 	char provider[24];
 	char api[16];
 	char model[128];
 	// settled
-	struct sg_charge charge;
+	struct sg_charge charge; // until then: the bound as it was raised last
 	int64_t settled_at_ns;
 	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens;
 	uint32_t http_status;
 	uint8_t estimated, aborted, cut, reserved;
 	char settled_model[128];
 	uint32_t settled_checksum; // over `charge` to here
-	char padding[12];
+	uint32_t reserved_word;
+	int64_t held_nanousd; // when it was settled, for the ledger: under no checksum
 };
 
 _Static_assert(sizeof(struct sg_slot) == 512, "a slot is 512 bytes on disk");
@@ -77,6 +82,12 @@ int sg_journal_sync(const struct sg_journal *journal, const struct sg_slot *slot
 // Seals a filled slot: checksum, then HELD.
 void sg_slot_hold(struct sg_slot *slot);
 bool sg_slot_is_whole(const struct sg_slot *slot);
+
+// The bound of a slot that is being filled, or is held, is `bound` from here on.
+void sg_slot_raise(struct sg_slot *slot, const struct sg_charge *bound);
+
+// What a whole held slot may have cost at most.
+struct sg_charge sg_slot_bound(const struct sg_slot *slot);
 
 // Seals the settled part of a held slot: checksum, then SETTLED.
 void sg_slot_settle(struct sg_slot *slot);

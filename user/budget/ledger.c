@@ -287,7 +287,7 @@ static int add_to_totals(struct sg_ledger *ledger, const struct sg_slot *slot,
 
 int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool recovered)
 {
-	const struct sg_charge *charge = recovered ? &slot->bound : &slot->charge;
+	const struct sg_charge charge = recovered ? sg_slot_bound(slot) : slot->charge;
 	bool estimated = recovered || slot->estimated;
 	sqlite3_stmt *insert = ledger->insert;
 	int r;
@@ -302,20 +302,22 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool rec
 	bind_text(insert, 7, slot->model);
 	bind_text(insert, 8, recovered ? "recovered" : slot->estimated ? "estimated" : "settled");
 	sqlite3_bind_int(insert, 9, recovered ? 0 : (int)slot->http_status);
-	sqlite3_bind_int64(insert, 10, charge->input_tokens);
-	sqlite3_bind_int64(insert, 11, charge->output_tokens);
+	sqlite3_bind_int64(insert, 10, charge.input_tokens);
+	sqlite3_bind_int64(insert, 11, charge.output_tokens);
 	sqlite3_bind_int64(insert, 12, recovered ? 0 : slot->cache_read_tokens);
 	sqlite3_bind_int64(insert, 13, recovered ? 0 : slot->cache_write_tokens);
 	sqlite3_bind_int64(insert, 14, recovered ? 0 : slot->cache_write_1h_tokens);
 	sqlite3_bind_int64(insert, 15, recovered ? 0 : slot->reasoning_tokens);
-	sqlite3_bind_int64(insert, 16, charge->nanousd);
-	sqlite3_bind_int64(insert, 17, slot->bound.nanousd);
+	sqlite3_bind_int64(insert, 16, charge.nanousd);
+	sqlite3_bind_int64(insert, 17,
+		slot->held_nanousd > slot->bound.nanousd ? slot->held_nanousd
+							 : slot->bound.nanousd);
 	sqlite3_bind_int(insert, 18, recovered ? 0 : slot->aborted);
 	sqlite3_bind_int(insert, 19, recovered ? 0 : slot->cut);
 	r = run(insert);
 	if (r < 0 || !sqlite3_changes(ledger->db))
 		return r;
-	return add_to_totals(ledger, slot, charge, estimated);
+	return add_to_totals(ledger, slot, &charge, estimated);
 }
 
 // ---- Reading ----

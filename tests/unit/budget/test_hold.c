@@ -36,7 +36,9 @@ static void case_15_without_a_budget_everything_passes_and_is_counted(void **sta
 
 static void case_26_a_soft_alert_never_refuses(void **state)
 {
-	static const struct sg_call call = { "openai", "gpt-4o", "chat" };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o", .api = "chat"
+	};
 	const struct sg_charge bound = cost(60);
 	struct sg_account *account = account_with(
 		"a", &(struct sg_budget_policy){ .limit_nanousd = 100, .behavior = SG_SOFT_ALERT });

@@ -28,6 +28,7 @@ static struct {
 } entries[STEPS];
 static unsigned entry_count;
 
+static const struct sg_charge nothing;
 static struct sg_policy policy;
 static struct sg_account *account;
 static struct {
@@ -129,9 +130,8 @@ static void compare_all(void)
 // The refusal names a budget that refuses; its time to wait is the first at which the call would
 // fit with nothing in flight.
 static void compare_refusal(
-	const struct sg_refusal *refusal, const struct sg_charge *bound, bool money)
+	const struct sg_refusal *refusal, const struct sg_charge *bound, bool money, bool only_held)
 {
-	static const struct sg_charge nothing = { 0 };
 	const struct sg_charge held = model_held();
 	const struct sg_budget_policy *budget = NULL;
 	bool by_money;
@@ -142,7 +142,10 @@ static void compare_refusal(
 	assert_non_null(budget);
 	assert_true(model_refuses(budget, now_ns, &held, bound, &by_money));
 	assert_int_equal(refusal->money, money);
-	assert_int_equal(by_money, money);
+	assert_int_equal(refusal->only_held, only_held);
+	assert_int_equal(model_refuses(budget, now_ns, &nothing, bound, &by_money), !only_held);
+	if (!only_held)
+		assert_int_equal(by_money, money);
 	assert_int_equal(refusal->held_nanousd, held.nanousd);
 	assert_int_equal(refusal->spent_nanousd, model_spent(budget->window_ns, now_ns).nanousd);
 	// Within a time to come the budget may fit now already (only holds are in the way): then
@@ -186,9 +189,11 @@ static void choose_policy(void)
 
 static void take_one(void)
 {
-	static const struct sg_call call = { "openai", "gpt-4o", "chat" };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o", .api = "chat"
+	};
 	const struct sg_charge bound = { up_to(200), up_to(50), up_to(50), 1 }, held = model_held();
-	bool refused = false, money = false, soft_alert;
+	bool refused = false, money = false, spent_out = false, money_out = false, soft_alert;
 	struct sg_refusal refusal;
 	int r;
 
@@ -197,6 +202,8 @@ static void take_one(void)
 	for (unsigned i = 0; i < policy.count; i++) {
 		bool by_money;
 
+		if (model_refuses(&policy.budgets[i], now_ns, &nothing, &bound, &by_money))
+			spent_out = true, money_out |= by_money;
 		refused |= model_refuses(&policy.budgets[i], now_ns, &held, &bound, &by_money);
 		money |= by_money;
 	}
@@ -204,7 +211,7 @@ static void take_one(void)
 		&holds[hold_count].hold, &refusal, &soft_alert);
 	assert_int_equal(r, refused ? -EDQUOT : 0);
 	if (refused)
-		compare_refusal(&refusal, &bound, money);
+		compare_refusal(&refusal, &bound, spent_out ? money_out : money, !spent_out);
 	else
 		holds[hold_count++].at_ns = now_ns;
 }
