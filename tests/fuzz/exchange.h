@@ -15,10 +15,25 @@
 
 struct exchange_result {
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	struct sg_outcome outcome;
 	struct sg_buf seen; // what the agent gets through a filter
 };
+
+// In order, apart, and within the body.
+static void check_edits(const struct sg_request_edits *edits, size_t length)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < edits->count; i++) {
+		const struct sg_request_edit *edit = &edits->list[i];
+
+		if (edit->offset < end || edit->offset + edit->remove > length ||
+			edit->text_length > sizeof(edit->text))
+			abort();
+		end = edit->offset + edit->remove;
+	}
+}
 
 static void read_exchange(const struct sg_api *api, const char *request, size_t request_length,
 	const char *response, size_t response_length, bool stream, size_t piece,
@@ -42,12 +57,11 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 	for (size_t at = 0; at < request_length; at += piece)
 		(void)!sg_request_reader_feed(reader, request + at,
 			request_length - at < piece ? request_length - at : piece);
-	sg_request_reader_finish(reader, &result->facts, &result->edit);
-	sg_request_reader_free(reader);
-	if (result->facts.include_usage == SG_USAGE_TO_ADD &&
-		(result->edit.offset + result->edit.remove > request_length ||
-			result->edit.text_length > sizeof(result->edit.text)))
+	sg_request_reader_finish(reader, &result->facts, &result->edits);
+	if (result->facts.can_limit && sg_request_reader_limit(reader, 16, &result->edits) < 0)
 		abort();
+	sg_request_reader_free(reader);
+	check_edits(&result->edits, request_length);
 	options.remove_usage_chunk = result->facts.include_usage == SG_USAGE_TO_ADD;
 	if (sg_response_reader_new(&options, &answer) < 0)
 		abort();
@@ -74,7 +88,7 @@ static void check_same(const struct exchange_result *a, const struct exchange_re
 	const struct sg_buf *seen = &a->seen, *other = &b->seen;
 
 	if (memcmp(&a->facts, &b->facts, sizeof(a->facts)) != 0 ||
-		memcmp(&a->edit, &b->edit, sizeof(a->edit)) != 0)
+		memcmp(&a->edits, &b->edits, sizeof(a->edits)) != 0)
 		abort();
 	if (a->outcome.state != b->outcome.state ||
 		a->outcome.bad_evidence != b->outcome.bad_evidence ||

@@ -9,25 +9,25 @@
 
 static inline void read_request_bytes(struct feeder *feeder, const struct sg_api *api,
 	const char *body, size_t length, struct sg_request_facts *facts,
-	struct sg_request_edit *edit)
+	struct sg_request_edits *edits)
 {
 	struct sg_route route = { SG_ROUTE_METERED, api, SG_TRAIT_ASK_USAGE, "" };
 	struct sg_request_reader *reader;
 
-	memset(edit, 0, sizeof(*edit));
+	memset(edits, 0, sizeof(*edits));
 	assert_int_equal(sg_request_reader_new(&route, &reader), 0);
 	for (size_t at = 0, piece; at < length; at += piece) {
 		piece = feed_next(feeder, length - at);
 		assert_int_equal(sg_request_reader_feed(reader, body + at, piece), 0);
 	}
-	sg_request_reader_finish(reader, facts, edit);
+	sg_request_reader_finish(reader, facts, edits);
 	assert_null(sg_request_reader_free(reader));
 }
 
 static inline void read_request(struct feeder *feeder, const struct sg_api *api, const char *body,
-	struct sg_request_facts *facts, struct sg_request_edit *edit)
+	struct sg_request_facts *facts, struct sg_request_edits *edits)
 {
-	read_request_bytes(feeder, api, body, strlen(body), facts, edit);
+	read_request_bytes(feeder, api, body, strlen(body), facts, edits);
 }
 
 // `out` gets what a filter lets through; everything, where there is none.

@@ -79,7 +79,7 @@ bool sg_exchange_admit(struct sg_client *client)
 		.api = sg_api_name(exchange->route.api) };
 	int r;
 
-	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edit);
+	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
 	if (!body_is_understood(client))
 		return false;
 	exchange->facts.regional = client->regional;

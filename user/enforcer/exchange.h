@@ -47,7 +47,7 @@ struct sg_exchange {
 	struct sg_inflate *request_inflate;
 	bool bad_coding;
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	struct sg_body body;
 	bool head_sent;
 	uint64_t sent_bytes; // of the body

@@ -356,28 +356,18 @@ static bool read_body(struct sg_client *client)
 
 // ---- To the provider ----
 
-// Bytes [offset, offset + size) of the body as it is sent: with the edit, when there is one.
+// Bytes [offset, offset + size) of the body as it is sent: with its edits.
 static ssize_t read_outgoing(
 	const struct sg_exchange *exchange, uint64_t offset, void *data, size_t size)
 {
-	const struct sg_request_edit *edit = &exchange->edit;
-	uint64_t after = edit->offset + edit->text_length;
+	struct sg_request_piece piece = sg_request_edits_at(&exchange->edits, offset);
 
-	if (exchange->facts.include_usage != SG_USAGE_TO_ADD ||
-		exchange->route.kind != SG_ROUTE_METERED)
-		return sg_body_read(&exchange->body, offset, data, size);
-	if (offset < edit->offset) {
-		if (size > edit->offset - offset)
-			size = edit->offset - offset;
-		return sg_body_read(&exchange->body, offset, data, size);
-	}
-	if (offset < after) {
-		if (size > after - offset)
-			size = after - offset;
-		memcpy(data, edit->text + (offset - edit->offset), size);
-		return (ssize_t)size;
-	}
-	return sg_body_read(&exchange->body, offset - edit->text_length + edit->remove, data, size);
+	if (size > piece.length)
+		size = (size_t)piece.length;
+	if (!piece.text)
+		return sg_body_read(&exchange->body, piece.body_offset, data, size);
+	memcpy(data, piece.text, size);
+	return (ssize_t)size;
 }
 
 // Puts one piece of the gathered body into the provider's buffer. Returns its length, 0 at the end,

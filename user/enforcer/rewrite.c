@@ -31,16 +31,10 @@ static int append_line(struct sg_buf *out, const struct sg_h1_header *header)
 	return sg_buf_append(out, header->line.data, header->line.length);
 }
 
-static bool has_edit(const struct sg_exchange *exchange)
-{
-	return exchange->route.kind == SG_ROUTE_METERED &&
-	       exchange->facts.include_usage == SG_USAGE_TO_ADD;
-}
-
 static int append_accept_encoding(
 	const struct sg_exchange *exchange, const struct sg_h1_header *header, struct sg_buf *out)
 {
-	if (has_edit(exchange))
+	if (exchange->facts.include_usage == SG_USAGE_TO_ADD)
 		return sg_buf_printf(out, "accept-encoding: identity\r\n");
 	if (!sg_h1_has_token(header->value, "br") && !sg_h1_has_token(header->value, "zstd") &&
 		!sg_h1_has_token(header->value, "*"))
@@ -58,10 +52,10 @@ static int append_request_header(
 		return append_line(out, header);
 	if (name_is(header, "accept-encoding"))
 		return append_accept_encoding(exchange, header, out);
-	if (name_is(header, "content-length") && has_edit(exchange))
+	if (name_is(header, "content-length") && exchange->edits.count)
 		return sg_buf_printf(out, "content-length: %llu\r\n",
-			(unsigned long long)exchange->body.length - exchange->edit.remove +
-				exchange->edit.text_length);
+			(unsigned long long)sg_request_edits_length(
+				&exchange->edits, exchange->body.length));
 	return append_line(out, header);
 }
 

@@ -49,9 +49,11 @@ enum request_node {
 	NESTED_TTL,
 	TOOL_CACHE,
 	TOOL_TTL,
+	THINKING,
+	THINKING_BUDGET,
 };
 
-_Static_assert(TOOL_TTL == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+_Static_assert(THINKING_BUDGET == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -93,6 +95,8 @@ const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS]
 	[NESTED_TTL - 1] = { NESTED_CACHE, "ttl", 0 },
 	[TOOL_CACHE - 1] = { TOOL, "cache_control", 0 },
 	[TOOL_TTL - 1] = { TOOL_CACHE, "ttl", 0 },
+	[THINKING - 1] = { SG_JSON_ROOT, "thinking", 0 },
+	[THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 },
 };
 
 static bool starts_with(const char *text, const char *head)
@@ -198,7 +202,12 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
+		break;
+	case THINKING_BUDGET:
+		// The limit must be above it.
+		sg_request_limit(value, 0, &facts->least_limit);
+		facts->least_limit++;
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;

@@ -389,12 +389,15 @@ static void finish_response(struct sg_response_reader *reader)
 		outcome->bad_evidence = true;
 }
 
+static const struct sg_limit_member limit = { .name = "max_tokens", .required = true };
+
 const struct sg_api sg_api_anthropic_messages = {
 	.name = "messages",
 	.request_paths = sg_anthropic_request_paths,
 	.request_path_count = SG_ANTHROPIC_REQUEST_PATHS,
 	.on_request = sg_anthropic_on_request,
 	.finish_request = sg_request_bound_compaction,
+	.limit = &limit,
 	.body_paths = body_paths,
 	.body_path_count = SG_ARRAY_SIZE(body_paths),
 	.on_body = on_body,

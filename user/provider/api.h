@@ -36,6 +36,25 @@ enum sg_trait {
 	SG_TRAIT_SLASH_IN_MODEL = 1 << 8,  // %2F in a path's model is a part of its name
 	SG_TRAIT_DEPLOYMENTS = 1 << 9,	   // a request's model is the name of a deployment
 	SG_TRAIT_TIER_BY_HEADER = 1 << 10, // a header may ask for priority
+	SG_TRAIT_COMPLETION_LIMIT =
+		1 << 11, // the limit's newer name, max_completion_tokens, is known
+};
+
+// The member that limits a call's output, for calls that have none of their own.
+struct sg_limit_member {
+	const char *name;
+	const char *completion_name; // SG_TRAIT_COMPLETION_LIMIT: this one. NULL: none
+	const char *object;	     // it is a member of this one; NULL: of the body
+	bool required;		     // a call without one is refused by the provider
+};
+
+enum sg_limit_field { SG_LIMIT_PRIMARY, SG_LIMIT_FALLBACK };
+
+// Where a member's value stands in the body.
+struct sg_request_place {
+	unsigned seen; // times
+	uint64_t offset, end;
+	bool is_null, is_object, has_members;
 };
 
 struct sg_request_reader {
@@ -45,6 +64,9 @@ struct sg_request_reader {
 	char path_model[SG_MODEL_BYTES]; // where the path names it
 	// first non-null of several fields: the later ones count only when the earlier are absent
 	int64_t max_primary, max_fallback;
+	struct sg_request_place limits[2];
+	struct sg_request_place limit_object; // that holds the limit, where the format has one
+	int limit_object_node;
 	// the tool that is being read
 	bool tool_is_hosted;
 	int64_t tool_max_uses;	  // -1: not told
@@ -137,7 +159,9 @@ struct sg_api {
 	size_t request_path_count;
 	void (*on_request)(struct sg_request_reader *reader, const struct sg_json_value *value);
 	void (*finish_request)(struct sg_request_reader *reader); // NULL: nothing left to do
-	const struct sg_json_path *body_paths;			  // of an answer in one body
+	const struct sg_limit_member
+		*limit; // NULL: no limit can be set (signed, or without output)
+	const struct sg_json_path *body_paths; // of an answer in one body
 	size_t body_path_count;
 	void (*on_body)(struct sg_response_reader *reader, const struct sg_json_value *value);
 	const struct sg_json_path *event_paths; // of an event's data
@@ -190,6 +214,13 @@ bool sg_is_one_of(const char *text, const char *const *words);
 // A limit that the request sets: `absent` where it is null, or no count (the provider will refuse
 // it; until then what bounds the model does).
 void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit);
+
+// The output limit of the whole call, and where it stands.
+void sg_request_output_limit(struct sg_request_reader *reader, const struct sg_json_value *value,
+	enum sg_limit_field field);
+
+// The object that holds the limit: its begin and its end.
+void sg_request_limit_object(struct sg_request_reader *reader, const struct sg_json_value *value);
 
 // Copies a JSON string, cut to fit. What is no string is passed over.
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);

@@ -68,7 +68,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
@@ -223,7 +223,9 @@ static void finish_response(struct sg_response_reader *reader)
 	.on_event = on_response, .end_event = end_event, .finish_response = finish_response,       \
 	.is_filler = is_filler, .end_mark = "[DONE]", .dialect = SG_DIALECT_COHERE
 
-const struct sg_api sg_api_cohere_chat = { .name = "cohere_chat", COHERE_PARTS };
+static const struct sg_limit_member limit = { .name = "max_tokens" };
+
+const struct sg_api sg_api_cohere_chat = { .name = "cohere_chat", COHERE_PARTS, .limit = &limit };
 
 const struct sg_api sg_api_cohere_embed = {
 	.name = "cohere_embed",

@@ -5,7 +5,7 @@
 
 #include "provider/api.h"
 
-#define SG_GEMINI_REQUEST_PATHS 34
+#define SG_GEMINI_REQUEST_PATHS 35
 
 extern const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS];
 

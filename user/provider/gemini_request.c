@@ -44,9 +44,10 @@ enum request_node {
 	EMBED_REQUESTS,
 	EMBED_REQUEST,
 	EMBED_REQUEST_CONTENT,
+	CONFIG_OTHER,
 };
 
-_Static_assert(EMBED_REQUEST_CONTENT == SG_GEMINI_REQUEST_PATHS, "a row for each node");
+_Static_assert(CONFIG_OTHER == SG_GEMINI_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[CONTENTS - 1] = { SG_JSON_ROOT, "contents", 0 },
@@ -83,6 +84,7 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[EMBED_REQUESTS - 1] = { SG_JSON_ROOT, "requests", 0 },
 	[EMBED_REQUEST - 1] = { EMBED_REQUESTS, NULL, 0 },
 	[EMBED_REQUEST_CONTENT - 1] = { EMBED_REQUEST, "content", CONTENT },
+	[CONFIG_OTHER - 1] = { CONFIG, "*", 0 },
 };
 
 // Media are not bounded by their bytes.
@@ -115,8 +117,11 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 		if (given)
 			sg_request_take_window(facts, "file");
 		break;
+	case CONFIG:
+		sg_request_limit_object(reader, value);
+		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case CANDIDATES:
 		sg_request_limit(value, 1, &facts->choices);

@@ -243,10 +243,14 @@ static void finish_embed_request(struct sg_request_reader *reader)
 	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
 	.on_event = on_response, .finish_response = finish_response, .dialect = SG_DIALECT_GOOGLE
 
+static const struct sg_limit_member limit = { .name = "maxOutputTokens",
+	.object = "generationConfig" };
+
 const struct sg_api sg_api_gemini_generate = {
 	.name = "generate",
 	GEMINI_PARTS,
 	.finish_request = sg_gemini_finish_request,
+	.limit = &limit,
 };
 
 // The answer may tell no usage at all: then the hold is charged.

@@ -26,7 +26,7 @@ struct meter {
 	struct sg_route route;
 	struct sg_buf request_bytes, response_bytes;
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	struct sg_outcome outcome;
 	struct sg_buf seen; // what the agent gets, when a usage chunk was asked for
 	bool cut;	    // the exchange ended before its end
@@ -168,7 +168,7 @@ static int read_request(struct meter *meter)
 		at += piece;
 	}
 	if (r == 0) {
-		sg_request_reader_finish(reader, &meter->facts, &meter->edit);
+		sg_request_reader_finish(reader, &meter->facts, &meter->edits);
 		meter->facts.regional = sg_provider_is_region(meter->host, strlen(meter->host));
 	}
 	sg_request_reader_free(reader);

@@ -18,6 +18,7 @@ enum request_node {
 	IMAGE,
 	TOOLS,
 	TOOL,
+	OPTION_OTHER,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -33,6 +34,7 @@ static const struct sg_json_path request_paths[] = {
 	[IMAGE - 1] = { IMAGES, NULL, 0 },
 	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
 	[TOOL - 1] = { TOOLS, NULL, 0 },
+	[OPTION_OTHER - 1] = { OPTIONS, "*", 0 },
 };
 
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -46,9 +48,12 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case STREAM:
 		reader->whole_answer = value->type == SG_JSON_FALSE;
 		break;
+	case OPTIONS:
+		sg_request_limit_object(reader, value);
+		break;
 	case NUM_PREDICT:
 		// Negative: without end.
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;
@@ -154,10 +159,13 @@ static void finish_embed(struct sg_response_reader *reader)
 	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
 	.on_event = on_response, .end_event = end_event, .dialect = SG_DIALECT_OLLAMA
 
+static const struct sg_limit_member limit = { .name = "num_predict", .object = "options" };
+
 const struct sg_api sg_api_ollama = {
 	.name = "ollama",
 	OLLAMA_PARTS,
 	.finish_request = finish_request,
+	.limit = &limit,
 };
 
 const struct sg_api sg_api_ollama_embed = {

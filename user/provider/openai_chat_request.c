@@ -174,10 +174,10 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_COMPLETION_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_fallback);
+		sg_request_output_limit(reader, value, SG_LIMIT_FALLBACK);
 		break;
 	case N:
 		sg_request_limit(value, 1, &facts->choices);

@@ -325,6 +325,10 @@ static void finish_embeddings_request(struct sg_request_reader *reader)
 	reader->facts.choices = 1;
 }
 
+static const struct sg_limit_member chat_limit = { .name = "max_tokens",
+	.completion_name = "max_completion_tokens" };
+static const struct sg_limit_member completions_limit = { .name = "max_tokens" };
+
 #define CHAT_PARTS                                                                                 \
 	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
 	.on_request = sg_chat_on_request, .body_paths = response_paths,                            \
@@ -337,6 +341,7 @@ const struct sg_api sg_api_openai_chat = {
 	.name = "chat",
 	CHAT_PARTS,
 	.finish_request = sg_chat_finish_request,
+	.limit = &chat_limit,
 	.finish_response = finish_response,
 	.tells_usage_when_asked = true,
 };
@@ -345,6 +350,7 @@ const struct sg_api sg_api_openai_completions = {
 	.name = "completions",
 	CHAT_PARTS,
 	.finish_request = sg_completions_finish_request,
+	.limit = &completions_limit,
 	.finish_response = finish_response,
 	.tells_usage_when_asked = true,
 };

@@ -153,7 +153,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_OUTPUT_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;

@@ -223,12 +223,15 @@ static void finish_response(struct sg_response_reader *reader)
 		outcome->bad_evidence = true;
 }
 
+static const struct sg_limit_member limit = { .name = "max_output_tokens" };
+
 const struct sg_api sg_api_openai_responses = {
 	.name = "responses",
 	.request_paths = sg_responses_request_paths,
 	.request_path_count = SG_RESPONSES_REQUEST_PATHS,
 	.on_request = sg_responses_on_request,
 	.finish_request = sg_responses_finish_request,
+	.limit = &limit,
 	.body_paths = body_paths,
 	.body_path_count = SG_ARRAY_SIZE(body_paths),
 	.on_body = on_response,

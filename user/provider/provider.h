@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "http/h1.h"
+#include "provider/request_edit.h"
 
 #define SG_MODEL_BYTES 128
 #define SG_COUNT_MAX   (INT64_C(1) << 53) // counts above it are no evidence
@@ -88,20 +89,14 @@ struct sg_request_facts {
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
 	int64_t prediction_bytes;
 	int64_t search_units; // of a rerank, at most
+	bool can_limit;	      // the output limit can be set by an edit of the body, and is obeyed
+	int64_t least_limit;  // below it the provider would refuse the call, or nothing would be
+			      // said
 	unsigned traits;      // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
 	char malformed[64]; // why the body was not understood, when !is_object
-};
-
-// One change of the request body: put `text` in place of `remove` bytes at `offset`. Offsets are of
-// the decoded body.
-struct sg_request_edit {
-	uint64_t offset;
-	uint64_t remove;
-	char text[80];
-	size_t text_length;
 };
 
 struct sg_request_reader;
@@ -116,9 +111,15 @@ struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reade
 int sg_request_reader_feed(
 	struct sg_request_reader *reader, const char *bytes, size_t length) SG_WUNRES;
 
-// End of body. *ret_edit is valid when facts->include_usage is SG_USAGE_TO_ADD.
+// End of body. *ret_edits asks for usage when facts->include_usage is SG_USAGE_TO_ADD, else it is
+// empty.
 void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_request_facts *ret_facts,
-	struct sg_request_edit *ret_edit);
+	struct sg_request_edits *ret_edits);
+
+// After the end: adds the edits that set the call's own output limit to `tokens`, in place of the
+// one that it has or as a new member. Returns 0, or -ENOTSUP (facts->can_limit is false).
+int sg_request_reader_limit(const struct sg_request_reader *reader, int64_t tokens,
+	struct sg_request_edits *edits) SG_WUNRES;
 
 // ---- Response ----
 

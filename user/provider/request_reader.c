@@ -6,10 +6,16 @@
 
 #include "provider/api.h"
 
+// OpenAI's responses take no limit below it, and what is shorter answers nothing.
+#define LEAST_LIMIT 16
+
 static void on_value(void *context, const struct sg_json_value *value)
 {
 	struct sg_request_reader *reader = context;
 
+	if (reader->limit_object.seen && value->node != SG_JSON_ROOT &&
+		reader->api->request_paths[value->node - 1].parent == reader->limit_object_node)
+		reader->limit_object.has_members = true;
 	if (value->node == SG_JSON_ROOT) {
 		reader->facts.is_object = value->type == SG_JSON_OBJECT;
 		if (value->type == SG_JSON_OBJECT && !value->end)
@@ -112,35 +118,141 @@ void sg_value_copy(const struct sg_json_value *value, char *out, size_t size)
 
 // Asks for usage where the agent did not, with the least change: a new member behind the opening
 // brace, a new value of stream_options, or of its include_usage.
-static void make_edit(const struct sg_request_reader *reader, struct sg_request_edit *edit)
+static void ask_for_usage(const struct sg_request_reader *reader, struct sg_request_edits *edits)
 {
-	const char *text;
+	uint64_t offset = reader->options_offset + 1, remove = 0;
+	const char *text =
+		reader->options_empty ? "\"include_usage\":true" : "\"include_usage\":true,";
 
-	memset(edit, 0, sizeof(*edit));
 	if (!reader->options_seen) {
-		edit->offset = reader->object_offset + 1;
+		offset = reader->object_offset + 1;
 		text = "\"stream_options\":{\"include_usage\":true},";
 	} else if (!reader->options_are_object) {
-		edit->offset = reader->options_offset;
-		edit->remove = reader->options_end - reader->options_offset;
+		offset = reader->options_offset;
+		remove = reader->options_end - reader->options_offset;
 		text = "{\"include_usage\":true}";
 	} else if (reader->include_seen) {
-		edit->offset = reader->include_offset;
-		edit->remove = reader->include_end - reader->include_offset;
+		offset = reader->include_offset;
+		remove = reader->include_end - reader->include_offset;
 		text = "true";
-	} else {
-		edit->offset = reader->options_offset + 1;
-		text = reader->options_empty ? "\"include_usage\":true" : "\"include_usage\":true,";
 	}
-	edit->text_length = strlen(text);
-	memcpy(edit->text, text, edit->text_length);
+	// The list is empty, and has room.
+	(void)!sg_request_edits_add(edits, offset, remove, text);
 }
 
+// ---- The output limit ----
+
+static void note_place(struct sg_request_place *place, const struct sg_json_value *value)
+{
+	if (!value->end) {
+		place->seen++;
+		place->offset = value->offset;
+		place->is_null = value->type == SG_JSON_NULL;
+		place->is_object = value->type == SG_JSON_OBJECT;
+		place->has_members = false;
+	}
+	place->end = value->end_offset;
+}
+
+void sg_request_output_limit(struct sg_request_reader *reader, const struct sg_json_value *value,
+	enum sg_limit_field field)
+{
+	note_place(&reader->limits[field], value);
+	if (!value->end)
+		sg_request_limit(value, -1,
+			field == SG_LIMIT_PRIMARY ? &reader->max_primary : &reader->max_fallback);
+}
+
+void sg_request_limit_object(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	note_place(&reader->limit_object, value);
+	reader->limit_object_node = value->node;
+}
+
+// What a full parser would read in one way only: a member that is named twice is read by some as
+// the first, by others as the last.
+static bool can_limit(const struct sg_request_reader *reader)
+{
+	const struct sg_limit_member *member = reader->api->limit;
+	unsigned present = reader->limits[0].seen + reader->limits[1].seen;
+
+	if (!member || (reader->facts.traits & SG_TRAIT_LIMIT_LEAKS) || reader->compacts ||
+		reader->facts.unbounded)
+		return false;
+	if (reader->limits[0].seen > 1 || reader->limits[1].seen > 1 ||
+		reader->limit_object.seen > 1)
+		return false;
+	return present || !member->required;
+}
+
+static int add_member(
+	const struct sg_request_reader *reader, int64_t tokens, struct sg_request_edits *edits)
+{
+	const struct sg_limit_member *member = reader->api->limit;
+	const struct sg_request_place *object = &reader->limit_object;
+	const char *name =
+		member->completion_name && (reader->facts.traits & SG_TRAIT_COMPLETION_LIMIT)
+			? member->completion_name
+			: member->name;
+	uint64_t offset = reader->object_offset + 1, remove = 0;
+	char text[80];
+
+	if (!member->object) {
+		snprintf(text, sizeof(text), "\"%s\":%lld,", name, (long long)tokens);
+	} else if (object->seen && object->is_object) {
+		offset = object->offset + 1;
+		snprintf(text, sizeof(text), "\"%s\":%lld%s", name, (long long)tokens,
+			object->has_members ? "," : "");
+	} else {
+		// An object that is null, or none, is replaced by one, or put first.
+		offset = object->seen ? object->offset : offset;
+		remove = object->seen ? object->end - object->offset : 0;
+		if (object->seen)
+			snprintf(text, sizeof(text), "{\"%s\":%lld}", name, (long long)tokens);
+		else
+			snprintf(text, sizeof(text), "\"%s\":{\"%s\":%lld},", member->object, name,
+				(long long)tokens);
+	}
+	return sg_request_edits_add(edits, offset, remove, text);
+}
+
+static bool is_given(const struct sg_request_place *place)
+{
+	return place->seen && !place->is_null;
+}
+
+int sg_request_reader_limit(
+	const struct sg_request_reader *reader, int64_t tokens, struct sg_request_edits *edits)
+{
+	const struct sg_request_place *limits = reader->limits;
+	bool any_given = is_given(&limits[0]) || is_given(&limits[1]), replaced = false;
+	char text[24];
+	int r = 0;
+
+	if (!reader->facts.can_limit)
+		return -ENOTSUP;
+	snprintf(text, sizeof(text), "%lld", (long long)tokens);
+	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(reader->limits); i++) {
+		// Of two names the one that is given; both at once are refused by some.
+		if (any_given ? !is_given(&limits[i]) : !limits[i].seen || replaced)
+			continue;
+		r = sg_request_edits_add(
+			edits, limits[i].offset, limits[i].end - limits[i].offset, text);
+		replaced = true;
+	}
+	if (r == 0 && !replaced)
+		r = add_member(reader, tokens, edits);
+	return r < 0 ? -ENOTSUP : 0;
+}
+
+// ---- The end ----
+
 void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_request_facts *ret_facts,
-	struct sg_request_edit *ret_edit)
+	struct sg_request_edits *ret_edits)
 {
 	struct sg_request_facts *facts = &reader->facts;
 
+	memset(ret_edits, 0, sizeof(*ret_edits));
 	if (sg_json_scan_finish(&reader->scan) < 0 || !facts->is_object) {
 		facts->is_object = false;
 		snprintf(facts->malformed, sizeof(facts->malformed),
@@ -153,10 +265,13 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 	facts->max_output = reader->max_primary >= 0 ? reader->max_primary : reader->max_fallback;
 	if (reader->api->finish_request)
 		reader->api->finish_request(reader);
+	facts->can_limit = facts->is_object && can_limit(reader);
+	if (facts->least_limit < LEAST_LIMIT)
+		facts->least_limit = LEAST_LIMIT;
 	if (reader->api->tells_usage_when_asked && (facts->traits & SG_TRAIT_ASK_USAGE) &&
 		facts->stream)
 		facts->include_usage = reader->include_true ? SG_USAGE_ASKED : SG_USAGE_TO_ADD;
 	if (facts->include_usage == SG_USAGE_TO_ADD)
-		make_edit(reader, ret_edit);
+		ask_for_usage(reader, ret_edits);
 	*ret_facts = *facts;
 }

@@ -113,12 +113,12 @@ static void read_facts(const struct row *row, struct sg_request_facts *facts)
 	struct sg_route route = route_of(row);
 	const char *request = row->request ? row->request : "{}";
 	struct sg_request_reader *reader;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 
 	assert_int_equal(route.kind, SG_ROUTE_METERED);
 	assert_int_equal(sg_request_reader_new(&route, &reader), 0);
 	assert_int_equal(sg_request_reader_feed(reader, request, strlen(request)), 0);
-	sg_request_reader_finish(reader, facts, &edit);
+	sg_request_reader_finish(reader, facts, &edits);
 	sg_request_reader_free(reader);
 }
 

@@ -171,7 +171,7 @@ static void run_row(struct feeder *feeder, const void *context)
 	const struct row *row = context;
 	struct feeder whole = { FEED_WHOLE, 0 };
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	struct sg_response_options options = { .api = row->api,
 		.facts = &facts,
 		.status = row->status ? row->status : 200,
@@ -179,7 +179,7 @@ static void run_row(struct feeder *feeder, const void *context)
 		.content_encoding = { "", 0 } };
 	struct sg_outcome outcome;
 
-	read_request(&whole, row->api, row->request ? row->request : "{}", &facts, &edit);
+	read_request(&whole, row->api, row->request ? row->request : "{}", &facts, &edits);
 	for (int skim = 0; skim < 2; skim++) {
 		struct sg_buf out = { 0 };
 
@@ -268,10 +268,10 @@ static void what_requests_allow(void **state)
 	for (size_t i = 0; i < SG_ARRAY_SIZE(requests); i++) {
 		const struct request_row *row = &requests[i];
 		struct sg_request_facts facts;
-		struct sg_request_edit edit;
+		struct sg_request_edits edits;
 
 		print_message("%s\n", row->body);
-		read_request(&whole, row->api, row->body, &facts, &edit);
+		read_request(&whole, row->api, row->body, &facts, &edits);
 		assert_int_equal(facts.max_output, row->max_output);
 		assert_int_equal(facts.choices, row->choices);
 		assert_int_equal(facts.tool_turns, row->turns);
@@ -288,14 +288,14 @@ static void a_rerank_of_many_documents(void **state)
 	static char body[8000] = "{\"documents\":[1";
 	struct feeder whole = { FEED_WHOLE, 0 };
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	size_t used = strlen(body);
 
 	(void)state;
 	for (int i = 0; i < 249; i++)
 		used += (size_t)snprintf(body + used, sizeof(body) - used, ",1");
 	snprintf(body + used, sizeof(body) - used, "]}");
-	read_request(&whole, &sg_api_cohere_rerank, body, &facts, &edit);
+	read_request(&whole, &sg_api_cohere_rerank, body, &facts, &edits);
 	assert_int_equal(facts.search_units, 3);
 }
 

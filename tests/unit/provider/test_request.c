@@ -191,9 +191,9 @@ static void run_row(struct feeder *feeder, const void *context)
 	const struct case_of *test = context;
 	const struct sg_request_facts *expected = &test->row->facts;
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 
-	read_request(feeder, test->api, test->row->body, &facts, &edit);
+	read_request(feeder, test->api, test->row->body, &facts, &edits);
 	assert_int_equal(facts.body_bytes, strlen(test->row->body));
 	assert_int_equal(facts.is_object, expected->is_object);
 	assert_int_equal(facts.max_output, expected->max_output);
@@ -251,9 +251,9 @@ static void model_is(const char *body, size_t length, const char *expected)
 	for (size_t i = 0; i < SG_ARRAY_SIZE(apis); i++) {
 		struct feeder feeder = { FEED_BYTEWISE, 0 };
 		struct sg_request_facts facts;
-		struct sg_request_edit edit;
+		struct sg_request_edits edits;
 
-		read_request_bytes(&feeder, apis[i], body, length, &facts, &edit);
+		read_request_bytes(&feeder, apis[i], body, length, &facts, &edits);
 		assert_string_equal(facts.model, expected);
 	}
 }
@@ -289,9 +289,9 @@ static void a_body_that_is_no_object_is_refused_with_its_place(void **state)
 		for (size_t k = 0; k < SG_ARRAY_SIZE(bodies); k++) {
 			struct feeder feeder = { FEED_WHOLE, 0 };
 			struct sg_request_facts facts;
-			struct sg_request_edit edit;
+			struct sg_request_edits edits;
 
-			read_request(&feeder, apis[i], bodies[k], &facts, &edit);
+			read_request(&feeder, apis[i], bodies[k], &facts, &edits);
 			assert_false(facts.is_object);
 			assert_non_null(strstr(facts.malformed, "not one JSON object"));
 		}

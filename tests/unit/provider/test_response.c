@@ -275,7 +275,7 @@ static void read_row(
 	const char *type = row->stream ? "text/event-stream; charset=utf-8" : "application/json";
 	struct feeder whole = { FEED_WHOLE, 0 };
 	struct sg_request_facts facts;
-	struct sg_request_edit edit;
+	struct sg_request_edits edits;
 	struct sg_response_options options = { .api = row->api,
 		.facts = &facts,
 		.status = row->status ? row->status : 200,
@@ -284,7 +284,7 @@ static void read_row(
 		.skim = skim };
 	struct sg_buf out = { 0 };
 
-	read_request(&whole, row->api, row->request ? row->request : "{}", &facts, &edit);
+	read_request(&whole, row->api, row->request ? row->request : "{}", &facts, &edits);
 	read_response(feeder, &options, row->body, strlen(row->body), !row->cut, &out, outcome);
 	sg_buf_release(&out);
 }
