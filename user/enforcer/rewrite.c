@@ -6,6 +6,7 @@
 //  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
 //  identity where a usage chunk
 //    will have to be taken out;
+//  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
 //  - Content-Length changes when usage is asked for in the agent's place;
 //  - an answer from which the usage chunk is taken out gets our own chunking.
 #include "enforcer/session.h"
@@ -28,6 +29,8 @@ static bool is_hop_by_hop(const struct sg_h1_header *header)
 
 static int append_line(struct sg_buf *out, const struct sg_h1_header *header)
 {
+	if (name_is(header, "transfer-encoding") && memcmp(header->value.data, "chunked", 7) != 0)
+		return sg_buf_printf(out, "transfer-encoding: chunked\r\n");
 	return sg_buf_append(out, header->line.data, header->line.length);
 }
 

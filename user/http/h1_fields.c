@@ -168,14 +168,16 @@ static int read_content_length(struct sg_h1_head *head, struct framing_headers *
 	return 0;
 }
 
-// RFC 9112, 7 has the name in any case, but each list, parameter and odd spelling has been used to
-// make two parsers differ; every client and server in use writes it in lower case.
+// RFC 9112, 7 has the name in any case. Each list, parameter and odd spelling beyond that has been
+// used to make two parsers differ; the next hop gets it in lower case (user/enforcer/rewrite.c).
 static int read_transfer_encoding(struct sg_h1_head *head, struct framing_headers *found,
 	const struct sg_h1_header *header, const char **ret_reason)
 {
+	static const struct sg_str chunked = { "chunked", 7 };
+
 	if (found->transfer_encoding)
 		return sg_h1_refuse(ret_reason, "two Transfer-Encoding headers");
-	if (!equals(header->value, "chunked"))
+	if (!equals_ignoring_case(header->value, chunked))
 		return sg_h1_refuse(ret_reason, "Transfer-Encoding is not chunked");
 	if (head->minor_version == 0)
 		return sg_h1_refuse(ret_reason, "Transfer-Encoding in HTTP/1.0");

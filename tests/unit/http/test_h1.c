@@ -92,8 +92,25 @@ static const char *const ambiguous_requests[] = {
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \vchunked\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n",
-	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;q=1\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked;q=1\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked,\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ,chunked\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, Chunked\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ch unked\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\x0c\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \xc2\xa0"
+	"chunked\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chun\xc4\xb1"
+	"ked\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\nContent-Length: "
+	"5\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nTRANSFER-ENCODING: "
+	"identity\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\nTransfer-Encoding: "
+	"x\r\n\r\n",
+	"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\t: chunked\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer\x01-Encoding: chunked\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nConnection: content-length\r\nContent-Length: "
@@ -198,6 +215,10 @@ static void unambiguous_requests_are_taken(void **state)
 		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-Continue\r\n\r\n",
 			"a", 0, SG_H1_LENGTH, 0, true, false, true },
 		{ "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\t \r\n\r\n", "a", 0,
+			SG_H1_CHUNKED, 0, true, false, false },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", "a", 0,
+			SG_H1_CHUNKED, 0, true, false, false },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTRANSFER-ENCODING:\tcHUNKED\r\n\r\n", "a", 0,
 			SG_H1_CHUNKED, 0, true, false, false },
 	};
 
@@ -322,6 +343,7 @@ static void responses_are_framed(void **state)
 	} rows[] = {
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", SG_H1_LENGTH },
 		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", SG_H1_CHUNKED },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", SG_H1_CHUNKED },
 		{ "HTTP/1.1 200 OK\r\n\r\n", SG_H1_UNTIL_CLOSE },
 		{ "HTTP/1.1 204 No Content\r\n\r\n", SG_H1_NO_BODY },
 		{ "HTTP/1.1 100 Continue\r\n\r\n", SG_H1_NO_BODY },
