@@ -41,6 +41,7 @@ export class Bill {
 		this.calls = 0;
 		this.requests = 0;
 		this.connections = 0;
+		this.resumed = 0;
 		this.input = 0;
 		this.output = 0;
 		this.seen = [];
@@ -61,6 +62,7 @@ export class Bill {
 			calls: this.calls,
 			requests: this.requests,
 			connections: this.connections,
+			resumed: this.resumed,
 			input_tokens: this.input,
 			output_tokens: this.output,
 			seen: this.seen,

@@ -7,8 +7,9 @@
 //   write=N        tokens written to the cache (Anthropic), write1h=N: for an hour
 //   delay=MS       between chunks of a stream;  head=MS: before anything is said
 //   status=N       answer with this status;  times=N: only the first N calls (default: all)
-//   fault=reset | reset-midway | cut | no-usage | negative | nan | huge | text | gzip | endless | early | interim | close |
-//         untilclose | slowloris | billed-reset
+//   fault=reset | reset-midway | cut | no-usage | negative | nan | huge | text | gzip | endless | interim | close |
+//         untilclose | slowloris | billed-reset | trailers
+//   fault=early    from the control port only: the answer (status, default 413) before the body is read; close=1: and no more
 export function readOrders(text, faults) {
 	const orders = { ...faults };
 	for (const [, key, value] of text.matchAll(/mock:([a-z0-9]+)=([\w-]+)/g)) orders[key] = value;

@@ -100,6 +100,12 @@ async function sendWhole(request, response, answer, orders) {
 	bill.add(answer.model, answer.billed, isRegional(request));
 	if (orders.fault === 'billed-reset') return request.socket.destroy();
 	if (orders.fault === 'interim') response.writeProcessing();
+	if (orders.fault === 'trailers') {
+		response.writeHead(200, { 'content-type': 'application/json', trailer: 'x-checksum' });
+		response.write(text);
+		response.addTrailers({ 'x-checksum': 'of-the-answer' });
+		return response.end();
+	}
 	const headers = { 'content-type': 'application/json', 'x-request-id': 'req_mock' };
 	if (orders.fault === 'close') headers.connection = 'close';
 	if (orders.fault === 'untilclose') {
@@ -140,20 +146,21 @@ async function sendStream(request, response, answer, orders) {
 		tokens += event.tokens;
 		if ((orders.fault === 'reset-midway' || orders.fault === 'cut') && tokens >= 3) {
 			bill.add(answer.model, { ...answer.billed, output: tokens }, isRegional(request));
-			return request.socket.destroy();
+			return response.write(event.text, () => request.socket.destroy());
 		}
 		if (!response.write(event.text)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), new Promise((resolve) => response.once('close', resolve))]);
-		if (delay && event.tokens) await sleep(delay);
+		if (event.tokens && (delay || orders.fault === 'endless')) await sleep(delay);
 	}
-	bill.add(answer.model, { ...answer.billed, output: gone ? tokens : orders.fault === 'endless' ? tokens : answer.billed.output }, isRegional(request));
+	bill.add(answer.model, { ...answer.billed, output: gone ? tokens : answer.billed.output }, isRegional(request));
 	response.end();
 }
 
+// Whatever limit the call has: until the client leaves.
 function* endless(answer) {
 	const [first, ...rest] = answer.events();
 	const word = rest.find((event) => event.tokens);
 	yield first;
-	for (let i = 0; i < answer.billed.output; i++) yield word;
+	for (;;) yield word;
 }
 
 async function serveCall(request, response, api) {
@@ -173,10 +180,17 @@ async function serveCall(request, response, api) {
 	return body.stream ? sendStream(request, response, answer, orders) : sendWhole(request, response, answer, orders);
 }
 
+// Says no before the body is there, as servers do that have seen enough; `close`: and takes no more of it.
+function refuseEarly(response) {
+	const { status = 413, close } = takeFaults();
+	sendJson(response, Number(status), openai.error(Number(status), 'before the body'), close ? { connection: 'close' } : {});
+}
+
 async function serve(request, response) {
 	const url = new URL(request.url, 'https://mock');
 	bill.requests++;
 	try {
+		if (faults.fault === 'early') return refuseEarly(response);
 		if (options.replay) {
 			await readBody(request);
 			return replay(response, JSON.parse(fs.readFileSync(options.replay)));
@@ -194,7 +208,7 @@ async function serve(request, response) {
 		const raw = await readBody(request);
 		if (request.method === 'GET' && url.pathname === '/v1/models') return sendJson(response, 200, { object: 'list', data: [{ id: 'gpt-4o', object: 'model', created: 1, owned_by: 'mock' }] });
 		if (url.pathname === '/v1/messages/count_tokens' || url.pathname === '/v1/responses/input_tokens') return sendJson(response, 200, { input_tokens: 7 });
-		if (url.pathname === '/v1/files') return sendJson(response, 200, { id: 'file-mock', object: 'file', bytes: raw.length });
+		if (url.pathname === '/v1/files') return sendJson(response, 200, { id: 'file-mock', object: 'file', bytes: raw.length, trailers: request.trailers });
 		return sendJson(response, 404, openai.error(404, `unknown path ${url.pathname}`));
 	} catch {
 		request.socket.destroy();
@@ -220,6 +234,7 @@ makeCertificates(options.dir);
 const tls = { key: fs.readFileSync(path.join(options.dir, 'leaf.key')), cert: fs.readFileSync(path.join(options.dir, 'leaf.pem')) };
 const server = https.createServer({ ...tls, keepAliveTimeout: 60000 }, serve);
 server.on('connection', () => bill.connections++);
+server.on('secureConnection', (socket) => (bill.resumed += socket.isSessionReused() ? 1 : 0));
 server.on('checkContinue', (request, response) => {
 	response.writeContinue();
 	serve(request, response);
