@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "enforcer/leaf.h"
 #include "enforcer/link.h"
+#include "enforcer/sandbox.h"
 #include "enforcer/upstream_tls.h"
 #include "enforcer/worker.h"
 #include "spendgate/control.h"
@@ -191,6 +192,9 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	}
 	if (r == 0)
 		r = sg_link_start(enforcer->link, enforcer, loop);
+	// All threads run; agents come with the first message that the loop reads.
+	if (r == 0)
+		r = sg_sandbox_enter(error);
 	if (r == 0) {
 		sg_log(SG_LOG_INFO, "started", "workers=%u state=%s", enforcer->worker_count,
 			options->state_directory);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,13 +254,33 @@ static bool is_in_our_cgroup(pid_t pid)
 	return same;
 }
 
+static void log_end(pid_t pid, int status)
+{
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		sg_log(SG_LOG_ERROR, "enforcer_ended",
+			"pid=%d signal=%d reason=\"it made a system call that its sandbox "
+			"forbids\" "
+			"remedy=\"the kernel's log (journalctl -k, type=1326) names the call: "
+			"report "
+			"it\"",
+			(int)pid, WTERMSIG(status));
+	else if (WIFSIGNALED(status))
+		sg_log(SG_LOG_ERROR, "enforcer_ended", "pid=%d signal=%d", (int)pid,
+			WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		sg_log(SG_LOG_ERROR, "enforcer_ended", "pid=%d exit=%d", (int)pid,
+			WEXITSTATUS(status));
+}
+
 static void on_respawn(struct sg_timer *timer)
 {
 	struct sg_warden *warden = from_respawn(timer);
-	int r;
+	int r, status;
+	pid_t pid;
 
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		; // earlier ones; an adopted one is not our child
+	// Earlier ones; an adopted one is not our child.
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		log_end(pid, status);
 	if (warden->enforcer_watch.fd >= 0 || warden->stopping)
 		return;
 	r = sg_spawn_enforcer(warden, &warden->enforcer_pid);
@@ -377,6 +398,7 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 		on_respawn(&warden->respawn);
 	while (!warden->enforcer_ready) {
 		int64_t left_ms = deadline_ms - now_ms();
+		int status;
 
 		if (left_ms <= 0)
 			return -ETIMEDOUT;
@@ -384,7 +406,8 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms)
 		// The loop's timers do not run here: an enforcer that ended at once is started
 		// again by hand.
 		if (warden->enforcer_watch.fd < 0 && warden->enforcer_pid > 0 &&
-			waitpid(warden->enforcer_pid, NULL, WNOHANG) == warden->enforcer_pid) {
+			waitpid(warden->enforcer_pid, &status, WNOHANG) == warden->enforcer_pid) {
+			log_end(warden->enforcer_pid, status);
 			warden->enforcer_pid = 0;
 			return -ECHILD;
 		}

@@ -20,6 +20,7 @@
 #include "spendgate/control.h"
 #include "spendgate/exit.h"
 #include "warden/config.h"
+#include "warden/privileges.h"
 #include "warden/setup.h"
 #include "warden/spawn.h"
 #include "warden/warden.h"
@@ -169,6 +170,10 @@ int main(int argc, char **argv)
 		return SG_EXIT_CONFIG;
 	}
 	r = sg_redirect_probe(&error);
+	if (r == 0)
+		sg_privileges_raise_limits();
+	if (r == 0)
+		r = sg_privileges_reduce(&error);
 	if (r == 0)
 		r = options.purge ? sg_setup_purge(&warden, &error)
 				  : run(&warden, &options, &error);
