@@ -53,7 +53,9 @@ static void reopen_with(sg_room_fn on_room)
 static int take_or_wait(unsigned worker, struct sg_account *account, int64_t nanousd,
 	struct sg_hold *hold, struct sg_refusal *refusal)
 {
-	static const struct sg_call call = { .provider = "openai", .model = "gpt-4o", .api = "chat", .may_wait = true };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o", .api = "chat", .may_wait = true
+	};
 	struct sg_charge bound = cost(nanousd);
 	bool soft_alert;
 
@@ -197,7 +199,9 @@ static void a_journal_of_the_version_before_is_taken_over(void **state)
 	header.checksum = (uint32_t)crc32(0, (const Bytef *)&header, 20);
 	rewind(file);
 	assert_int_equal(fwrite(&header, sizeof(header), 1, file), 1);
-	fseek(file, 4096 + (long)(hold.slot * sizeof(struct sg_slot) + offsetof(struct sg_slot, charge)),
+	fseek(file,
+		4096 + (long)(hold.slot * sizeof(struct sg_slot) +
+			       offsetof(struct sg_slot, charge)),
 		SEEK_SET);
 	assert_int_equal(fwrite(&stale, sizeof(stale), 1, file), 1);
 	fclose(file);
@@ -209,7 +213,9 @@ static void a_journal_of_the_version_before_is_taken_over(void **state)
 
 static void room_is_what_one_more_call_may_hold(void **state)
 {
-	static const struct sg_call call = { .provider = "openai", .model = "gpt-4o", .api = "chat" };
+	static const struct sg_call call = {
+		.provider = "openai", .model = "gpt-4o", .api = "chat"
+	};
 	struct sg_account *account = account_with_two(100, 30);
 	struct sg_room now, at_rest;
 	struct sg_refusal refusal;
@@ -260,7 +266,7 @@ static void a_call_that_only_holds_keep_out_waits(void **state)
 	assert_int_equal(told[1], 1);
 	assert_int_equal(take_or_wait(1, account, 50, &other, &refusal), 0);
 	sg_hold_release(engine, &other);
-	assert_int_equal(told[1], 1); // once each time
+	assert_int_equal(told[1], 1);					   // once each time
 	assert_int_equal(take(0, account, 51, &other, &refusal), -EDQUOT); // spent, not held
 	assert_false(refusal.only_held);
 }
