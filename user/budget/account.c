@@ -157,6 +157,8 @@ static void fill_refusal(const struct sg_account *account, const struct verdict 
 	*refusal = (struct sg_refusal){ .money = verdict->money,
 		.only_held = verdict->only_held,
 		.behavior = budget->behavior,
+		.on_tight = budget->on_tight,
+		.wait_ns = budget->wait_ns,
 		.limit_nanousd = budget->limit_nanousd,
 		.max_requests = budget->max_requests,
 		.spent_nanousd = window->sum.nanousd,
@@ -210,6 +212,20 @@ int sg_account_hold(struct sg_account *account, const struct sg_ask *ask,
 		return -EDQUOT;
 	}
 	return add_to_held(account, &ask->hold);
+}
+
+bool sg_account_may_cut(const struct sg_account *account)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < account->policy.count; i++) {
+		if (account->policy.budgets[i].behavior == SG_SOFT_ALERT)
+			continue;
+		if (account->policy.budgets[i].on_tight != SG_TIGHT_CUT)
+			return false;
+		any = true;
+	}
+	return any;
 }
 
 static int64_t left_of(int64_t limit, int64_t spent, int64_t held)
@@ -300,6 +316,9 @@ static json_t *budget_status(
 	json_object_set_new(object, "name", json_string(budget->name));
 	json_object_set_new(object, "behavior", json_string(sg_behavior_name(budget->behavior)));
 	json_object_set_new(object, "window", json_string(text));
+	if (budget->on_tight != SG_TIGHT_DENY)
+		json_object_set_new(
+			object, "on_tight", json_string(sg_on_tight_name(budget->on_tight)));
 	if (budget->limit_nanousd)
 		set_money(object, "limit_usd", budget->limit_nanousd);
 	if (budget->max_requests)

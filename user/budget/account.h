@@ -39,6 +39,10 @@ struct sg_ask {
 int sg_account_hold(struct sg_account *account, const struct sg_ask *ask,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
 
+// Locked by the caller. May a stream be ended for want of room: does every budget that could refuse
+// say so?
+bool sg_account_may_cut(const struct sg_account *account);
+
 // Locked by the caller. What is left of every cap, beside `held`.
 void sg_account_room_beside(struct sg_account *account, const struct sg_charge *held,
 	int64_t now_ns, struct sg_room *ret_room);

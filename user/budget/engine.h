@@ -97,7 +97,9 @@ struct sg_refusal {
 	int64_t window_ns;
 	int64_t resets_in_ns; // until enough of the window has passed for any room; -1: never by
 			      // itself
-	bool only_held; // it would fit, were no other call in flight
+	bool only_held;		   // it would fit, were no other call in flight
+	enum sg_on_tight on_tight; // of the budget
+	int64_t wait_ns;
 };
 
 // Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
@@ -116,6 +118,13 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 // is asked never refuses.
 int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more,
 	bool may_wait, struct sg_refusal *ret_refusal) SG_WUNRES;
+
+// May the call be ended for want of room: does every budget that could refuse say SG_TIGHT_CUT?
+bool sg_hold_may_cut(const struct sg_hold *hold);
+
+// Lowers a hold that is out to `bound`, of which no unit is above what is held: what it gives back
+// is room for others. After a crash the call is charged by the bound that it was taken with.
+void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound);
 
 // How much one more call may hold of each unit; SG_MONEY_MAX where nothing caps it. A call that
 // holds exactly this fits.

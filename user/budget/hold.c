@@ -248,6 +248,33 @@ int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct 
 	return 0;
 }
 
+bool sg_hold_may_cut(const struct sg_hold *hold)
+{
+	bool may_cut;
+
+	if (!hold->account)
+		return false;
+	pthread_mutex_lock(&hold->account->lock);
+	may_cut = sg_account_may_cut(hold->account);
+	pthread_mutex_unlock(&hold->account->lock);
+	return may_cut;
+}
+
+void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound)
+{
+	struct sg_charge freed = hold->bound;
+
+	if (!hold->account)
+		return;
+	sg_charge_subtract(&freed, bound);
+	freed.requests = 0;
+	hold->bound.nanousd = bound->nanousd;
+	hold->bound.input_tokens = bound->input_tokens;
+	hold->bound.output_tokens = bound->output_tokens;
+	sg_slot_raise(&engine->journal.slots[hold->slot], &hold->bound);
+	unhold(engine, hold->account, &freed);
+}
+
 void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 {
 	if (!hold->account)

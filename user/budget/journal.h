@@ -83,7 +83,8 @@ int sg_journal_sync(const struct sg_journal *journal, const struct sg_slot *slot
 void sg_slot_hold(struct sg_slot *slot);
 bool sg_slot_is_whole(const struct sg_slot *slot);
 
-// The bound of a slot that is being filled, or is held, is `bound` from here on.
+// The bound of a slot that is being filled, or is held, is `bound` from here on. Where it is below
+// the first one, that still counts after a crash.
 void sg_slot_raise(struct sg_slot *slot, const struct sg_charge *bound);
 
 // What a whole held slot may have cost at most.

@@ -29,6 +29,17 @@ static const char *const behaviors[] = {
 	[SG_SOFT_ALERT] = "soft_alert",
 };
 
+static const char *const on_tights[] = {
+	[SG_TIGHT_DENY] = "deny",
+	[SG_TIGHT_CLAMP] = "clamp",
+	[SG_TIGHT_CUT] = "cut",
+};
+
+const char *sg_on_tight_name(enum sg_on_tight on_tight)
+{
+	return on_tights[on_tight];
+}
+
 const char *sg_behavior_name(enum sg_behavior behavior)
 {
 	return behaviors[behavior];
@@ -164,6 +175,34 @@ static int parse_behavior(
 		text ? text : "");
 }
 
+static int parse_on_tight(
+	const json_t *value, enum sg_on_tight *ret_on_tight, struct sg_error *error)
+{
+	const char *text = json_string_value(value);
+
+	for (size_t i = 0; text && i < SG_ARRAY_SIZE(on_tights); i++)
+		if (strcmp(text, on_tights[i]) == 0) {
+			*ret_on_tight = (enum sg_on_tight)i;
+			return 0;
+		}
+	return sg_error_set(error, -EINVAL,
+		"unknown on_tight \"%s\": must be one of deny, clamp, cut", text ? text : "");
+}
+
+// The one duration that may be none.
+static int parse_wait(const json_t *value, int64_t *ret_ns, struct sg_error *error)
+{
+	const char *text = json_string_value(value);
+
+	if (text && (strcmp(text, "0s") == 0 || strcmp(text, "0") == 0)) {
+		*ret_ns = 0;
+		return 0;
+	}
+	if (!text || sg_window_parse(text, ret_ns) < 0 || *ret_ns == SG_WINDOW_LIFETIME)
+		return sg_error_set(error, -EINVAL, "wait must be a duration, or 0s");
+	return 0;
+}
+
 static int parse_name(const json_t *value, char *out, struct sg_error *error)
 {
 	const char *text = json_string_value(value);
@@ -193,6 +232,10 @@ static int parse_field(const char *key, const json_t *value, struct sg_budget_po
 		return parse_count(value, "max-output-tokens", &budget->max_output_tokens, error);
 	if (strcmp(key, "behavior") == 0)
 		return parse_behavior(value, &budget->behavior, error);
+	if (strcmp(key, "on_tight") == 0)
+		return parse_on_tight(value, &budget->on_tight, error);
+	if (strcmp(key, "wait") == 0)
+		return parse_wait(value, &budget->wait_ns, error);
 	if (strcmp(key, "window") == 0) {
 		*has_window = true;
 		return parse_window(value, &budget->window_ns, error);
@@ -210,6 +253,7 @@ static int parse_budget(
 
 	if (!json_is_object(object))
 		return sg_error_set(error, -EINVAL, "must be an object");
+	budget->wait_ns = SG_WAIT_NS;
 	json_object_foreach((json_t *)object, key, value)
 	{
 		r = parse_field(key, value, budget, &has_window, error);

@@ -28,6 +28,8 @@ struct options {
 	const char *max_requests;
 	const char *max_tokens;
 	const char *window;
+	const char *on_tight;
+	const char *wait;
 	const char *config_path;
 	const char *egress;
 	const char *upstream_ca;
@@ -41,6 +43,8 @@ enum {
 	KEY_REQUESTS,
 	KEY_TOKENS,
 	KEY_WINDOW,
+	KEY_ON_TIGHT,
+	KEY_WAIT,
 	KEY_CONFIG,
 	KEY_ORIGIN,
 	KEY_CA,
@@ -56,6 +60,14 @@ static const struct argp_option option_table[] = {
 	{ "max-tokens", KEY_TOKENS, "N", 0, "the most tokens, input and output together", 0 },
 	{ "window", KEY_WINDOW, "WINDOW", 0,
 		"rolling window of the caps, as 90s, 1h30m, 24h, 7d; or lifetime (default)", 0 },
+	{ "on-tight", KEY_ON_TIGHT, "deny|clamp|cut", 0,
+		"a call that no longer fits whole is refused (default), gets a lower output limit, "
+		"or, where it streams, is ended at the cap",
+		0 },
+	{ "wait", KEY_WAIT, "DURATION", 0,
+		"how long a call waits for room that other calls hold (default: 60s; 0s: not at "
+		"all)",
+		0 },
 	{ "config", KEY_CONFIG, "FILE", 0, "configuration for a daemon that is brought along", 0 },
 	{ "origin", KEY_ORIGIN, "HOST=ADDR:PORT", 0,
 		"provider HOST is reached at this address; may be repeated", 0 },
@@ -99,6 +111,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_WINDOW:
 		options->window = argument;
+		return 0;
+	case KEY_ON_TIGHT:
+		options->on_tight = argument;
+		return 0;
+	case KEY_WAIT:
+		options->wait = argument;
 		return 0;
 	case KEY_CONFIG:
 		options->config_path = argument;
@@ -160,15 +178,19 @@ static int make_budgets(const struct options *options, json_t *budgets, struct s
 	int r = 0;
 
 	if (!options->limit_usd && !options->max_requests && !options->max_tokens)
-		return options->window ? sg_error_set(error, -EINVAL,
-						 "--window without a cap: give --limit-usd, "
-						 "--max-requests or "
-						 "--max-tokens")
-				       : 0;
+		return options->window || options->on_tight || options->wait
+			       ? sg_error_set(error, -EINVAL,
+					 "--window, --on-tight or --wait without a cap: give "
+					 "--limit-usd, --max-requests or --max-tokens")
+			       : 0;
 	budget = json_pack("{s:s, s:s}", "name", "run", "window",
 		options->window ? options->window : "lifetime");
 	if (options->limit_usd)
 		json_object_set_new(budget, "limit_usd", json_string(options->limit_usd));
+	if (options->on_tight)
+		json_object_set_new(budget, "on_tight", json_string(options->on_tight));
+	if (options->wait)
+		json_object_set_new(budget, "wait", json_string(options->wait));
 	r = add_count(budget, "max_requests", options->max_requests, error);
 	if (r == 0)
 		r = add_count(budget, "max_tokens", options->max_tokens, error);

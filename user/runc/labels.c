@@ -133,6 +133,8 @@ static const struct {
 	{ "budget.max-output-tokens", "max_output_tokens", OF_BUDGET, COUNT },
 	{ "budget.window", "window", OF_BUDGET, TEXT },
 	{ "budget.behavior", "behavior", OF_BUDGET, TEXT },
+	{ "budget.on-tight", "on_tight", OF_BUDGET, TEXT },
+	{ "budget.wait", "wait", OF_BUDGET, TEXT },
 };
 
 static json_t *value_of(const char *label, const char *text, enum kind kind, struct sg_error *error)
@@ -165,8 +167,8 @@ static int take_label(const char *label, const char *text, json_t *request, json
 		return sg_error_set(error, -EINVAL,
 			"label %.120s: there is no such label (docs: docker): spendgate.agent, "
 			".team, .profile, .egress, .unknown-model, .budget.limit-usd, "
-			".budget.max-requests, .budget.max-tokens, .budget.window and "
-			".budget.behavior are known",
+			".budget.max-requests, .budget.max-tokens, .budget.window, "
+			".budget.behavior, .budget.on-tight and .budget.wait are known",
 			label);
 	value = value_of(label, text, known[i].kind, error);
 	if (!value)

@@ -37,6 +37,26 @@ static void case_1_and_2_a_whole_policy(void **state)
 	assert_int_equal(policy.budgets[0].max_requests, 12);
 	assert_int_equal(policy.budgets[0].window_ns, 3600 * SG_NS_PER_SEC);
 	assert_int_equal(policy.budgets[0].behavior, SG_HARD_STOP);
+	assert_int_equal(policy.budgets[0].on_tight, SG_TIGHT_DENY);
+	assert_int_equal(policy.budgets[0].wait_ns, 60 * SG_NS_PER_SEC);
+}
+
+static void what_becomes_of_a_call_that_does_not_fit(void **state)
+{
+	struct sg_policy policy;
+	struct sg_error error = { "" };
+
+	(void)state;
+	assert_int_equal(parse("[{\"max_requests\": 1, \"window\": \"1h\", \"on_tight\": \"cut\", "
+			       "\"wait\": \"1m30s\"}, {\"max_requests\": 1, \"window\": \"1h\", "
+			       "\"on_tight\": "
+			       "\"clamp\", \"wait\": \"0s\"}]",
+				 &policy, &error),
+		0);
+	assert_int_equal(policy.budgets[0].on_tight, SG_TIGHT_CUT);
+	assert_int_equal(policy.budgets[0].wait_ns, 90 * SG_NS_PER_SEC);
+	assert_int_equal(policy.budgets[1].on_tight, SG_TIGHT_CLAMP);
+	assert_int_equal(policy.budgets[1].wait_ns, 0);
 }
 
 static void money_is_read_exactly(void **state)
@@ -92,6 +112,12 @@ static void cases_3_to_8_and_12_bad_policies_name_the_place(void **state)
 		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"behavior\": \"magic\"}]",
 			"budgets[0]: unknown behavior \"magic\": must be one of rate_limit, "
 			"hard_stop, soft_alert" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"on_tight\": \"trim\"}]",
+			"budgets[0]: unknown on_tight \"trim\": must be one of deny, clamp, cut" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"wait\": \"long\"}]",
+			"budgets[0]: wait must be a duration, or 0s" },
+		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"wait\": \"lifetime\"}]",
+			"budgets[0]: wait must be a duration, or 0s" },
 		{ "[{\"max_requests\": 1, \"window\": \"1h\", \"limit\": 2}]",
 			"budgets[0]: unknown key \"limit\"" },
 		{ "[{\"max_requests\": 1, \"window\": \"1h\"}, {}]",
@@ -133,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(case_1_and_2_a_whole_policy),
+		cmocka_unit_test(what_becomes_of_a_call_that_does_not_fit),
 		cmocka_unit_test(money_is_read_exactly),
 		cmocka_unit_test(cases_3_to_8_and_12_bad_policies_name_the_place),
 		cmocka_unit_test(windows_are_read_and_written),

@@ -140,6 +140,59 @@ static void a_cap_of_which_nothing_more_is_asked_does_not_refuse(void **state)
 	sg_hold_release(engine, &first);
 }
 
+// What a stream has not used yet, and no longer needs to hold, is room for others; after a crash
+// the bound that it was sent with counts.
+static void a_hold_that_is_lowered_makes_room(void **state)
+{
+	const struct sg_budget_policy budget = {
+		.limit_nanousd = 100, .on_tight = SG_TIGHT_CUT, .window_ns = HOUR_NS
+	};
+	struct sg_account *account;
+	struct sg_hold first, second;
+	struct sg_refusal refusal;
+
+	(void)state;
+	reopen_with(count_room);
+	account = account_with("a", &budget);
+	assert_int_equal(take(0, account, 90, &first, &refusal), 0);
+	assert_int_equal(take_or_wait(1, account, 60, &second, &refusal), -EAGAIN);
+	sg_hold_lower(engine, &first, &(struct sg_charge){ .nanousd = 40, .output_tokens = 5 });
+	assert_int_equal(told[1], 1);
+	assert_int_equal(first.bound.nanousd, 40);
+	assert_int_equal(first.bound.requests, 1);
+	assert_int_equal(take_or_wait(1, account, 60, &second, &refusal), 0);
+	assert_int_equal(raise(&first, 1, 0, &refusal), -EDQUOT);
+	assert_true(refusal.only_held);
+	settle(&second, 60);
+	engine = sg_engine_close(engine);
+	open_engine(2);
+	account = account_with("a", &budget);
+	assert_int_equal(spent_of(account), 150);
+}
+
+static void a_stream_may_be_cut_where_every_budget_says_so(void **state)
+{
+	struct sg_policy policy = { .count = 2,
+		.budgets = { { .name = "a", .max_requests = 9, .on_tight = SG_TIGHT_CUT },
+			{ .name = "b", .max_requests = 9, .on_tight = SG_TIGHT_CLAMP } } };
+	static const bool expected[] = { false, true, true };
+	struct sg_account *account = NULL;
+	struct sg_error error = { "" };
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(expected); i++) {
+		policy.budgets[1].behavior = i == 1 ? SG_SOFT_ALERT : SG_HARD_STOP;
+		policy.budgets[1].on_tight = i == 2 ? SG_TIGHT_CUT : SG_TIGHT_CLAMP;
+		assert_int_equal(sg_account_set(engine, "a", &policy, &account, &error), 0);
+		assert_int_equal(take(0, account, 1, &hold, &refusal), 0);
+		assert_int_equal(sg_hold_may_cut(&hold), expected[i]);
+		sg_hold_release(engine, &hold);
+		assert_false(sg_hold_may_cut(&hold));
+	}
+}
+
 static void a_raise_of_nonsense_or_of_no_hold_is_refused(void **state)
 {
 	struct sg_account *account =
@@ -363,6 +416,8 @@ int main(void)
 		T(a_hold_is_raised_up_to_the_cap_and_no_further),
 		T(a_raise_that_one_budget_refuses_raises_none),
 		T(a_cap_of_which_nothing_more_is_asked_does_not_refuse),
+		T(a_hold_that_is_lowered_makes_room),
+		T(a_stream_may_be_cut_where_every_budget_says_so),
 		T(a_raise_of_nonsense_or_of_no_hold_is_refused),
 		T(what_was_raised_is_charged_when_the_process_ends),
 		T(a_journal_of_the_version_before_is_taken_over),
