@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a call meets its budget: priced and held before dispatch, settled by what the answer says.
-#include "enforcer/session.h"
+#include "enforcer/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,12 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/money.h"
+#include "enforcer/client.h"
 #include "enforcer/worker.h"
 
 // An unknown model: what the agent's policy says. Returns 0 with a bound, or -ENOENT (refuse).
-static int bound_unknown(struct sg_client *client, struct sg_charge *ret_bound)
+static int bound_unknown(struct sg_exchange *exchange, struct sg_charge *ret_bound)
 {
-	struct sg_exchange *exchange = client->exchange;
+	const struct sg_client *client = exchange->client;
 	const struct sg_request_facts *facts = &exchange->facts;
 
 	if (client->agent->has_budgets && client->agent->unknown_model != SG_UNKNOWN_ALLOW)
@@ -27,48 +28,48 @@ static int bound_unknown(struct sg_client *client, struct sg_charge *ret_bound)
 	return 0;
 }
 
-static int bound_call(struct sg_client *client, struct sg_charge *ret_bound)
+static int bound_call(struct sg_exchange *exchange, struct sg_charge *ret_bound)
 {
+	const struct sg_client *client = exchange->client;
 	struct sg_enforcer *enforcer = client->worker->enforcer;
-	struct sg_request_facts *facts = &client->exchange->facts;
+	struct sg_request_facts *facts = &exchange->facts;
 	int64_t now_ns = sg_clock_wall_ns();
 	int r = sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
 
 	if (r != -ENOENT)
 		return r;
 	if (client->agent->unknown_model != SG_UNKNOWN_PRICE_AS)
-		return bound_unknown(client, ret_bound);
+		return bound_unknown(exchange, ret_bound);
 	snprintf(facts->model, sizeof(facts->model), "%s", client->agent->price_as);
 	return sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
 }
 
-static bool refuse(struct sg_client *client, enum sg_answer_kind kind,
+static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail)
 {
-	sg_exchange_refuse(client, kind, refusal, detail);
+	sg_exchange_refuse(exchange, kind, refusal, detail);
 	return false;
 }
 
-// What was read of the body, when it can't be held for. Returns false when refused.
-static bool body_is_understood(struct sg_client *client)
+bool sg_exchange_understand(struct sg_exchange *exchange)
 {
-	struct sg_exchange *exchange = client->exchange;
+	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
 
 	if (exchange->bad_coding)
-		return refuse(client, SG_ANSWER_BAD_BODY, NULL,
+		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
 			"the request's Content-Encoding can't be read");
 	if (!exchange->facts.is_object)
-		return refuse(client, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
+		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
 	if (exchange->request_inflate && exchange->facts.include_usage == SG_USAGE_TO_ADD)
-		return refuse(client, SG_ANSWER_BAD_BODY, NULL,
+		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
 			"a compressed streaming request must set stream_options.include_usage "
 			"itself");
 	return true;
 }
 
-bool sg_exchange_admit(struct sg_client *client)
+bool sg_exchange_admit(struct sg_exchange *exchange)
 {
-	struct sg_exchange *exchange = client->exchange;
+	const struct sg_client *client = exchange->client;
 	struct sg_enforcer *enforcer = client->worker->enforcer;
 	struct sg_charge bound;
 	struct sg_refusal refusal;
@@ -79,22 +80,19 @@ bool sg_exchange_admit(struct sg_client *client)
 		.api = sg_api_name(exchange->route.api) };
 	int r;
 
-	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
-	if (!body_is_understood(client))
-		return false;
 	exchange->facts.regional = client->regional;
 	memcpy(asked_model, exchange->facts.model, sizeof(asked_model));
-	r = bound_call(client, &bound);
+	r = bound_call(exchange, &bound);
 	if (r == -ENOENT)
-		return refuse(client, SG_ANSWER_UNKNOWN_MODEL, NULL, asked_model);
+		return refuse(exchange, SG_ANSWER_UNKNOWN_MODEL, NULL, asked_model);
 	if (r < 0)
-		return refuse(client, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
+		return refuse(exchange, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
 	r = sg_hold_take(enforcer->engine, client->worker->index, client->agent->account, &call,
 		&bound, &exchange->hold, &refusal, &soft_alert);
 	if (r == -EDQUOT)
-		return refuse(client, SG_ANSWER_BUDGET, &refusal, NULL);
+		return refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 	if (r < 0)
-		return refuse(client, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
+		return refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
 	if (soft_alert)
 		sg_log(SG_LOG_WARN, "soft_alert", "agent=%s connection=%llu budget=%s",
 			client->agent->name, (unsigned long long)client->connection,
@@ -104,9 +102,9 @@ bool sg_exchange_admit(struct sg_client *client)
 
 // Prices the outcome. The hold is charged where nothing exact is known.
 static void price_outcome(
-	struct sg_client *client, struct sg_outcome *outcome, struct sg_settlement *settlement)
+	struct sg_exchange *exchange, struct sg_outcome *outcome, struct sg_settlement *settlement)
 {
-	struct sg_exchange *exchange = client->exchange;
+	const struct sg_client *client = exchange->client;
 	const struct sg_price_table *prices = client->worker->enforcer->prices;
 	int64_t now_ns = sg_clock_wall_ns();
 	int r;
@@ -128,9 +126,10 @@ static void price_outcome(
 		&exchange->hold.bound, now_ns, &settlement->charge);
 }
 
-static void log_call(const struct sg_client *client, const struct sg_settlement *settlement,
+static void log_call(const struct sg_exchange *exchange, const struct sg_settlement *settlement,
 	const struct sg_outcome *outcome)
 {
+	const struct sg_client *client = exchange->client;
 	char cost[32];
 
 	sg_money_format(settlement->charge.nanousd, cost, sizeof(cost));
@@ -138,11 +137,11 @@ static void log_call(const struct sg_client *client, const struct sg_settlement 
 		"agent=%s connection=%llu host=%s model=%s status=%u state=%s usd=%s input=%lld "
 		"output=%lld ms=%lld",
 		client->agent->name, (unsigned long long)client->connection, client->host,
-		outcome->usage.model[0] ? outcome->usage.model : client->exchange->facts.model,
+		outcome->usage.model[0] ? outcome->usage.model : exchange->facts.model,
 		settlement->http_status, settlement->state == SG_SETTLED ? "settled" : "estimated",
 		cost, (long long)settlement->charge.input_tokens,
 		(long long)settlement->charge.output_tokens,
-		(long long)(sg_loop_now_ms(client->worker->loop) - client->exchange->started_ms));
+		(long long)(sg_loop_now_ms(client->worker->loop) - exchange->started_ms));
 }
 
 static int64_t known(int64_t count)
@@ -150,9 +149,9 @@ static int64_t known(int64_t count)
 	return count < 0 ? 0 : count;
 }
 
-void sg_exchange_settle(struct sg_client *client, bool complete, struct sg_buf *out)
+void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_buf *out)
 {
-	struct sg_exchange *exchange = client->exchange;
+	const struct sg_client *client = exchange->client;
 	struct sg_enforcer *enforcer = client->worker->enforcer;
 	struct sg_settlement settlement = { .http_status = exchange->status,
 		.aborted_by_agent = exchange->agent_gone,
@@ -176,19 +175,19 @@ void sg_exchange_settle(struct sg_client *client, bool complete, struct sg_buf *
 		sg_hold_release(enforcer->engine, &exchange->hold);
 		return;
 	}
-	price_outcome(client, &outcome, &settlement);
+	price_outcome(exchange, &outcome, &settlement);
 	settlement.model = outcome.usage.model[0] ? outcome.usage.model : NULL;
 	settlement.cache_read_tokens = known(outcome.usage.cache_read_tokens);
 	settlement.cache_write_tokens = known(outcome.usage.cache_write_tokens);
 	settlement.cache_write_1h_tokens = known(outcome.usage.cache_write_1h_tokens);
 	settlement.reasoning_tokens = known(outcome.usage.reasoning_tokens);
-	log_call(client, &settlement, &outcome);
+	log_call(exchange, &settlement, &outcome);
 	sg_hold_settle(enforcer->engine, &exchange->hold, &settlement);
 }
 
-void sg_exchange_settle_unanswered(struct sg_client *client, bool sent)
+void sg_exchange_settle_unanswered(struct sg_exchange *exchange, bool sent)
 {
-	struct sg_exchange *exchange = client->exchange;
+	const struct sg_client *client = exchange->client;
 	struct sg_engine *engine = client->worker->enforcer->engine;
 	struct sg_settlement settlement = { .state = SG_ESTIMATED,
 		.charge = exchange->hold.bound,

@@ -58,7 +58,7 @@ static void on_timeout(struct sg_timer *timer)
 	if (client->state == SG_CLIENT_PEEK)
 		sg_client_enter(client, SG_CLIENT_TUNNEL);
 	else
-		sg_client_close(client, "timeout");
+		sg_client_close(client, client->state == SG_CLIENT_SESSION ? "idle" : "timeout");
 }
 
 static int64_t state_timeout_ms(enum sg_client_state state)
@@ -78,6 +78,11 @@ static int64_t state_timeout_ms(enum sg_client_state state)
 		break;
 	}
 	return 0;
+}
+
+void sg_client_arm_idle(struct sg_client *client)
+{
+	sg_loop_arm(client->worker->loop, &client->timer, SG_IDLE_MS, on_timeout);
 }
 
 // ---- TLS towards the agent ----
@@ -235,9 +240,10 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 		shake_hands(client);
 		break;
 	case SG_CLIENT_SESSION:
-		if (!alive && client->exchange)
-			client->exchange->agent_gone = true;
-		sg_session_run(client);
+		if (!alive)
+			sg_session_on_reset(client);
+		else
+			sg_session_run(client);
 		break;
 	case SG_CLIENT_TUNNEL:
 		sg_tunnel_run(client);
@@ -249,28 +255,6 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 	case SG_CLIENT_CLOSED:
 		break;
 	}
-}
-
-bool sg_client_flush(struct sg_client *client)
-{
-	int r = sg_transport_flush(&client->transport, &client->out);
-
-	if (r < 0 && r != -EAGAIN) {
-		sg_buf_release(&client->out);
-		// A metered answer is read on for its usage; the session closes the connection
-		// then.
-		if (client->exchange && client->exchange->upstream) {
-			client->exchange->agent_gone = true;
-			return true;
-		}
-		sg_client_close(client, "write");
-		return false;
-	}
-	if (r == 0 && client->close_after_flush) {
-		sg_client_enter(client, SG_CLIENT_LINGER);
-		return false;
-	}
-	return true;
 }
 
 // ---- Accept ----

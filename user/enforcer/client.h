@@ -5,7 +5,7 @@
 //   tls:   ClientHello -> route by SNI -> { terminate | tunnel }
 //   http:  route by Host or by registered address -> { session | tunnel }
 //
-// and, within a session, one call after another (session.h). Worker thread only.
+// and, within a session, its calls (session.h). Worker thread only.
 #pragma once
 
 #include <stdbool.h>
@@ -14,11 +14,11 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "enforcer/agent.h"
-#include "enforcer/exchange.h"
 #include "enforcer/pool.h"
 #include "enforcer/transport.h"
 #include "spendgate/abi.h"
 
+struct sg_exchange;
 struct sg_tunnel;
 struct sg_worker;
 
@@ -50,7 +50,7 @@ struct sg_client {
 	struct sg_pool_origin *pool_origin; // of this connection's provider, or NULL
 	struct sg_buf in;
 	struct sg_buf out;
-	struct sg_exchange *exchange; // the call being served, or NULL
+	struct sg_exchange *exchanges; // the calls being served
 	struct sg_tunnel *tunnel;
 	uint32_t dropped_bytes; // while lingering
 	bool close_after_flush;
@@ -68,6 +68,5 @@ void sg_client_enter(struct sg_client *client, enum sg_client_state state);
 // Ends it; `reason` is one word for the log.
 void sg_client_close(struct sg_client *client, const char *reason);
 
-// Writes out what is pending; closes or lingers when that was the last. Returns false when the
-// client is no longer there.
-bool sg_client_flush(struct sg_client *client);
+// A session without a call: closed when none comes for a while.
+void sg_client_arm_idle(struct sg_client *client);

@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP call of an agent and its answer. State is split by direction; the body framings are
-// decoders of http/h1.h.
+// One HTTP call of an agent and its answer: head -> classify -> body -> admit (hold) -> forward ->
+// read the answer -> settle. State is split by direction; the body framings are decoders of
+// http/h1.h. A connection has one at a time (HTTP/1.1) or many (HTTP/2): a session (session.h)
+// makes them, conducts them by sg_exchange_step, and ends them; agent_side.h is how they answer.
+// exchange.c has their life, request.c, dispatch.c, response.c and account.c the steps. Worker
+// thread only.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/buf.h"
 #include "budget/engine.h"
+#include "enforcer/agent_side.h"
 #include "enforcer/body.h"
+#include "enforcer/upstream.h"
 #include "http/h1.h"
 #include "http/inflate.h"
+#include "loop/loop.h"
 #include "provider/provider.h"
+#include "provider/refusal.h"
 
-struct sg_upstream;
+struct sg_client;
 
 enum sg_request_state {
 	SG_REQUEST_HOLD,    // metered: the body is gathered, nothing is sent before the call is
 			    // admitted
+	SG_REQUEST_ADMIT,   // the body is whole and understood: to be priced and held
 	SG_REQUEST_STREAM,  // free: the body goes through as it comes
 	SG_REQUEST_DISCARD, // refused: the rest of the body is read and dropped, then `answer` is
 			    // sent
@@ -33,6 +43,15 @@ enum sg_response_state {
 };
 
 struct sg_exchange {
+	struct sg_upstream_user upstream_user; // first
+	struct sg_client *client;
+	const struct sg_agent_side *side;
+	void *stream;			  // of a session that has many calls; its own
+	struct sg_exchange *next, **link; // of the client's
+	struct sg_timer timer;
+	struct sg_deferred deferred;
+	bool over; // accounted and given up: only the end of the turn frees it
+
 	enum sg_request_state request;
 	enum sg_response_state response;
 	struct sg_buf head_bytes; // what head points into
@@ -68,11 +87,116 @@ struct sg_exchange {
 	struct sg_response_reader *response_reader;
 	unsigned status;
 	bool upstream_keep_alive;
-	bool rechunk;	 // the agent gets our own chunks: a usage chunk is taken out
+	bool filter;	 // what the reader lets through goes to the agent: a usage chunk is taken
+			 // out
+	bool reframe;	 // the agent gets payload in our own framing
 	bool agent_gone; // read on for the usage only
 	bool draining;
-	bool close_agent; // after this exchange
+	bool cut;	  // the provider's answer ended before its end
+	bool close_agent; // the agent's connection ends with this call (HTTP/1.1)
 	bool settled;
 
 	struct sg_h1_head head; // last: large, filled whole by the parser, so not cleared
 };
+
+// ---- Life ----
+
+// A fresh exchange of the client. Returns 0 or -ENOMEM.
+int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side,
+	struct sg_exchange **ret_exchange) SG_WUNRES;
+
+// The request's head is in exchange->head, its views into head_bytes: decides what becomes of it.
+void sg_exchange_classify(struct sg_exchange *exchange);
+
+// The request's head is malformed: answered with 400.
+void sg_exchange_reject(struct sg_exchange *exchange, const char *reason);
+
+// Goes on as far as bytes and buffers allow. Returns true when it got anything done. To be called
+// until it does not; look at `over` and at response == SG_RESPONSE_DONE afterwards.
+bool sg_exchange_step(struct sg_exchange *exchange);
+
+// What an asynchronous step of a call does when it has its outcome: the call goes on from the state
+// that it is in. Waiting is a state in which sg_exchange_step gets nothing done.
+static inline void sg_exchange_resume(struct sg_exchange *exchange)
+{
+	exchange->side->run(exchange);
+}
+
+// The agent left. Returns true when the call was given up: an answer that is under way is read on
+// for its usage.
+bool sg_exchange_agent_left(struct sg_exchange *exchange);
+
+// The answer is complete: gives the provider's connection back, and is freed.
+void sg_exchange_end(struct sg_exchange *exchange);
+
+// Accounts what there is and gives up the provider's connection. Freed at the end of the turn.
+void sg_exchange_abandon(struct sg_exchange *exchange);
+
+// Ends by `abort` of its side when nothing re-arms it within the delay.
+void sg_exchange_arm(struct sg_exchange *exchange, int64_t delay_ms);
+
+// ---- request.c ----
+
+// Takes what is due of the agent's body, admits the call. Returns true when it got anything done.
+bool sg_request_step(struct sg_exchange *exchange);
+
+// Raw bytes of the request's body, as the decoder request_body reads them. Returns how many were
+// taken (all of them unless the body ends among them), or -errno: the call was answered or aborted
+// then.
+ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t length) SG_WUNRES;
+
+// Is there a reason to leave body bytes with the agent?
+bool sg_request_sink_is_full(const struct sg_exchange *exchange);
+
+// ---- dispatch.c ----
+
+// Gets a provider connection for the exchange. Failure is answered.
+void sg_exchange_dial(struct sg_exchange *exchange, bool fresh);
+
+// Hands bytes to the provider. Returns true when it got anything done.
+bool sg_dispatch_step(struct sg_exchange *exchange);
+
+// The provider's connection broke, or gave something that is not HTTP.
+void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail);
+
+// ---- response.c ----
+
+// Reads the provider's answer and forwards it. Returns true when it got anything done.
+bool sg_response_step(struct sg_exchange *exchange);
+
+// ---- refuse.c ----
+
+// Our own answer in the provider's place; the request body's rest is dropped first. `detail` may be
+// NULL.
+void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
+	const struct sg_refusal *refusal, const char *detail);
+
+// The prepared answer goes out: the body's rest was dropped, or will not be read.
+void sg_exchange_send_answer(struct sg_exchange *exchange);
+
+// ---- account.c ----
+
+// The body is whole: is it something that can be priced? Returns false when it was refused.
+bool sg_exchange_understand(struct sg_exchange *exchange);
+
+// Prices and holds. Returns true when admitted; otherwise the refusal has been answered.
+bool sg_exchange_admit(struct sg_exchange *exchange);
+
+// The answer was read to its end (`complete`) or was cut. What a usage filter still holds goes to
+// `out` (NULL: dropped).
+void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_buf *out);
+
+// No answer came. `sent`: the provider may have got the whole request, so the hold is charged; else
+// it is given back.
+void sg_exchange_settle_unanswered(struct sg_exchange *exchange, bool sent);
+
+// ---- rewrite.c ----
+
+// Appends the request head for the provider: as it came, but for hop-by-hop lines, Expect, and what
+// an edit needs.
+int sg_rewrite_request(const struct sg_exchange *exchange, struct sg_buf *out) SG_WUNRES;
+
+// Appends the answer's head for the agent: as it came, but for hop-by-hop lines and our own
+// chunking.
+int sg_rewrite_response(const struct sg_exchange *exchange, const struct sg_h1_head *head,
+	struct sg_buf *out) SG_WUNRES;

@@ -1,38 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer's way: read where it lies, forwarded as it comes.
-#include "enforcer/session.h"
+#include "enforcer/exchange.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "enforcer/client.h"
 #include "enforcer/limits.h"
 #include "enforcer/worker.h"
 
-static int forward(struct sg_client *client, const void *data, size_t length)
+static int forward_raw(struct sg_exchange *exchange, const void *data, size_t length)
 {
-	if (client->exchange->agent_gone)
+	return exchange->agent_gone ? 0 : exchange->side->send_raw(exchange, data, length);
+}
+
+static int forward_payload(struct sg_exchange *exchange, const void *data, size_t length)
+{
+	if (!length || exchange->agent_gone)
 		return 0;
-	return sg_buf_append(&client->out, data, length);
+	return exchange->side->send_payload(exchange, data, length);
+}
+
+static struct sg_buf *filtered(const struct sg_exchange *exchange)
+{
+	return exchange->filter ? &exchange->client->worker->filtered : NULL;
+}
+
+// What the filter has let through so far.
+static int forward_filtered(struct sg_exchange *exchange)
+{
+	struct sg_buf *bytes = filtered(exchange);
+	int r = forward_payload(exchange, sg_buf_head(bytes), sg_buf_length(bytes));
+
+	sg_buf_consume(bytes, sg_buf_length(bytes));
+	return r;
 }
 
 // ---- Head ----
 
 // 1xx: passed on, but for the 100 that we gave ourselves and for agents of HTTP/1.0, who know none.
-static int on_interim(struct sg_client *client, const struct sg_h1_head *head)
+static int on_interim(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
-	struct sg_exchange *exchange = client->exchange;
-
 	if (head->status == 101)
 		return -EPROTO; // no upgrade was let through
 	if (exchange->head.minor_version == 0 || (head->status == 100 && exchange->continued))
 		return 0;
-	return forward(client, head->start_line.data, head->length);
+	return exchange->agent_gone ? 0 : exchange->side->send_interim(exchange, head);
 }
 
-static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
+static int start_reader(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
-	struct sg_exchange *exchange = client->exchange;
 	const struct sg_h1_header *type = sg_h1_find(head, "content-type");
 	const struct sg_h1_header *coding = sg_h1_find(head, "content-encoding");
 	static const struct sg_str empty = { "", 0 };
@@ -43,7 +60,7 @@ static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
 		.content_type = type ? type->value : empty,
 		.content_encoding = coding ? coding->value : empty,
 		.skim = true,
-		.own_host = client->own_host,
+		.own_host = exchange->client->own_host,
 		.remove_usage_chunk = exchange->facts.include_usage == SG_USAGE_TO_ADD &&
 				      exchange->head.minor_version > 0,
 	};
@@ -53,86 +70,68 @@ static int start_reader(struct sg_client *client, const struct sg_h1_head *head)
 		sg_response_reader_header(
 			exchange->response_reader, head->headers[i].name, head->headers[i].value);
 	if (r == 0)
-		exchange->rechunk = sg_response_reader_is_filter(exchange->response_reader) &&
-				    exchange->response_body.framing != SG_H1_NO_BODY;
+		exchange->filter = sg_response_reader_is_filter(exchange->response_reader) &&
+				   exchange->response_body.framing != SG_H1_NO_BODY;
 	return r;
 }
 
-static int on_head(struct sg_client *client, const struct sg_h1_head *head)
+static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
-	struct sg_exchange *exchange = client->exchange;
 	int r = 0;
 
 	exchange->status = head->status;
 	exchange->upstream_keep_alive = head->keep_alive && head->framing != SG_H1_UNTIL_CLOSE;
 	sg_h1_body_init(&exchange->response_body, head);
 	if (exchange->route.kind == SG_ROUTE_METERED)
-		r = start_reader(client, head);
-	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->rechunk)
+		r = start_reader(exchange, head);
+	exchange->reframe = exchange->filter || !exchange->side->keeps_framing;
+	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->reframe)
 		exchange->close_agent = true;
 	exchange->response = SG_RESPONSE_BODY;
 	if (r == 0 && !exchange->agent_gone)
-		r = sg_rewrite_response(exchange, head, &client->out);
+		r = exchange->side->send_head(exchange, head);
 	return r;
 }
 
 // ---- Body ----
 
-static int forward_chunk(struct sg_client *client, struct sg_buf *bytes)
+static int read_payload(struct sg_exchange *exchange, struct sg_str payload)
 {
 	int r = 0;
 
-	if (sg_buf_length(bytes) && !client->exchange->agent_gone) {
-		r = sg_buf_printf(&client->out, "%zx\r\n", sg_buf_length(bytes));
-		if (r == 0)
-			r = sg_buf_append(&client->out, sg_buf_head(bytes), sg_buf_length(bytes));
-		if (r == 0)
-			r = sg_buf_append(&client->out, "\r\n", 2);
-	}
-	sg_buf_consume(bytes, sg_buf_length(bytes));
-	return r;
-}
-
-static int read_payload(struct sg_client *client, struct sg_str payload)
-{
-	struct sg_exchange *exchange = client->exchange;
-	struct sg_buf *filtered = &client->worker->filtered;
-	int r;
-
 	if (!payload.length)
 		return 0;
-	if (!exchange->response_reader)
-		return exchange->rechunk ? sg_buf_append(filtered, payload.data, payload.length)
-					 : 0;
-	r = sg_response_reader_feed(exchange->response_reader, payload.data, payload.length,
-		exchange->rechunk ? filtered : NULL);
-	// Settled before the agent sees the end, so that its next call finds the room.
-	if (r == 0 && sg_response_reader_is_complete(exchange->response_reader))
-		sg_exchange_settle(client, true, exchange->rechunk ? filtered : NULL);
+	if (exchange->response_reader) {
+		r = sg_response_reader_feed(exchange->response_reader, payload.data, payload.length,
+			filtered(exchange));
+		// Settled before the agent sees the end, so that its next call finds the room.
+		if (r == 0 && sg_response_reader_is_complete(exchange->response_reader))
+			sg_exchange_settle(exchange, true, filtered(exchange));
+	} else if (exchange->filter) {
+		r = sg_buf_append(filtered(exchange), payload.data, payload.length);
+	}
+	if (r == 0 && exchange->reframe && !exchange->filter)
+		r = forward_payload(exchange, payload.data, payload.length);
 	return r;
 }
 
 // The body is at its end: by its framing, or by the end of the connection where the framing says
 // so.
-static int finish(struct sg_client *client)
+static int finish(struct sg_exchange *exchange)
 {
-	struct sg_exchange *exchange = client->exchange;
-	struct sg_buf *filtered = &client->worker->filtered;
 	int r = 0;
 
-	sg_exchange_settle(client, true, exchange->rechunk ? filtered : NULL);
-	if (exchange->rechunk) {
-		r = forward_chunk(client, filtered);
-		if (r == 0)
-			r = forward(client, "0\r\n\r\n", 5);
-	}
+	sg_exchange_settle(exchange, true, filtered(exchange));
+	if (exchange->filter)
+		r = forward_filtered(exchange);
+	if (r == 0 && exchange->reframe && !exchange->agent_gone)
+		r = exchange->side->send_end(exchange);
 	exchange->response = SG_RESPONSE_DONE;
 	return r;
 }
 
-static ssize_t on_body(struct sg_client *client, const char *data, size_t length)
+static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t length)
 {
-	struct sg_exchange *exchange = client->exchange;
 	size_t taken = 0;
 	int r = 0;
 
@@ -144,38 +143,37 @@ static ssize_t on_body(struct sg_client *client, const char *data, size_t length
 		if (n < 0)
 			return n;
 		taken += (size_t)n;
-		r = read_payload(client, payload);
+		r = read_payload(exchange, payload);
 	}
-	if (r == 0)
-		r = exchange->rechunk ? forward_chunk(client, &client->worker->filtered)
-				      : forward(client, data, taken);
+	if (r == 0 && exchange->filter)
+		r = forward_filtered(exchange);
+	else if (r == 0 && !exchange->reframe)
+		r = forward_raw(exchange, data, taken);
 	return r < 0 ? r : (ssize_t)taken;
 }
 
 // ---- Bytes ----
 
 // Takes one head or a run of body. Returns the bytes taken, 0 when a head needs more, or -errno.
-static ssize_t take(struct sg_client *client, const char *data, size_t length)
+static ssize_t take(struct sg_exchange *exchange, const char *data, size_t length)
 {
-	struct sg_exchange *exchange = client->exchange;
 	struct sg_h1_head head;
 	const char *reason = "";
 	ssize_t n;
 	int r;
 
 	if (exchange->response == SG_RESPONSE_BODY)
-		return on_body(client, data, length);
+		return on_body(exchange, data, length);
 	n = sg_h1_parse_head(SG_H1_RESPONSE, exchange->head_request, data, length, &head, &reason);
 	if (n <= 0)
 		return n;
-	r = head.status < 200 ? on_interim(client, &head) : on_head(client, &head);
+	r = head.status < 200 ? on_interim(exchange, &head) : on_head(exchange, &head);
 	return r < 0 ? r : n;
 }
 
 // Returns 0 or -errno. Bytes of an unfinished head stay in upstream->in.
-static int take_all(struct sg_client *client, const char *data, size_t length)
+static int take_all(struct sg_exchange *exchange, const char *data, size_t length)
 {
-	struct sg_exchange *exchange = client->exchange;
 	struct sg_upstream *upstream = exchange->upstream;
 	bool buffered = sg_buf_length(&upstream->in) > 0;
 	size_t taken = 0;
@@ -194,12 +192,12 @@ static int take_all(struct sg_client *client, const char *data, size_t length)
 
 		if (exchange->response == SG_RESPONSE_BODY &&
 			sg_h1_body_is_done(&exchange->response_body)) {
-			r = finish(client);
+			r = finish(exchange);
 			if (r < 0)
 				return r;
 			break;
 		}
-		n = take(client, data + taken, length - taken);
+		n = take(exchange, data + taken, length - taken);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
@@ -213,48 +211,43 @@ static int take_all(struct sg_client *client, const char *data, size_t length)
 	return taken < length ? sg_buf_append(&upstream->in, data + taken, length - taken) : 0;
 }
 
-static void on_end_of_data(struct sg_client *client)
+static void on_end_of_data(struct sg_exchange *exchange)
 {
-	struct sg_exchange *exchange = client->exchange;
-
 	exchange->upstream_keep_alive = false;
 	if (exchange->response == SG_RESPONSE_BODY &&
 		exchange->response_body.framing == SG_H1_UNTIL_CLOSE) {
-		if (finish(client) < 0)
-			sg_client_close(client, "resources");
+		if (finish(exchange) < 0)
+			exchange->side->abort(exchange, "resources");
 		return;
 	}
 	if (exchange->response == SG_RESPONSE_BODY) {
-		struct sg_buf *filtered = &client->worker->filtered;
-
 		// Cut: what the filter holds is the agent's, the end of the body is not there to be
 		// told.
-		sg_exchange_settle(client, false, exchange->rechunk ? filtered : NULL);
-		if (exchange->rechunk && forward_chunk(client, filtered) < 0)
+		sg_exchange_settle(exchange, false, filtered(exchange));
+		if (exchange->filter && forward_filtered(exchange) < 0)
 			exchange->agent_gone = true;
 	}
-	sg_exchange_upstream_broke(client, "the connection ended before the answer was complete");
+	sg_exchange_upstream_broke(exchange, "the connection ended before the answer was complete");
 }
 
-static void on_broken(struct sg_client *client, int error)
+static void on_broken(struct sg_exchange *exchange, int error)
 {
-	if (client->exchange->response == SG_RESPONSE_BODY)
-		on_end_of_data(client);
+	if (exchange->response == SG_RESPONSE_BODY)
+		on_end_of_data(exchange);
 	else
-		sg_exchange_upstream_broke(client,
+		sg_exchange_upstream_broke(exchange,
 			error == -EBADMSG ? "the answer is not HTTP/1.1" : strerror(-error));
 }
 
-bool sg_response_step(struct sg_client *client)
+bool sg_response_step(struct sg_exchange *exchange)
 {
-	struct sg_exchange *exchange = client->exchange;
-	struct sg_worker *worker = client->worker;
+	struct sg_worker *worker = exchange->client->worker;
 	bool progress = false;
 
 	while (exchange->upstream && exchange->upstream->state == SG_UPSTREAM_ACTIVE &&
 		(exchange->response == SG_RESPONSE_HEAD ||
 			exchange->response == SG_RESPONSE_BODY) &&
-		sg_buf_length(&client->out) < SG_OUT_HIGH) {
+		(exchange->agent_gone || exchange->side->has_room(exchange))) {
 		ssize_t n = sg_transport_read(
 			&exchange->upstream->transport, worker->scratch, SG_SCRATCH_BYTES);
 		int r;
@@ -264,15 +257,15 @@ bool sg_response_step(struct sg_client *client)
 		progress = true;
 		if (n <= 0) {
 			if (n == 0)
-				on_end_of_data(client);
+				on_end_of_data(exchange);
 			else
-				on_broken(client, n == -EAGAIN ? -EPIPE : (int)n);
+				on_broken(exchange, n == -EAGAIN ? -EPIPE : (int)n);
 			break;
 		}
 		exchange->upstream->saw_bytes = true;
-		r = take_all(client, (const char *)worker->scratch, (size_t)n);
+		r = take_all(exchange, (const char *)worker->scratch, (size_t)n);
 		if (r < 0) {
-			on_broken(client, r);
+			on_broken(exchange, r);
 			break;
 		}
 	}

@@ -9,7 +9,7 @@
 //  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
 //  - Content-Length changes when usage is asked for in the agent's place;
 //  - an answer from which the usage chunk is taken out gets our own chunking.
-#include "enforcer/session.h"
+#include "enforcer/exchange.h"
 
 #include <string.h>
 #include <strings.h>
@@ -84,10 +84,10 @@ int sg_rewrite_response(
 		bool framing =
 			name_is(header, "content-length") || name_is(header, "transfer-encoding");
 
-		if (!is_hop_by_hop(header) && !(framing && exchange->rechunk))
+		if (!is_hop_by_hop(header) && !(framing && exchange->reframe))
 			r = append_line(out, header);
 	}
-	if (r == 0 && exchange->rechunk)
+	if (r == 0 && exchange->reframe)
 		r = sg_buf_printf(out, "transfer-encoding: chunked\r\n");
 	if (r == 0 && exchange->close_agent)
 		r = sg_buf_printf(out, "connection: close\r\n");

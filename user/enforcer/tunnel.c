@@ -11,11 +11,34 @@
 #include "enforcer/worker.h"
 
 struct sg_tunnel {
+	struct sg_upstream_user upstream_user; // first
+	struct sg_client *client;
 	struct sg_upstream *upstream;
 	bool upstream_ready;
 	bool to_provider_ended; // FIN passed on
 	bool to_agent_ended;
 };
+
+// The dial ended, or the provider's side had an event.
+static void on_upstream(struct sg_upstream_user *user)
+{
+	struct sg_tunnel *tunnel = (struct sg_tunnel *)user;
+
+	tunnel->upstream_ready = true;
+	sg_tunnel_run(tunnel->client);
+}
+
+static void on_upstream_failed(
+	struct sg_upstream_user *user, int error SG_UNUSED, const char *detail)
+{
+	struct sg_tunnel *tunnel = (struct sg_tunnel *)user;
+	struct sg_client *client = tunnel->client;
+
+	tunnel->upstream = NULL;
+	sg_log(SG_LOG_DEBUG, "dial_failed", "agent=%s connection=%llu reason=\"%s\"",
+		client->agent->name, (unsigned long long)client->connection, detail);
+	sg_client_close(client, "dial");
+}
 
 void sg_tunnel_start(struct sg_client *client)
 {
@@ -28,6 +51,9 @@ void sg_tunnel_start(struct sg_client *client)
 		sg_client_close(client, "resources");
 		return;
 	}
+	client->tunnel->upstream_user =
+		(struct sg_upstream_user){ on_upstream, on_upstream_failed };
+	client->tunnel->client = client;
 	memset(&key, 0, sizeof(key));
 	if (!client->agent->egress_host &&
 		client->flow.netns_cookie != worker->enforcer->netns_cookie)
@@ -37,8 +63,8 @@ void sg_tunnel_start(struct sg_client *client)
 	r = sg_pool_origin_get(
 		&worker->pool, &key, sg_loop_now_ms(worker->loop), &client->pool_origin);
 	if (r == 0)
-		r = sg_upstream_get(
-			worker, client->pool_origin, client, true, &client->tunnel->upstream);
+		r = sg_upstream_get(worker, client->pool_origin, &client->tunnel->upstream_user,
+			true, &client->tunnel->upstream);
 	if (r < 0)
 		sg_client_close(client, "dial");
 }
@@ -99,18 +125,4 @@ void sg_tunnel_close(struct sg_client *client)
 		sg_upstream_put(client->tunnel->upstream, false);
 	free(client->tunnel);
 	client->tunnel = NULL;
-}
-
-void sg_tunnel_on_upstream(struct sg_client *client)
-{
-	client->tunnel->upstream_ready = true;
-	sg_tunnel_run(client);
-}
-
-void sg_tunnel_on_upstream_failed(struct sg_client *client, const char *detail)
-{
-	client->tunnel->upstream = NULL;
-	sg_log(SG_LOG_DEBUG, "dial_failed", "agent=%s connection=%llu reason=\"%s\"",
-		client->agent->name, (unsigned long long)client->connection, detail);
-	sg_client_close(client, "dial");
 }

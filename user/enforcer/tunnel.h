@@ -11,9 +11,5 @@ void sg_tunnel_start(struct sg_client *client);
 // The agent's side had an event.
 void sg_tunnel_run(struct sg_client *client);
 
-// The dial ended, or the other side had an event.
-void sg_tunnel_on_upstream(struct sg_client *client);
-void sg_tunnel_on_upstream_failed(struct sg_client *client, const char *detail);
-
 // Frees the tunnel of a client that is being closed. No-op without one.
 void sg_tunnel_close(struct sg_client *client);

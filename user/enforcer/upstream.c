@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "enforcer/limits.h"
 #include "enforcer/link.h"
-#include "enforcer/session.h"
 #include "enforcer/upstream_tls.h"
 #include "enforcer/worker.h"
 
@@ -62,27 +61,26 @@ static void close_upstream(struct sg_upstream *upstream)
 	sg_transport_close(&upstream->transport, loop);
 	sg_pool_origin_put(upstream->origin, sg_loop_now_ms(loop));
 	upstream->state = SG_UPSTREAM_CLOSED;
-	upstream->client = NULL;
+	upstream->user = NULL;
 	sg_loop_defer(loop, &upstream->deferred, free_deferred);
 }
 
-// Tells the client why there will be no connection. `detail` is for the agent's error text and the
-// log.
+// Tells the user why there will be no connection.
 static void fail(struct sg_upstream *upstream, int error, const char *detail)
 {
-	struct sg_client *client = upstream->client;
+	struct sg_upstream_user *user = upstream->user;
 
-	upstream->client = NULL;
+	upstream->user = NULL;
 	close_upstream(upstream);
-	if (client)
-		sg_session_on_upstream_failed(client, error, detail);
+	if (user)
+		user->on_failed(user, error, detail);
 }
 
 static void become_active(struct sg_upstream *upstream)
 {
 	upstream->state = SG_UPSTREAM_ACTIVE;
 	sg_loop_disarm(&upstream->timer);
-	sg_session_on_upstream(upstream->client);
+	upstream->user->on_event(upstream->user);
 }
 
 static void fail_handshake(struct sg_upstream *upstream)
@@ -169,7 +167,7 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 		shake_hands(upstream);
 		break;
 	case SG_UPSTREAM_ACTIVE:
-		sg_session_on_upstream(upstream->client);
+		upstream->user->on_event(upstream->user);
 		break;
 	case SG_UPSTREAM_IDLE:
 		check_idle(upstream);
@@ -266,7 +264,7 @@ static struct sg_upstream *take_idle(struct sg_pool_origin *origin)
 }
 
 int sg_upstream_get(struct sg_worker *worker, struct sg_pool_origin *origin,
-	struct sg_client *client, bool fresh, struct sg_upstream **ret_upstream)
+	struct sg_upstream_user *user, bool fresh, struct sg_upstream **ret_upstream)
 {
 	struct sg_upstream *upstream = fresh ? NULL : take_idle(origin);
 	int r;
@@ -286,7 +284,7 @@ int sg_upstream_get(struct sg_worker *worker, struct sg_pool_origin *origin,
 		}
 		sg_loop_arm(worker->loop, &upstream->timer, SG_CONNECT_MS, on_timeout);
 	}
-	upstream->client = client;
+	upstream->user = user;
 	upstream->saw_bytes = false;
 	*ret_upstream = upstream;
 	return 0;
@@ -307,7 +305,7 @@ void sg_upstream_put(struct sg_upstream *upstream, bool reusable)
 {
 	struct sg_pool_origin *origin = upstream->origin;
 
-	upstream->client = NULL;
+	upstream->user = NULL;
 	if (upstream->state != SG_UPSTREAM_ACTIVE || !reusable || sg_buf_length(&upstream->in) ||
 		sg_buf_length(&upstream->out) || upstream->transport.peer_closed ||
 		origin->idle_count >= SG_UPSTREAM_MAX_IDLE) {

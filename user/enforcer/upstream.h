@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One connection towards a provider: socket (made here, or by the warden inside the agent's network
-// namespace), TCP, TLS with verification, then use by one client at a time, then the pool. Worker
+// namespace), TCP, TLS with verification, then use by one user at a time, then the pool. Worker
 // thread only.
 #pragma once
 
@@ -12,14 +12,23 @@
 #include "enforcer/pool.h"
 #include "enforcer/transport.h"
 
-struct sg_client;
+struct sg_upstream;
 struct sg_worker;
+
+// Who waits for a connection or has it: a call, a tunnel. Embedded in it.
+struct sg_upstream_user {
+	// The connection is there, or something happened on it.
+	void (*on_event)(struct sg_upstream_user *user);
+	// There will be none: it is gone already. `detail` is for the agent's error text and the
+	// log.
+	void (*on_failed)(struct sg_upstream_user *user, int error, const char *detail);
+};
 
 enum sg_upstream_state {
 	SG_UPSTREAM_SOCKET, // waiting for the warden
 	SG_UPSTREAM_CONNECTING,
 	SG_UPSTREAM_HANDSHAKE,
-	SG_UPSTREAM_ACTIVE, // serves client
+	SG_UPSTREAM_ACTIVE, // serves its user
 	SG_UPSTREAM_IDLE,   // in the pool
 	SG_UPSTREAM_CLOSED,
 };
@@ -29,8 +38,8 @@ struct sg_upstream {
 	enum sg_upstream_state state;
 	struct sg_worker *worker;
 	struct sg_pool_origin *origin;
-	struct sg_client *client; // NULL unless it is waited for or active
-	struct sg_buf in;	  // bytes of an unfinished response head
+	struct sg_upstream_user *user; // NULL unless it is waited for or active
+	struct sg_buf in;	       // bytes of an unfinished response head
 	struct sg_buf out;
 	struct sg_timer timer;
 	struct sg_deferred deferred;
@@ -40,13 +49,12 @@ struct sg_upstream {
 	bool saw_bytes; // the current call got something
 };
 
-// Gives the client a connection: an idle one (ACTIVE at once), or a new one on its way; its result
-// comes by sg_session_on_upstream (ACTIVE) or sg_session_on_upstream_failed. `fresh`: never an idle
-// one. Returns 0 or -errno.
+// Gives the user a connection: an idle one (ACTIVE at once), or a new one on its way; its result
+// comes by on_event (ACTIVE) or on_failed. `fresh`: never an idle one. Returns 0 or -errno.
 int sg_upstream_get(struct sg_worker *worker, struct sg_pool_origin *origin,
-	struct sg_client *client, bool fresh, struct sg_upstream **ret_upstream) SG_WUNRES;
+	struct sg_upstream_user *user, bool fresh, struct sg_upstream **ret_upstream) SG_WUNRES;
 
-// The client is done with it. `reusable`: the exchange ended cleanly and the connection may serve
+// The user is done with it. `reusable`: the exchange ended cleanly and the connection may serve
 // another.
 void sg_upstream_put(struct sg_upstream *upstream, bool reusable);
 
