@@ -119,6 +119,10 @@ static json_t *describe(const struct sg_price *price)
 		set_decimal(object, "audio_input", price->audio_input);
 	if (price->audio_output != price->output)
 		set_decimal(object, "audio_output", price->audio_output);
+	if (price->audio_cache_read != price->cache_read)
+		set_decimal(object, "audio_cache_read", price->audio_cache_read);
+	if (price->image_cache_read != price->cache_read)
+		set_decimal(object, "image_cache_read", price->image_cache_read);
 	set_long_context(object, price);
 	if (price->web_search)
 		set_decimal(object, "web_search_per_1k", price->web_search);
@@ -162,6 +166,8 @@ static int read_usage(const json_t *object, struct sg_usage *usage, struct sg_er
 		{ "output_tokens", &usage->output_tokens },
 		{ "audio_input_tokens", &usage->audio_input_tokens },
 		{ "audio_output_tokens", &usage->audio_output_tokens },
+		{ "audio_cache_read_tokens", &usage->audio_cache_read_tokens },
+		{ "image_cache_read_tokens", &usage->image_cache_read_tokens },
 		{ "web_search_requests", &usage->web_search_requests },
 	};
 	unsigned seen = 0;

@@ -119,6 +119,7 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);
 	switch (exchange->route.kind) {
+	case SG_ROUTE_LIVE:
 	case SG_ROUTE_UNKNOWN:
 		snprintf(shown, sizeof(shown), "%.*s %.*s", (int)head->method.length,
 			head->method.data, (int)strcspn(path.data, "? \r"), path.data);

@@ -57,8 +57,29 @@ struct sg_request_place {
 	bool is_null, is_object, has_members;
 };
 
+// What a message of a WebSocket session says of the session itself (live.c).
+struct sg_live_marks {
+	char type[80];			  // OpenAI: the event's name
+	char id[96];			  // of the response, or of the item
+	char model[SG_MODEL_BYTES];	  // of the session
+	char transcriber[SG_MODEL_BYTES]; // the model that writes down what the agent says
+	bool transcriber_told;		  // also when there is none
+	enum { SG_TURNS_NOT_TOLD, SG_TURNS_BY_AGENT, SG_TURNS_BY_PROVIDER } turns;
+	bool is_hosted;	 // a tool that the provider runs
+	bool apart;	 // a response that is no part of the conversation
+	bool has_parts;	 // output was produced
+	bool is_failed;	 // the response's status
+	bool is_setup;	 // Gemini, here and below
+	bool is_content; // what the model answers to
+	bool is_speech;	 // what it may answer to
+	bool is_other;	 // a member that is not known
+	bool has_answer; // output of the model
+	bool turn_complete;
+};
+
 struct sg_request_reader {
 	const struct sg_api *api;
+	struct sg_live_marks marks; // of a message
 	struct sg_json_scan scan;
 	struct sg_request_facts facts;
 	char path_model[SG_MODEL_BYTES]; // where the path names it
@@ -87,16 +108,23 @@ struct sg_request_reader {
 	uint64_t object_offset; // of the body's opening brace
 };
 
-enum sg_framing { SG_FRAMING_BODY, SG_FRAMING_SSE, SG_FRAMING_NDJSON, SG_FRAMING_FRAMES };
+enum sg_framing {
+	SG_FRAMING_BODY,
+	SG_FRAMING_SSE,
+	SG_FRAMING_NDJSON,
+	SG_FRAMING_FRAMES,
+	SG_FRAMING_MESSAGES, // of a WebSocket: each is one event
+};
 
 struct sg_response_reader {
 	const struct sg_api *api;
 	const struct sg_request_facts *facts;
 	unsigned status;
 	enum sg_framing framing;
-	bool is_stream;	 // any but one body
-	bool complete;	 // the body came to its end, as HTTP tells it
-	bool line_begun; // of NDJSON
+	bool is_stream;		    // any but one body
+	bool complete;		    // the body came to its end, as HTTP tells it
+	bool line_begun;	    // of NDJSON, or a message
+	struct sg_live_marks marks; // of a message
 	bool filters;
 	bool skims;
 	bool unreadable; // content coding unknown or corrupt
@@ -179,6 +207,7 @@ struct sg_api {
 	void (*on_header)(
 		struct sg_response_reader *reader, struct sg_str name, struct sg_str value);
 	const char *end_mark; // an event whose data starts with it ends the stream, or NULL
+	const struct sg_live_ways *live; // of its WebSocket sessions, or NULL
 };
 
 extern const struct sg_api sg_api_openai_chat;
@@ -188,6 +217,8 @@ extern const struct sg_api sg_api_openai_responses;
 extern const struct sg_api sg_api_anthropic_messages;
 extern const struct sg_api sg_api_gemini_generate;
 extern const struct sg_api sg_api_gemini_embed;
+extern const struct sg_api sg_api_gemini_live;
+extern const struct sg_api sg_api_openai_realtime;
 extern const struct sg_api sg_api_ollama;
 extern const struct sg_api sg_api_ollama_embed;
 extern const struct sg_api sg_api_bedrock_converse;
@@ -247,3 +278,17 @@ void sg_response_stated_price(
 	struct sg_response_reader *reader, const struct sg_json_value *value, enum sg_trait trait);
 
 void sg_usage_reset(struct sg_usage *usage);
+
+// ---- Readers in place, for live.c ----
+
+void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_route *route);
+
+// As sg_response_reader_new; what it allocates goes with sg_response_reader_done.
+int sg_response_reader_init(
+	struct sg_response_reader *reader, const struct sg_response_options *options) SG_WUNRES;
+void sg_response_reader_done(struct sg_response_reader *reader);
+
+// Bytes of one message of a WebSocket, and its end.
+void sg_response_reader_message(
+	struct sg_response_reader *reader, const char *bytes, size_t length);
+void sg_response_reader_end_message(struct sg_response_reader *reader);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The request half of Gemini's generateContent, for its rows in gemini_response.c. Not for other
-// modules.
+// The request halves of Gemini's generateContent and of its live sessions, for their rows in
+// gemini_response.c. Not for other modules.
 #pragma once
 
-#include "provider/api.h"
+#include "provider/live_session.h"
 
 #define SG_GEMINI_REQUEST_PATHS 35
 
@@ -11,3 +11,10 @@ extern const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS
 
 void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json_value *value);
 void sg_gemini_finish_request(struct sg_request_reader *reader);
+
+#define SG_GEMINI_LIVE_PATHS 18
+
+extern const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS];
+extern const struct sg_live_ways sg_gemini_live_ways;
+
+void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg_json_value *value);

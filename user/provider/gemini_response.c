@@ -45,6 +45,12 @@ enum response_node {
 	ELEMENT_CANDIDATES,
 	ELEMENT_FEEDBACK,
 	ELEMENT_ERROR,
+	RESPONSE_TOKENS,
+	RESPONSE_DETAILS,
+	SERVER_CONTENT,
+	MODEL_TURN,
+	TURN_COMPLETE,
+	TOOL_CALL,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -85,6 +91,13 @@ static const struct sg_json_path response_paths[] = {
 	[ELEMENT_CANDIDATES - 1] = { ELEMENT, "candidates", CANDIDATES },
 	[ELEMENT_FEEDBACK - 1] = { ELEMENT, "promptFeedback", FEEDBACK },
 	[ELEMENT_ERROR - 1] = { ELEMENT, "error", ERROR },
+	// of live sessions, which have other names for some
+	[RESPONSE_TOKENS - 1] = { USAGE, "responseTokenCount", CANDIDATE_TOKENS },
+	[RESPONSE_DETAILS - 1] = { USAGE, "responseTokensDetails", OUTPUT_DETAILS },
+	[SERVER_CONTENT - 1] = { SG_JSON_ROOT, "serverContent", 0 },
+	[MODEL_TURN - 1] = { SERVER_CONTENT, "modelTurn", 0 },
+	[TURN_COMPLETE - 1] = { SERVER_CONTENT, "turnComplete", 0 },
+	[TOOL_CALL - 1] = { SG_JSON_ROOT, "toolCall", MODEL_TURN },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -190,6 +203,12 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case ERROR:
 		reader->failed_early = true;
 		break;
+	case MODEL_TURN:
+		reader->marks.has_answer = true;
+		break;
+	case TURN_COMPLETE:
+		reader->marks.turn_complete = value->type == SG_JSON_TRUE;
+		break;
 	default:
 		break;
 	}
@@ -230,32 +249,54 @@ static void finish_response(struct sg_response_reader *reader)
 			(reader->complete || reader->finished_choices >= reader->facts->choices);
 }
 
+static void finish_live_response(struct sg_response_reader *reader)
+{
+	finish_response(reader);
+	reader->final = reader->usage_seen;
+}
+
 static void finish_embed_request(struct sg_request_reader *reader)
 {
 	reader->facts.max_output = 0;
 	reader->facts.choices = 1;
 }
 
-#define GEMINI_PARTS                                                                               \
+#define REQUEST_PARTS                                                                              \
 	.request_paths = sg_gemini_request_paths, .request_path_count = SG_GEMINI_REQUEST_PATHS,   \
-	.on_request = sg_gemini_on_request, .body_paths = response_paths,                          \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .finish_response = finish_response, .dialect = SG_DIALECT_GOOGLE
+	.on_request = sg_gemini_on_request
+#define RESPONSE_PARTS                                                                             \
+	.body_paths = response_paths, .body_path_count = SG_ARRAY_SIZE(response_paths),            \
+	.on_body = on_response, .event_paths = response_paths,                                     \
+	.event_path_count = SG_ARRAY_SIZE(response_paths), .on_event = on_response,                \
+	.dialect = SG_DIALECT_GOOGLE
 
 static const struct sg_limit_member limit = { .name = "maxOutputTokens",
 	.object = "generationConfig" };
 
 const struct sg_api sg_api_gemini_generate = {
 	.name = "generate",
-	GEMINI_PARTS,
+	REQUEST_PARTS,
+	RESPONSE_PARTS,
 	.finish_request = sg_gemini_finish_request,
 	.limit = &limit,
+	.finish_response = finish_response,
 };
 
 // The answer may tell no usage at all: then the hold is charged.
 const struct sg_api sg_api_gemini_embed = {
 	.name = "embed",
-	GEMINI_PARTS,
+	REQUEST_PARTS,
+	RESPONSE_PARTS,
 	.finish_request = finish_embed_request,
+	.finish_response = finish_response,
+};
+
+const struct sg_api sg_api_gemini_live = {
+	.name = "live",
+	RESPONSE_PARTS,
+	.request_paths = sg_gemini_live_paths,
+	.request_path_count = SG_GEMINI_LIVE_PATHS,
+	.on_request = sg_gemini_live_on_request,
+	.finish_response = finish_live_response,
+	.live = &sg_gemini_live_ways,
 };

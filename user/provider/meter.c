@@ -14,6 +14,7 @@
 #include "base/money.h"
 #include "http/inflate.h"
 #include "provider/api.h"
+#include "provider/meter_turns.h"
 
 struct meter {
 	const json_t *request, *response;
@@ -28,8 +29,9 @@ struct meter {
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;
 	struct sg_outcome outcome;
-	struct sg_buf seen; // what the agent gets, when a usage chunk was asked for
-	bool cut;	    // the exchange ended before its end
+	struct sg_meter_turns turns; // of a WebSocket session
+	struct sg_buf seen;	     // what the agent gets, when a usage chunk was asked for
+	bool cut;		     // the exchange ended before its end
 	uint64_t random;
 	struct sg_error *error;
 };
@@ -292,7 +294,7 @@ static void set_units(const struct meter *meter, json_t *result)
 static void set_usage(const struct meter *meter, json_t *result)
 {
 	static const char *const sources[] = { "none", "body", "headers", "sse", "ndjson",
-		"eventstream" };
+		"eventstream", "ws" };
 	const struct sg_usage *usage = &meter->outcome.usage;
 	bool settled = meter->outcome.state == SG_EXCHANGE_SETTLED;
 	bool input_known = usage->input_tokens >= 0 && !meter->outcome.bad_evidence;
@@ -319,7 +321,8 @@ static void set_usage(const struct meter *meter, json_t *result)
 		json_object_set_new(result, "reasoning_outside_output", json_true());
 	}
 	set_units(meter, result);
-	set_count(result, "requests", 1, true);
+	set_count(result, "requests", meter->route.kind == SG_ROUTE_LIVE ? meter->turns.answers : 1,
+		true);
 	json_object_set_new(result, "usage_source", json_string(sources[usage->source]));
 	set_text(result, "service_tier", usage->service_tier);
 	set_text(result, "speed", usage->speed);
@@ -329,18 +332,23 @@ static void set_usage(const struct meter *meter, json_t *result)
 			json_pack("{s:I}", "web_search", (json_int_t)usage->web_search_requests));
 }
 
+static json_t *line_of(const struct sg_usage *line)
+{
+	return json_pack("{s:s, s:I, s:I, s:I}", "model", line->model, "input_tokens",
+		(json_int_t)line->input_tokens, "cache_read_tokens",
+		(json_int_t)line->cache_read_tokens, "output_tokens",
+		(json_int_t)line->output_tokens);
+}
+
 static void set_lines(const struct meter *meter, json_t *result)
 {
 	json_t *lines = json_array();
 
-	for (unsigned i = 0; i < meter->outcome.line_count; i++) {
-		const struct sg_usage *line = &meter->outcome.lines[i];
-
-		json_array_append_new(
-			lines, json_pack("{s:s, s:I, s:I, s:I}", "model", line->model,
-				       "input_tokens", (json_int_t)line->input_tokens,
-				       "cache_read_tokens", (json_int_t)line->cache_read_tokens,
-				       "output_tokens", (json_int_t)line->output_tokens));
+	for (unsigned i = 0; i < meter->outcome.line_count; i++)
+		json_array_append_new(lines, line_of(&meter->outcome.lines[i]));
+	if (meter->turns.transcriptions) {
+		json_array_append_new(lines, line_of(&meter->outcome.usage));
+		json_array_append_new(lines, line_of(&meter->turns.transcription));
 	}
 	if (json_array_size(lines))
 		json_object_set(result, "lines", lines);
@@ -392,7 +400,10 @@ static void set_cost(const struct meter *meter, json_t *result)
 	char text[32];
 	int r = -ENOENT;
 
-	if (meter->outcome.state == SG_EXCHANGE_SETTLED)
+	if (meter->route.kind == SG_ROUTE_LIVE && meter->outcome.state == SG_EXCHANGE_SETTLED) {
+		charge.nanousd = meter->turns.nanousd;
+		r = meter->turns.priced ? 0 : -ENOENT;
+	} else if (meter->outcome.state == SG_EXCHANGE_SETTLED)
 		r = sg_price_cost(meter->table, meter->provider, meter->facts.model,
 			&meter->outcome, meter->options->wall_ns, &charge);
 	else if (sg_price_bound(meter->table, meter->provider, &meter->facts,
@@ -518,6 +529,32 @@ static int read_exchange(struct meter *meter)
 		     : 0;
 }
 
+static size_t next_of_message(void *context, size_t left)
+{
+	return next_piece(context, NULL, 0, left);
+}
+
+static int read_session(struct meter *meter)
+{
+	struct sg_meter_session session = { .table = meter->table,
+		.provider = meter->provider,
+		.wall_ns = meter->options->wall_ns,
+		.options = { .route = &meter->route,
+			.own_host = meter->own_host,
+			.regional = sg_provider_is_region(meter->host, strlen(meter->host)) },
+		.next_piece = next_of_message,
+		.context = meter };
+	int r = sg_meter_read_turns(
+		&session, json_object_get(meter->response, "ws"), &meter->turns);
+
+	meter->facts = meter->turns.facts;
+	meter->outcome = meter->turns.outcome;
+	return r < 0 ? sg_error_set(meter->error, r,
+			       "response.ws must be a list of messages, each with \"dir\" and "
+			       "\"text\"")
+		     : 0;
+}
+
 int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table,
 	const struct sg_meter_options *options, json_t **ret_result, struct sg_error *error)
 {
@@ -531,11 +568,13 @@ int sg_meter_exchange(const json_t *exchange, const struct sg_price_table *table
 
 	if (r == 0 && meter.route.kind == SG_ROUTE_METERED)
 		r = read_exchange(&meter);
+	if (r == 0 && meter.route.kind == SG_ROUTE_LIVE)
+		r = read_session(&meter);
 	if (r == 0) {
 		*ret_result = json_object();
 		if (!*ret_result)
 			r = sg_error_set(error, -ENOMEM, "out of memory");
-		else if (meter.route.kind == SG_ROUTE_METERED)
+		else if (meter.route.kind == SG_ROUTE_METERED || meter.route.kind == SG_ROUTE_LIVE)
 			describe_metered(&meter, *ret_result);
 		else
 			describe_unmetered(&meter, *ret_result);

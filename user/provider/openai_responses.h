@@ -5,7 +5,7 @@
 
 #include "provider/api.h"
 
-#define SG_RESPONSES_REQUEST_PATHS 25
+#define SG_RESPONSES_REQUEST_PATHS 26
 
 extern const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS];
 

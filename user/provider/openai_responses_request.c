@@ -30,9 +30,10 @@ enum request_node {
 	TOOL_ENVIRONMENT,
 	TOOL_ENVIRONMENT_TYPE,
 	CONTEXT_MANAGEMENT,
+	MESSAGE_TYPE,
 };
 
-_Static_assert(CONTEXT_MANAGEMENT == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
+_Static_assert(MESSAGE_TYPE == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -60,6 +61,7 @@ const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS]
 	[TOOL_ENVIRONMENT - 1] = { TOOL, "environment", 0 },
 	[TOOL_ENVIRONMENT_TYPE - 1] = { TOOL_ENVIRONMENT, "type", 0 },
 	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management", 0 },
+	[MESSAGE_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -206,6 +208,9 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case MAX_TOOL_CALLS:
 		sg_request_limit(value, 0, &reader->max_tool_calls);
+		break;
+	case MESSAGE_TYPE:
+		sg_value_copy(value, reader->marks.type, sizeof(reader->marks.type));
 		break;
 	default:
 		break;

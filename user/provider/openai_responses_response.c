@@ -2,6 +2,7 @@
 // OpenAI responses, the answer. Fields: the provider's API reference, POST /v1/responses.
 #include <string.h>
 
+#include "provider/live_session.h"
 #include "provider/openai_responses.h"
 
 // The object itself, or inside an event.
@@ -241,4 +242,5 @@ const struct sg_api sg_api_openai_responses = {
 	.end_event = end_event,
 	.finish_response = finish_response,
 	.is_filler = is_filler,
+	.live = &sg_live_responses,
 };

@@ -27,6 +27,7 @@ struct sg_price {
 	int64_t cache_read, cache_write, cache_write_1h;
 	int64_t audio_input, audio_output;
 	int64_t image_input, image_output;
+	int64_t audio_cache_read, image_cache_read;
 	int64_t long_context_above; // input tokens in all; 0: no such tier
 	int64_t long_input, long_output, long_cache_read, long_cache_write, long_cache_write_1h;
 	int64_t web_search;	// nano-dollars a search; 0: none

@@ -103,6 +103,10 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	int64_t audio_output = min_of(counted(usage->audio_output_tokens), output);
 	int64_t image_input = min_of(counted(usage->image_input_tokens), input - audio_input);
 	int64_t image_output = min_of(counted(usage->image_output_tokens), output - audio_output);
+	int64_t cached = counted(usage->cache_read_tokens);
+	int64_t audio_cached = min_of(counted(usage->audio_cache_read_tokens), cached);
+	int64_t image_cached =
+		min_of(counted(usage->image_cache_read_tokens), cached - audio_cached);
 	int64_t searches = max_of(counted(usage->web_search_requests), price->always_searches);
 	struct class_prices prices = prices_for(price, total_input(usage));
 	wide sum = 0;
@@ -110,7 +114,9 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	sum += (wide)(input - audio_input - image_input) * (wide)prices.input;
 	sum += (wide)image_input * (wide)max_of(price->image_input, prices.input);
 	sum += (wide)audio_input * (wide)price->audio_input;
-	sum += (wide)counted(usage->cache_read_tokens) * (wide)prices.cache_read;
+	sum += (wide)(cached - audio_cached - image_cached) * (wide)prices.cache_read;
+	sum += (wide)audio_cached * (wide)max_of(price->audio_cache_read, prices.cache_read);
+	sum += (wide)image_cached * (wide)max_of(price->image_cache_read, prices.cache_read);
 	sum += (wide)counted(usage->cache_write_tokens) * (wide)prices.cache_write;
 	sum += (wide)counted(usage->cache_write_1h_tokens) * (wide)prices.cache_write_1h;
 	sum += (wide)(output - audio_output - image_output) * (wide)prices.output;
@@ -215,6 +221,7 @@ static int64_t dearest_input(const struct sg_price *price, const struct class_pr
 	int64_t dearest = max_of(max_of(prices->input, prices->cache_read), price->audio_input);
 
 	dearest = max_of(dearest, price->image_input);
+	dearest = max_of(dearest, max_of(price->audio_cache_read, price->image_cache_read));
 	if (!asks || facts->cache_write)
 		dearest = max_of(dearest, prices->cache_write);
 	if (!asks || facts->cache_write_1h)

@@ -157,6 +157,8 @@ static int read_prices(const struct loading *loading, struct sg_price *price)
 		{ "audio_output", &price->output, &price->audio_output },
 		{ "image_input", &price->input, &price->image_input },
 		{ "image_output", &price->output, &price->image_output },
+		{ "audio_cache_read", &price->cache_read, &price->audio_cache_read },
+		{ "image_cache_read", &price->cache_read, &price->image_cache_read },
 		{ "web_search_per_1k", &none, &price->web_search },
 	};
 	int r = read_parts(
@@ -182,9 +184,9 @@ static int read_model(
 {
 	static const char *const known[] = { "provider", "model", "from", "input", "output",
 		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
-		"image_input", "image_output", "long_context", "web_search_per_1k",
-		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
-		"geo_us", "fast", "regional" };
+		"image_input", "image_output", "audio_cache_read", "image_cache_read",
+		"long_context", "web_search_per_1k", "always_searches", "context_window",
+		"max_output", "flex", "priority", "batch", "geo_us", "fast", "regional" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];

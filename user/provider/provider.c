@@ -358,9 +358,9 @@ static bool method_is(struct sg_str method, const char *name)
 }
 
 static const struct sg_path_rule *find_rule(
-	const struct sg_provider *provider, const char *path, char *model)
+	const struct sg_path_group *groups, const char *path, char *model)
 {
-	for (const struct sg_path_group *group = provider->posts; group->rules; group++) {
+	for (const struct sg_path_group *group = groups; group && group->rules; group++) {
 		size_t length = strlen(group->prefix);
 
 		if (strncmp(path, group->prefix, length) != 0)
@@ -382,6 +382,61 @@ static bool is_free_method(struct sg_str method)
 	return false;
 }
 
+// The value of a parameter of the query, unescaped. Returns its length, 0 when it is not there, or
+// -1: it is there twice, too long, or no plain text.
+static int query_value(struct sg_str path, const char *name, char *out, size_t size)
+{
+	const char *at = memchr(path.data, '?', path.length), *end = path.data + path.length;
+	size_t name_length = strlen(name), used = 0;
+	bool found = false;
+
+	while (at && ++at < end) {
+		const char *next = memchr(at, '&', (size_t)(end - at));
+		const char *stop = next ? next : end;
+		bool here = (size_t)(stop - at) > name_length && at[name_length] == '=' &&
+			    memcmp(at, name, name_length) == 0;
+
+		if (here && found)
+			return -1;
+		for (const char *c = at + name_length + 1; here && c < stop; c++) {
+			int high = *c == '%' && c + 2 < stop ? hex_digit(c[1]) : -1;
+			int low = high >= 0 ? hex_digit(c[2]) : -1;
+
+			if (used + 1 >= size || *c == '+' || (*c == '%' && low < 1))
+				return -1;
+			out[used++] = (char)(low < 0 ? *c : high << 4 | low);
+			c += low < 0 ? 0 : 2;
+		}
+		found = found || here;
+		at = next;
+	}
+	out[used] = 0;
+	return (int)used;
+}
+
+// A session names its model in the query, or in its messages. One that joins a call of WebRTC or
+// SIP would speak of media that don't pass here.
+static void route_upgrade(const struct sg_provider *provider, const char *normal,
+	struct sg_str path, struct sg_route *route)
+{
+	const char *named_by = (provider->traits & SG_TRAIT_DEPLOYMENTS) && !strstr(normal, "/v1/")
+				       ? "deployment"
+				       : "model";
+	const struct sg_path_rule *rule = find_rule(provider->upgrades, normal, route->model);
+	char call[8];
+	int named = query_value(path, named_by, route->model, sizeof(route->model));
+
+	if (!rule || named < 0 || query_value(path, "call_id", call, sizeof(call)) != 0 ||
+		query_value(path, "intent", call, sizeof(call)) != 0)
+		return;
+	if (rule->api == &sg_api_openai_realtime && !named)
+		return;
+	if (rule->api != &sg_api_openai_realtime)
+		route->model[0] = 0;
+	route->kind = SG_ROUTE_LIVE;
+	route->api = rule->api;
+}
+
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade)
 {
@@ -389,9 +444,12 @@ struct sg_route sg_provider_route(
 	const struct sg_path_rule *rule;
 	char normal[MAX_PATH];
 
-	// A WebSocket (realtime, responses) would carry what is not metered yet.
-	if (upgrade)
+	if (upgrade) {
+		if (method_is(method, "GET") &&
+			normalise(path, provider->traits, normal, sizeof(normal)))
+			route_upgrade(provider, normal, path, &route);
 		return route;
+	}
 	if (is_free_method(method)) {
 		route.kind = SG_ROUTE_FREE;
 		return route;
@@ -400,7 +458,7 @@ struct sg_route sg_provider_route(
 		    method_is(method, "PATCH")) ||
 		!normalise(path, provider->traits, normal, sizeof(normal)))
 		return route;
-	rule = find_rule(provider, normal, route.model);
+	rule = find_rule(provider->posts, normal, route.model);
 	if (rule && !rule->api) {
 		route.kind = SG_ROUTE_FREE;
 	} else if (rule && method_is(method, "POST")) {

@@ -26,14 +26,15 @@ enum sg_route_kind {
 	SG_ROUTE_FREE, // passes unmetered: GET, DELETE, OPTIONS, HEAD, and the POST paths that cost
 		       // nothing
 	SG_ROUTE_METERED,
-	SG_ROUTE_UNKNOWN, // a POST, PUT or PATCH that is in no table, or an upgrade: refused
+	SG_ROUTE_LIVE,	  // a WebSocket of which every message is read (live.h)
+	SG_ROUTE_UNKNOWN, // a POST, PUT, PATCH or upgrade that is in no table: refused
 };
 
 struct sg_route {
 	enum sg_route_kind kind;
-	const struct sg_api *api;   // when metered
+	const struct sg_api *api;   // when metered or live
 	unsigned traits;	    // of the provider: what its answers say in its own way
-	char model[SG_MODEL_BYTES]; // where the path names it, else ""
+	char model[SG_MODEL_BYTES]; // where the path or its query names it, else ""
 };
 
 // Adds the providers of a configuration: a list of {"name", "hosts", "prefix"?}, each of which
@@ -91,8 +92,8 @@ struct sg_request_facts {
 	int64_t search_units; // of a rerank, at most
 	bool can_limit;	      // the output limit can be set by an edit of the body, and is obeyed
 	int64_t least_limit;  // below it the provider would refuse the call, or nothing would be
-			      // said
-	unsigned traits;      // of the provider, for the answer's reader
+			     // said
+	unsigned traits; // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
@@ -136,7 +137,8 @@ enum sg_usage_source {
 	SG_SOURCE_HEADERS,
 	SG_SOURCE_SSE,
 	SG_SOURCE_NDJSON,
-	SG_SOURCE_FRAMES
+	SG_SOURCE_FRAMES,
+	SG_SOURCE_MESSAGES, // of a WebSocket
 };
 
 // Disjoint token classes: input_tokens is uncached input only; reasoning is a part of output. -1:
@@ -153,8 +155,10 @@ struct sg_usage {
 	int64_t cache_write_1h_tokens;
 	int64_t output_tokens;
 	int64_t reasoning_tokens;
-	int64_t audio_input_tokens;  // part of input
-	int64_t audio_output_tokens; // part of output
+	int64_t audio_input_tokens;	 // part of input
+	int64_t audio_cache_read_tokens; // part of cache read
+	int64_t image_cache_read_tokens; // part of cache read
+	int64_t audio_output_tokens;	 // part of output
 	int64_t web_search_requests;
 	int64_t image_input_tokens;	// part of input
 	int64_t image_output_tokens;	// part of output
@@ -190,6 +194,7 @@ struct sg_response_options {
 	unsigned status;
 	struct sg_str content_type;
 	struct sg_str content_encoding; // "" : none
+	bool messages;			// of a WebSocket, not of HTTP
 	bool skim;     // read only what settles the call: visible_output_bytes is not counted then
 	bool own_host; // the answer comes from the provider's own host: the price that it states
 		       // counts

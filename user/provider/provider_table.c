@@ -250,12 +250,59 @@ const struct sg_path_group sg_compatible_posts[] = {
 	END_GROUPS,
 };
 
+// ---- Sessions over a WebSocket ----
+
+static const struct sg_path_rule openai_upgrade_rules[] = {
+	{ "/realtime", &sg_api_openai_realtime },
+	{ "/responses", &sg_api_openai_responses },
+	END_RULES,
+};
+
+static const struct sg_path_rule azure_upgrade_rules[] = {
+	{ "/realtime", &sg_api_openai_realtime },
+	END_RULES,
+};
+
+static const struct sg_path_rule gemini_upgrade_rules[] = {
+	{ "v1beta.GenerativeService.BidiGenerateContent", &sg_api_gemini_live },
+	{ "v1beta.GenerativeService.BidiGenerateContentConstrained", &sg_api_gemini_live },
+	{ "v1alpha.GenerativeService.BidiGenerateContent", &sg_api_gemini_live },
+	{ "v1alpha.GenerativeService.BidiGenerateContentConstrained", &sg_api_gemini_live },
+	{ "v1.GenerativeService.BidiGenerateContent", &sg_api_gemini_live },
+	END_RULES,
+};
+
+static const struct sg_path_rule vertex_upgrade_rules[] = {
+	{ "v1beta1.LlmBidiService/BidiGenerateContent", &sg_api_gemini_live },
+	{ "v1.LlmBidiService/BidiGenerateContent", &sg_api_gemini_live },
+	END_RULES,
+};
+
+static const struct sg_path_group openai_upgrades[] = {
+	{ "/v1", openai_upgrade_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group azure_upgrades[] = {
+	{ "/openai/v1", openai_upgrade_rules },
+	{ "/openai", azure_upgrade_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group gemini_upgrades[] = {
+	{ "/ws/google.ai.generativelanguage.", gemini_upgrade_rules },
+	END_GROUPS,
+};
+static const struct sg_path_group vertex_upgrades[] = {
+	{ "/ws/google.cloud.aiplatform.", vertex_upgrade_rules },
+	END_GROUPS,
+};
+
 #define HOSTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 const struct sg_provider sg_providers[] = {
 	{ .name = "openai",
 		.hosts = HOSTS("api.openai.com"),
 		.posts = openai_posts,
+		.upgrades = openai_upgrades,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT },
 	{ .name = "anthropic",
 		.hosts = HOSTS("api.anthropic.com"),
@@ -264,12 +311,14 @@ const struct sg_provider sg_providers[] = {
 	{ .name = "gemini",
 		.hosts = HOSTS("generativelanguage.googleapis.com"),
 		.posts = gemini_posts,
+		.upgrades = gemini_upgrades,
 		.dialect = SG_DIALECT_GOOGLE,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_OUTPUT_BY_TOTAL },
 	{ .name = "vertex",
 		.hosts = HOSTS("*-aiplatform.googleapis.com", "aiplatform.googleapis.com",
 			"aiplatform.*.rep.googleapis.com"),
 		.posts = vertex_posts,
+		.upgrades = vertex_upgrades,
 		.dialect = SG_DIALECT_GOOGLE,
 		.traits = SG_TRAIT_TIER_BY_HEADER },
 	// Bodies are signed: usage can't be asked for in the agent's place.
@@ -295,6 +344,7 @@ const struct sg_provider sg_providers[] = {
 		.hosts = HOSTS(
 			"openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
 		.posts = azure_posts,
+		.upgrades = azure_upgrades,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT | SG_TRAIT_BILLS_FILTERED |
 			  SG_TRAIT_DEPLOYMENTS },
 	{ .name = "deepseek",

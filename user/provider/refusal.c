@@ -410,3 +410,45 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	*ret_status = status;
 	return r;
 }
+
+// ---- The end of a session ----
+
+static json_t *end_event(const struct sg_answer *answer, const struct shape *shape)
+{
+	char message[768];
+
+	describe(answer, message, sizeof(message));
+	if (answer->api == &sg_api_openai_realtime)
+		return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:n, s:n}}", "type", "error",
+			"event_id", "event_spendgate", "error", "type", shape->openai_type, "code",
+			shape->openai_code, "message", clean_string(message), "param", "event_id");
+	// Some clients read the flat form, some the one that errors of HTTP have.
+	return json_pack("{s:s, s:i, s:s, s:o, s:n, s:i, s:{s:s, s:s, s:o, s:n}}", "type", "error",
+		"status", (int)shape->status, "code", shape->openai_code, "message",
+		clean_string(message), "param", "sequence_number", 0, "error", "type",
+		shape->openai_type, "code", shape->openai_code, "message", clean_string(message),
+		"param");
+}
+
+int sg_answer_render_end(
+	const struct sg_answer *answer, char **ret_event, char ret_reason[SG_CLOSE_REASON_BYTES])
+{
+	const struct shape *shape = retry_after(answer) ? &soon_again : &shapes[answer->kind];
+	json_t *event;
+
+	*ret_event = NULL;
+	if (answer->kind == SG_ANSWER_BUDGET)
+		snprintf(ret_reason, SG_CLOSE_REASON_BYTES, "%s: budget \"%.60s\"",
+			shape->openai_code, answer->refusal->budget);
+	else
+		snprintf(ret_reason, SG_CLOSE_REASON_BYTES, "%s: %.80s", shape->openai_code,
+			answer->detail ? answer->detail : "");
+	if (dialect_of(answer) == SG_DIALECT_GOOGLE)
+		return 0;
+	event = end_event(answer, shape);
+	if (event && answer->kind == SG_ANSWER_BUDGET)
+		json_object_set_new(event, "budget", budget_object(answer));
+	*ret_event = event ? json_dumps(event, JSON_COMPACT) : NULL;
+	json_decref(event);
+	return *ret_event ? 0 : -ENOMEM;
+}

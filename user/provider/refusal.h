@@ -45,3 +45,11 @@ struct sg_answer {
 // the HTTP status, for the log.
 int sg_answer_render(
 	const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status) SG_WUNRES;
+
+#define SG_CLOSE_REASON_BYTES 124
+
+// The end of a WebSocket session, in the words of its API: *ret_event is a message to be sent
+// before the Close frame, NULL where the API has none; the caller frees it. The reason is the Close
+// frame's. Returns 0 or -ENOMEM.
+int sg_answer_render_end(const struct sg_answer *answer, char **ret_event,
+	char ret_reason[SG_CLOSE_REASON_BYTES]) SG_WUNRES;

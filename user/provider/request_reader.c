@@ -25,13 +25,11 @@ static void on_value(void *context, const struct sg_json_value *value)
 	reader->api->on_request(reader, value);
 }
 
-int sg_request_reader_new(const struct sg_route *route, struct sg_request_reader **ret_reader)
+void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_route *route)
 {
 	const struct sg_api *api = route->api;
-	struct sg_request_reader *reader = calloc(1, sizeof(*reader));
 
-	if (!reader)
-		return -ENOMEM;
+	memset(reader, 0, sizeof(*reader));
 	reader->api = api;
 	reader->facts.max_output = reader->max_primary = reader->max_fallback = -1;
 	reader->facts.choices = 1;
@@ -39,6 +37,15 @@ int sg_request_reader_new(const struct sg_route *route, struct sg_request_reader
 	memcpy(reader->path_model, route->model, sizeof(reader->path_model));
 	sg_json_scan_init(
 		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
+}
+
+int sg_request_reader_new(const struct sg_route *route, struct sg_request_reader **ret_reader)
+{
+	struct sg_request_reader *reader = malloc(sizeof(*reader));
+
+	if (!reader)
+		return -ENOMEM;
+	sg_request_reader_init(reader, route);
 	*ret_reader = reader;
 	return 0;
 }

@@ -20,6 +20,7 @@ void sg_usage_reset(struct sg_usage *usage)
 	usage->input_tokens = usage->output_tokens = -1;
 	usage->cache_read_tokens = usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
 	usage->reasoning_tokens = usage->audio_input_tokens = usage->audio_output_tokens = 0;
+	usage->audio_cache_read_tokens = usage->image_cache_read_tokens = 0;
 	usage->web_search_requests = 0;
 	usage->image_input_tokens = usage->image_output_tokens = usage->search_units = 0;
 	usage->reasoning_apart_tokens = usage->citation_tokens = 0;
@@ -197,6 +198,24 @@ static void read_lines(struct sg_response_reader *reader, const char *bytes, siz
 	}
 }
 
+void sg_response_reader_message(struct sg_response_reader *reader, const char *bytes, size_t length)
+{
+	if (!reader->line_begun) {
+		begin_event(reader);
+		begin_scan(reader);
+		reader->marks = (struct sg_live_marks){ .type = "" };
+		reader->line_begun = true;
+	}
+	sg_json_scan_feed(&reader->scan, bytes, length);
+}
+
+void sg_response_reader_end_message(struct sg_response_reader *reader)
+{
+	if (reader->line_begun)
+		finish_event(reader);
+	reader->line_begun = false;
+}
+
 static void on_frame(void *context, const struct sg_frame *frame)
 {
 	struct sg_response_reader *reader = context;
@@ -232,31 +251,36 @@ static bool has_type(struct sg_str value, const char *type)
 	return value.length >= strlen(type) && strncasecmp(value.data, type, strlen(type)) == 0;
 }
 
-int sg_response_reader_new(
-	const struct sg_response_options *options, struct sg_response_reader **ret_reader)
+static enum sg_framing framing_of(const struct sg_response_options *options)
 {
-	struct sg_response_reader *reader = calloc(1, sizeof(*reader));
+	if (options->messages)
+		return SG_FRAMING_MESSAGES;
+	if (has_type(options->content_type, "text/event-stream"))
+		return SG_FRAMING_SSE;
+	if (has_type(options->content_type, "application/x-ndjson"))
+		return SG_FRAMING_NDJSON;
+	if (has_type(options->content_type, "application/vnd.amazon.eventstream"))
+		return SG_FRAMING_FRAMES;
+	return SG_FRAMING_BODY;
+}
+
+int sg_response_reader_init(
+	struct sg_response_reader *reader, const struct sg_response_options *options)
+{
 	int r;
 
-	if (!reader)
-		return -ENOMEM;
+	memset(reader, 0, sizeof(*reader));
 	reader->api = options->api;
 	reader->facts = options->facts;
 	reader->status = options->status;
 	reader->skims = options->skim;
-	if (has_type(options->content_type, "text/event-stream"))
-		reader->framing = SG_FRAMING_SSE;
-	else if (has_type(options->content_type, "application/x-ndjson"))
-		reader->framing = SG_FRAMING_NDJSON;
-	else if (has_type(options->content_type, "application/vnd.amazon.eventstream"))
-		reader->framing = SG_FRAMING_FRAMES;
+	reader->framing = framing_of(options);
 	memset(reader->header_counts, -1, sizeof(reader->header_counts));
 	reader->is_stream = reader->framing != SG_FRAMING_BODY;
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
 	if (r == -ENOTSUP) {
 		reader->unreadable = true;
 	} else if (r < 0) {
-		sg_response_reader_free(reader);
 		return r;
 	}
 	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is,
@@ -269,6 +293,27 @@ int sg_response_reader_new(
 	sg_usage_reset(&reader->outcome.usage);
 	sg_json_scan_init(&reader->scan, reader->api->body_paths, reader->api->body_path_count,
 		on_body_value, reader);
+	return 0;
+}
+
+void sg_response_reader_done(struct sg_response_reader *reader)
+{
+	sg_inflate_free(reader->inflate);
+	sg_sse_done(&reader->sse);
+	sg_frames_done(&reader->frames);
+	sg_buf_release(&reader->held);
+}
+
+int sg_response_reader_new(
+	const struct sg_response_options *options, struct sg_response_reader **ret_reader)
+{
+	struct sg_response_reader *reader = malloc(sizeof(*reader));
+	int r = reader ? sg_response_reader_init(reader, options) : -ENOMEM;
+
+	if (r < 0) {
+		free(reader);
+		return r;
+	}
 	*ret_reader = reader;
 	return 0;
 }
@@ -277,10 +322,7 @@ struct sg_response_reader *sg_response_reader_free(struct sg_response_reader *re
 {
 	if (!reader)
 		return NULL;
-	sg_inflate_free(reader->inflate);
-	sg_sse_done(&reader->sse);
-	sg_frames_done(&reader->frames);
-	sg_buf_release(&reader->held);
+	sg_response_reader_done(reader);
 	free(reader);
 	return NULL;
 }
@@ -376,6 +418,7 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		[SG_FRAMING_SSE] = SG_SOURCE_SSE,
 		[SG_FRAMING_NDJSON] = SG_SOURCE_NDJSON,
 		[SG_FRAMING_FRAMES] = SG_SOURCE_FRAMES,
+		[SG_FRAMING_MESSAGES] = SG_SOURCE_MESSAGES,
 	};
 	struct sg_outcome *outcome = &reader->outcome;
 	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 &&

@@ -21,9 +21,10 @@ struct sg_provider {
 	const char *name;
 	// Domains whose subdomains count too; '*' stands for characters of one label. To a NULL.
 	const char *const *hosts;
-	const struct sg_path_group *posts; // POST, PUT, PATCH
-	enum sg_dialect dialect;	   // of refusals where the path tells none
-	unsigned traits;		   // enum sg_trait
+	const struct sg_path_group *posts;    // POST, PUT, PATCH
+	const struct sg_path_group *upgrades; // GET with an upgrade to a WebSocket; NULL: none
+	enum sg_dialect dialect;	      // of refusals where the path tells none
+	unsigned traits;		      // enum sg_trait
 };
 
 extern const struct sg_provider sg_providers[];

@@ -318,6 +318,70 @@ static void a_path_that_is_too_long_is_unknown(void **state)
 	assert_string_equal(route_name(&row, false), "unknown");
 }
 
+// Only sessions of which every message is read; the model is in the query, or in the session.
+static void upgrades(void **state)
+{
+	static const struct {
+		const char *provider, *path, *api, *model;
+	} sessions[] = {
+		{ "openai", "/v1/realtime?model=gpt-realtime", "realtime", "gpt-realtime" },
+		{ "openai", "/v1/realtime?a=b&model=gpt%2Drealtime&c", "realtime", "gpt-realtime" },
+		{ "openai", "/v1/responses", "responses", "" },
+		{ "azure", "/openai/v1/realtime?model=mine", "realtime", "mine" },
+		{ "azure", "/openai/realtime?api-version=1&deployment=mine", "realtime", "mine" },
+		{ "gemini",
+			"/ws/google.ai.generativelanguage.v1beta.GenerativeService."
+			"BidiGenerateContent?key=k",
+			"live", "" },
+		{ "gemini",
+			"//ws/google.ai.generativelanguage.v1alpha.GenerativeService."
+			"BidiGenerateContentConstrained?access_token=t",
+			"live", "" },
+		{ "vertex",
+			"/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent",
+			"live", "" },
+	};
+	static const struct {
+		const char *provider, *method, *path;
+	} refused[] = {
+		{ "openai", "GET", "/v1/realtime" },
+		{ "openai", "GET", "/v1/realtime?model=" },
+		{ "openai", "GET", "/v1/realtime?model=a&model=b" },
+		{ "openai", "GET", "/v1/realtime?model=a%00b" },
+		{ "openai", "GET", "/v1/realtime?call_id=rtc_1" },
+		{ "openai", "GET", "/v1/realtime?model=a&call_id=rtc_1" },
+		{ "openai", "GET", "/v1/realtime?model=a&intent=transcription" },
+		{ "openai", "GET", "/v1/realtime/calls?model=a" },
+		{ "openai", "GET", "/v1/realtime/translations?model=a" },
+		{ "openai", "POST", "/v1/realtime?model=a" },
+		{ "openai", "GET", "/v1/chat/completions" },
+		{ "azure", "GET", "/openai/realtime?model=a" },
+		{ "anthropic", "GET", "/v1/messages" },
+		{ "groq", "GET", "/openai/v1/realtime?model=a" },
+		{ "gemini", "GET", "/ws/google.ai.generativelanguage.v1beta.Other.Bidi" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(sessions); i++) {
+		struct sg_str path = { sessions[i].path, strlen(sessions[i].path) };
+		struct sg_route route = sg_provider_route(sg_provider_by_name(sessions[i].provider),
+			(struct sg_str){ "GET", 3 }, path, true);
+
+		assert_int_equal(route.kind, SG_ROUTE_LIVE);
+		assert_string_equal(sg_api_name(route.api), sessions[i].api);
+		assert_string_equal(route.model, sessions[i].model);
+	}
+	for (size_t i = 0; i < SG_ARRAY_SIZE(refused); i++) {
+		struct sg_str path = { refused[i].path, strlen(refused[i].path) };
+		struct sg_str method = { refused[i].method, strlen(refused[i].method) };
+
+		assert_int_equal(sg_provider_route(sg_provider_by_name(refused[i].provider), method,
+					 path, true)
+					 .kind,
+			SG_ROUTE_UNKNOWN);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +390,7 @@ int main(void)
 		cmocka_unit_test(every_listed_host_is_a_known_one),
 		cmocka_unit_test(paths_go_where_the_table_says),
 		cmocka_unit_test(upgrades_are_refused),
+		cmocka_unit_test(upgrades),
 		cmocka_unit_test(a_path_may_name_the_model),
 		cmocka_unit_test(a_configuration_adds_providers),
 		cmocka_unit_test(a_path_that_is_too_long_is_unknown),

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gemini's live sessions, at Google's own host and at Vertex: what the agent sends, and what the
+// session makes of both sides. Fields: the provider's API reference, BidiGenerateContent.
+#include <string.h>
+
+#include "provider/gemini.h"
+
+enum node {
+	SETUP = 1,
+	MODEL,
+	CONFIG,
+	MAX_TOKENS,
+	TOOLS,
+	TOOL,
+	TOOL_FUNCTIONS,
+	TOOL_OTHER,
+	CONTENT,
+	SPEECH,
+	OTHER,
+	CONFIG_SNAKE,
+	MAX_TOKENS_SNAKE,
+	TOOL_FUNCTIONS_SNAKE,
+	CONTENT_SNAKE,
+	SPEECH_SNAKE,
+	TOOL_RESPONSE,
+	TOOL_RESPONSE_SNAKE,
+};
+
+_Static_assert(TOOL_RESPONSE_SNAKE == SG_GEMINI_LIVE_PATHS, "a row for each node");
+
+const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
+	[SETUP - 1] = { SG_JSON_ROOT, "setup", 0 },
+	[MODEL - 1] = { SETUP, "model", 0 },
+	[CONFIG - 1] = { SETUP, "generationConfig", 0 },
+	[MAX_TOKENS - 1] = { CONFIG, "maxOutputTokens", 0 },
+	[TOOLS - 1] = { SETUP, "tools", 0 },
+	[TOOL - 1] = { TOOLS, NULL, 0 },
+	[TOOL_FUNCTIONS - 1] = { TOOL, "functionDeclarations", 0 },
+	[TOOL_OTHER - 1] = { TOOL, "*", 0 },
+	[CONTENT - 1] = { SG_JSON_ROOT, "clientContent", 0 },
+	[SPEECH - 1] = { SG_JSON_ROOT, "realtimeInput", 0 },
+	[OTHER - 1] = { SG_JSON_ROOT, "*", 0 },
+	[CONFIG_SNAKE - 1] = { SETUP, "generation_config", CONFIG },
+	[MAX_TOKENS_SNAKE - 1] = { CONFIG, "max_output_tokens", MAX_TOKENS },
+	[TOOL_FUNCTIONS_SNAKE - 1] = { TOOL, "function_declarations", TOOL_FUNCTIONS },
+	[CONTENT_SNAKE - 1] = { SG_JSON_ROOT, "client_content", CONTENT },
+	[SPEECH_SNAKE - 1] = { SG_JSON_ROOT, "realtime_input", SPEECH },
+	[TOOL_RESPONSE - 1] = { SG_JSON_ROOT, "toolResponse", CONTENT },
+	[TOOL_RESPONSE_SNAKE - 1] = { SG_JSON_ROOT, "tool_response", CONTENT },
+};
+
+// "models/NAME", or a whole path of Vertex.
+static void take_model(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	const char *slash;
+
+	sg_request_set_model(facts, value);
+	slash = strrchr(facts->model, '/');
+	if (slash)
+		memmove(facts->model, slash + 1, strlen(slash));
+}
+
+void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_live_marks *marks = &reader->marks;
+
+	if (value->end)
+		return;
+	switch ((enum node)value->node) {
+	case SETUP:
+		marks->is_setup = true;
+		break;
+	case MODEL:
+		take_model(&reader->facts, value);
+		break;
+	case MAX_TOKENS:
+		sg_request_limit(value, -1, &reader->max_primary);
+		break;
+	case TOOL_FUNCTIONS:
+		reader->facts.tools = true;
+		break;
+	case TOOL_OTHER:
+		marks->is_hosted = true;
+		break;
+	case CONTENT:
+		marks->is_content = true;
+		break;
+	case SPEECH:
+		marks->is_speech = true;
+		break;
+	case OTHER:
+		marks->is_other = true;
+		break;
+	default:
+		break;
+	}
+}
+
+// The setup is the session's first message, and the only one that names the model.
+static void ask_setup(struct sg_live *live, struct sg_live_demand *demand)
+{
+	const struct sg_request_facts *told = &demand->facts;
+
+	if (live->facts.model[0] || live->request.marks.is_hosted) {
+		sg_live_refuse(demand, live->facts.model[0] ? "a session has one setup"
+							    : "a tool that the provider runs");
+		return;
+	}
+	memcpy(live->facts.model, told->model, sizeof(live->facts.model));
+	live->facts.max_output = told->max_output;
+	live->facts.tools = told->tools;
+	if (!live->facts.model[0])
+		sg_live_refuse(demand, "its setup names no model");
+}
+
+static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
+{
+	const struct sg_live_marks *marks = &live->request.marks;
+
+	if (marks->is_other)
+		sg_live_refuse(demand, "its kind is none of those that can be metered");
+	else if (marks->is_setup)
+		ask_setup(live, demand);
+	else if (!live->facts.model[0])
+		sg_live_refuse(demand, "the first message must be the setup");
+	else if (marks->is_content || marks->is_speech)
+		demand->need = SG_LIVE_SPEECH;
+}
+
+// Whether the counts of later messages include those of earlier ones is not told anywhere: each
+// is taken for a turn of its own, which is never too little. Output before any count means that a
+// turn has begun; when that one was complete and the next one begins, no count is to come.
+static void on_tell(struct sg_live *live, struct sg_live_news *news)
+{
+	const struct sg_live_marks *marks = &live->response.marks;
+
+	if (live->response.usage_seen || (marks->has_answer && live->untold)) {
+		sg_live_end_turn(live, news);
+		live->answering = live->untold = false;
+	} else if (marks->has_answer) {
+		news->kind = SG_LIVE_BEGUN;
+		live->answering = true;
+	}
+	if (marks->turn_complete)
+		live->untold = live->answering;
+}
+
+const struct sg_live_ways sg_gemini_live_ways = {
+	.on_ask = on_ask,
+	.on_tell = on_tell,
+	.turns_by_provider = true,
+	.each_message = true,
+};

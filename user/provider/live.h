@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// A WebSocket session with a provider: what its messages ask for and tell. One session is many
+// turns (answers of a model), each of which is a call of its own: held for before the agent's
+// message that starts it is whole at the provider, and settled by the message that tells its usage.
+// Some turns the provider starts by itself, as it hears the agent fall silent: for these a hold
+// must stand beforehand. Pure: no I/O, no clock; one owner; any thread. Bytes are untrusted.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "provider/provider.h"
+
+#define SG_LIVE_ID_BYTES 96
+
+struct sg_live;
+
+// Turns of different kinds run beside each other.
+enum sg_live_lane {
+	SG_LIVE_ANSWERS,
+	SG_LIVE_TRANSCRIPTIONS, // of what the agent says, by a model with a price of its own
+	SG_LIVE_LANES,
+};
+
+// What a message of the agent needs before its last byte may go on.
+enum sg_live_need {
+	SG_LIVE_NOTHING,
+	SG_LIVE_TURN,	// it starts a turn: one more hold
+	SG_LIVE_SPEECH, // the provider may start a turn because of it: the hold that stands is for
+			// it
+	SG_LIVE_REFUSE, // not understood, or a thing that can't be metered: facts.malformed tells
+};
+
+struct sg_live_demand {
+	enum sg_live_need need;
+	bool apart;		       // may run beside the turn that the session is in
+	struct sg_request_facts facts; // of a turn
+};
+
+// What a message of the provider tells.
+enum sg_live_kind {
+	SG_LIVE_NO_NEWS,
+	SG_LIVE_BEGUN, // the turn `id` has begun; the oldest that waits, else one of the provider's
+		       // own
+	SG_LIVE_ENDED,	// the turn `id` ("": the oldest) came to its end, with this outcome
+	SG_LIVE_DENIED, // some message of the agent was answered by an error: maybe the oldest turn
+			// that waits
+};
+
+struct sg_live_news {
+	enum sg_live_kind kind;
+	enum sg_live_lane lane;
+	char id[SG_LIVE_ID_BYTES];
+	struct sg_outcome outcome;
+};
+
+struct sg_live_options {
+	const struct sg_route *route; // SG_ROUTE_LIVE; copied from
+	bool own_host;		      // as in sg_response_options
+	bool regional;
+};
+
+int sg_live_new(const struct sg_live_options *options, struct sg_live **ret_live) SG_WUNRES;
+struct sg_live *sg_live_free(struct sg_live *live);
+
+// Bytes of one message of the agent, in any pieces, and its end.
+void sg_live_ask(struct sg_live *live, const char *bytes, size_t length);
+void sg_live_ask_end(struct sg_live *live, struct sg_live_demand *ret_demand);
+
+// Bytes of one message of the provider, in any pieces, and its end.
+void sg_live_tell(struct sg_live *live, const char *bytes, size_t length);
+void sg_live_tell_end(struct sg_live *live, struct sg_live_news *ret_news);
+
+// Must a hold stand in this lane, for a turn that the provider may start by itself? Then
+// *ret_facts are that turn's.
+bool sg_live_stands(
+	const struct sg_live *live, enum sg_live_lane lane, struct sg_request_facts *ret_facts);

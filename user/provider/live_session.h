@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a wire format's file gives to live.c for its WebSocket sessions. Not for other modules.
+#pragma once
+
+#include "provider/api.h"
+#include "provider/live.h"
+
+struct sg_live {
+	const struct sg_live_ways *ways;
+	struct sg_route route;
+	struct sg_request_facts facts; // of the session's next turn, as far as it tells
+	struct sg_response_options options;
+	struct sg_request_reader request;   // of the agent's message that is being read
+	struct sg_response_reader response; // of the provider's
+	bool request_begun;
+	bool settled; // the usage that `response` read was told: the next message begins anew
+	bool turns_by_provider;
+	bool hosted_tools;		  // whose results the provider answers to by itself
+	char transcriber[SG_MODEL_BYTES]; // "": nothing is written down
+	// Gemini: output came that no usage was told for yet; and it was all of it
+	bool answering, untold;
+};
+
+struct sg_live_ways {
+	// The agent's message in live->request is whole; *demand is empty, with its facts.
+	void (*on_ask)(struct sg_live *live, struct sg_live_demand *demand);
+	// The provider's message in live->response is whole; *news are none.
+	void (*on_tell)(struct sg_live *live, struct sg_live_news *news);
+	bool turns_by_provider; // until the session says otherwise
+	bool each_message;	// tells its own usage: nothing is kept from one to the next
+};
+
+extern const struct sg_live_ways sg_live_responses;
+
+// The agent's message is refused, for the reason that the words tell.
+void sg_live_refuse(struct sg_live_demand *demand, const char *words);
+
+// The turn ended: its outcome is what live->response read.
+void sg_live_end_turn(struct sg_live *live, struct sg_live_news *news);
