@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/call.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/money.h"
+#include "enforcer/client.h"
+#include "enforcer/worker.h"
+
+// An unknown model: what the agent's policy says. Returns 0 with a bound, or -ENOENT (refuse).
+static int bound_unknown(const struct sg_client *client, const struct sg_request_facts *facts,
+	struct sg_charge *ret_bound)
+{
+	if (client->agent->has_budgets && client->agent->unknown_model != SG_UNKNOWN_ALLOW)
+		return -ENOENT;
+	*ret_bound = (struct sg_charge){ .requests = 1, .input_tokens = facts->body_bytes };
+	if (facts->max_output > 0 && facts->choices > 0 &&
+		__builtin_mul_overflow(
+			facts->max_output, facts->choices, &ret_bound->output_tokens))
+		return -ENOENT;
+	return 0;
+}
+
+int sg_call_bound(
+	const struct sg_client *client, struct sg_request_facts *facts, struct sg_charge *ret_bound)
+{
+	const struct sg_enforcer *enforcer = client->worker->enforcer;
+	int64_t now_ns = sg_clock_wall_ns();
+	int r = sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
+
+	if (r != -ENOENT)
+		return r;
+	if (client->agent->unknown_model != SG_UNKNOWN_PRICE_AS)
+		return bound_unknown(client, facts, ret_bound);
+	snprintf(facts->model, sizeof(facts->model), "%s", client->agent->price_as);
+	return sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
+}
+
+// Prices the outcome. The hold is charged where nothing exact is known.
+static void price_outcome(const struct sg_client *client, const struct sg_request_facts *facts,
+	const struct sg_charge *bound, struct sg_outcome *outcome, struct sg_settlement *settlement)
+{
+	const struct sg_price_table *prices = client->worker->enforcer->prices;
+	int64_t now_ns = sg_clock_wall_ns();
+	int r;
+
+	if (client->agent->unknown_model == SG_UNKNOWN_PRICE_AS &&
+		!sg_price_find(
+			prices, sg_provider_name(client->provider), outcome->usage.model, now_ns))
+		outcome->usage.model[0] = 0; // priced by the request's, which is the stand-in
+	settlement->state = SG_ESTIMATED;
+	if (outcome->state == SG_EXCHANGE_SETTLED) {
+		r = sg_price_cost(prices, client->provider, facts->model, outcome, now_ns,
+			&settlement->charge);
+		if (r == 0) {
+			settlement->state = SG_SETTLED;
+			return;
+		}
+	}
+	sg_price_estimate(
+		prices, client->provider, facts, outcome, bound, now_ns, &settlement->charge);
+}
+
+static void log_call(const struct sg_client *client, const struct sg_request_facts *facts,
+	int64_t started_ms, const struct sg_settlement *settlement,
+	const struct sg_outcome *outcome)
+{
+	char cost[32];
+
+	sg_money_format(settlement->charge.nanousd, cost, sizeof(cost));
+	sg_log(SG_LOG_DEBUG, "call",
+		"agent=%s connection=%llu host=%s model=%s status=%u state=%s usd=%s input=%lld "
+		"output=%lld ms=%lld",
+		client->agent->name, (unsigned long long)client->connection, client->host,
+		outcome->usage.model[0] ? outcome->usage.model : facts->model,
+		settlement->http_status, settlement->state == SG_SETTLED ? "settled" : "estimated",
+		cost, (long long)settlement->charge.input_tokens,
+		(long long)settlement->charge.output_tokens,
+		(long long)(sg_loop_now_ms(client->worker->loop) - started_ms));
+}
+
+static int64_t known(int64_t count)
+{
+	return count < 0 ? 0 : count;
+}
+
+void sg_call_settle(const struct sg_client *client, const struct sg_request_facts *facts,
+	int64_t started_ms, struct sg_hold *hold, struct sg_outcome *outcome,
+	struct sg_settlement *settlement)
+{
+	struct sg_engine *engine = client->worker->enforcer->engine;
+	const struct sg_usage *usage = &outcome->usage;
+
+	if (outcome->bad_evidence)
+		sg_log(SG_LOG_WARN, "bad_usage",
+			"agent=%s connection=%llu host=%s reason=\"the answer's usage is negative "
+			"or no count: the hold is charged\"",
+			client->agent->name, (unsigned long long)client->connection, client->host);
+	if (outcome->state == SG_EXCHANGE_ERROR_FREE) {
+		sg_hold_release(engine, hold);
+		return;
+	}
+	price_outcome(client, facts, &hold->bound, outcome, settlement);
+	settlement->model = usage->model[0] ? usage->model : NULL;
+	settlement->cache_read_tokens = known(usage->cache_read_tokens);
+	settlement->cache_write_tokens = known(usage->cache_write_tokens);
+	settlement->cache_write_1h_tokens = known(usage->cache_write_1h_tokens);
+	settlement->reasoning_tokens = known(usage->reasoning_tokens);
+	log_call(client, facts, started_ms, settlement, outcome);
+	sg_hold_settle(engine, hold, settlement);
+}

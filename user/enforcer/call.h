@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The price of one billable call, whatever it came in: an exchange, or a turn of a WebSocket
+// session. Worker thread only.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "budget/engine.h"
+#include "provider/price.h"
+#include "provider/provider.h"
+
+struct sg_client;
+
+// The most that the call may cost. Where its model has no price, what the agent's policy says:
+// facts->model becomes the stand-in of price_as. Returns 0, -ENOENT (no price: refuse) or -ERANGE
+// (no bound: facts->reasons tells).
+int sg_call_bound(const struct sg_client *client, struct sg_request_facts *facts,
+	struct sg_charge *ret_bound) SG_WUNRES;
+
+// Settles the hold by what the answer told, or by what it may have cost; gives it back where
+// nothing is owed. Of *settlement the status and who cut it are set.
+void sg_call_settle(const struct sg_client *client, const struct sg_request_facts *facts,
+	int64_t started_ms, struct sg_hold *hold, struct sg_outcome *outcome,
+	struct sg_settlement *settlement);
