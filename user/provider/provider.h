@@ -92,8 +92,8 @@ struct sg_request_facts {
 	int64_t search_units; // of a rerank, at most
 	bool can_limit;	      // the output limit can be set by an edit of the body, and is obeyed
 	int64_t least_limit;  // below it the provider would refuse the call, or nothing would be
-			     // said
-	unsigned traits; // of the provider, for the answer's reader
+			      // said
+	unsigned traits;      // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
