@@ -18,6 +18,7 @@ struct sg_frame {
 	bool is_exception; // ":message-type" is exception or error
 	const char *payload;
 	size_t payload_length;
+	size_t raw_end; // bytes of the current feed up to the frame's end
 };
 
 // Views are valid during the call.
@@ -28,6 +29,9 @@ struct sg_frames {
 };
 
 void sg_frames_done(struct sg_frames *frames);
+
+// Appends a frame that tells an event, with a JSON payload. Returns 0, -ENOMEM or -ENOBUFS.
+int sg_frame_append(struct sg_buf *out, const char *event_type, const char *payload) SG_WUNRES;
 
 // Returns 0, -ENOMEM, or -EBADMSG (no frame, or a wrong checksum): what follows can't be read then.
 int sg_frames_feed(struct sg_frames *frames, const char *bytes, size_t length, sg_frame_fn on_frame,

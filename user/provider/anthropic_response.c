@@ -62,6 +62,9 @@ enum response_node {
 	M_SERVICE_TIER,
 	M_SPEED,
 	M_GEO,
+	E_INDEX,
+	E_BLOCK,
+	E_BLOCK_TYPE,
 };
 
 // The rows below a message at `base` whose usage is at `usage_base`.
@@ -120,6 +123,9 @@ static const struct sg_json_path event_paths[] = {
 	[M_SERVICE_TIER - 1] = { E_MESSAGE_USAGE, "service_tier", 0 },
 	[M_SPEED - 1] = { E_MESSAGE_USAGE, "speed", 0 },
 	[M_GEO - 1] = { E_MESSAGE_USAGE, "inference_geo", 0 },
+	[E_INDEX - 1] = { SG_JSON_ROOT, "index", 0 },
+	[E_BLOCK - 1] = { SG_JSON_ROOT, "content_block", 0 },
+	[E_BLOCK_TYPE - 1] = { E_BLOCK, "type", 0 },
 };
 
 // Where message_start's usage members are the same as those of a body or a message_delta.
@@ -128,7 +134,7 @@ static int same_member(int node)
 	static const int members[] = { U_INPUT, U_OUTPUT, U_CACHE_READ, U_CACHE_CREATION,
 		U_CREATION, U_CREATION_5M, U_CREATION_1H, U_SERVICE_TIER, U_SPEED, U_GEO };
 
-	return node >= M_INPUT ? members[node - M_INPUT] : node;
+	return node >= M_INPUT && node <= M_GEO ? members[node - M_INPUT] : node;
 }
 
 // An unknown count (-1) of either stays unknown.
@@ -321,15 +327,36 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 	case E_STOP_REASON:
 		reader->event_stops = value->type == SG_JSON_STRING;
 		break;
+	case E_INDEX:
+		if (sg_json_count(value, &reader->mark.index) < 0)
+			reader->mark.lost = true;
+		break;
+	case E_BLOCK_TYPE:
+		// What is shown of thinking is a summary, or nothing.
+		if (strstr(value->text, "thinking"))
+			reader->hides_output = true;
+		break;
 	default:
 		break;
 	}
+}
+
+static void mark_blocks(struct sg_stream_mark *mark, const char *type)
+{
+	if (strcmp(type, "message_start") == 0)
+		mark->begun = true;
+	else if (strcmp(type, "content_block_start") == 0)
+		sg_index_set_put(mark, &mark->open, mark->index, true);
+	else if (strcmp(type, "content_block_stop") == 0)
+		sg_index_set_put(mark, &mark->open, mark->index, false);
 }
 
 static void end_event(struct sg_response_reader *reader)
 {
 	const char *type = reader->event_type;
 
+	if (reader->mark.kept)
+		mark_blocks(&reader->mark, type);
 	if (strcmp(type, "message_start") == 0)
 		reader->produced = true;
 	else if (strcmp(type, "message_delta") == 0)
@@ -405,6 +432,7 @@ const struct sg_api sg_api_anthropic_messages = {
 	.event_path_count = SG_ARRAY_SIZE(event_paths),
 	.on_event = on_event,
 	.end_event = end_event,
+	.end_stream = sg_anthropic_end_stream,
 	.finish_response = finish_response,
 	.is_filler = is_filler,
 	.dialect = SG_DIALECT_ANTHROPIC,

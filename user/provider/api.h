@@ -115,6 +115,34 @@ enum sg_framing {
 	SG_FRAMING_FRAMES,
 	SG_FRAMING_MESSAGES, // of a WebSocket: each is one event
 };
+// A set of indices: choices, or blocks of content.
+#define SG_INDEX_SET 128
+struct sg_index_set {
+	uint64_t bits[SG_INDEX_SET / 64];
+};
+
+// What a clean end of a stream must close or repeat; kept only where it may have to be ended.
+struct sg_stream_mark {
+	bool kept;
+	bool begun; // the stream's first event was there
+	bool lost;  // there was more than can be kept: no clean end
+	char id[96];
+	int64_t created;
+	int64_t index; // in the event: of a choice, or a block
+	bool stops;    // in the event: it is finished
+	struct sg_index_set open, finished;
+	struct sg_index_set calls; // Cohere: of the open ones, those of tools
+	uint64_t calls_offset;	   // Ollama: of tool_calls, in the line
+	bool generates;		   // Ollama: generate, not chat
+	uint64_t place, place_end; // OpenAI responses: in the event, of what is kept of it
+	// OpenAI responses: JSON as it came
+	struct sg_buf response; // of the first event
+	struct sg_buf items;	// that are done, with commas between
+	struct sg_buf item;	// that is open, "" none
+	struct sg_buf text;	// of its open part, or its arguments, as it stands in JSON
+	int64_t item_index, part_index;
+	int64_t sequence;
+};
 
 struct sg_response_reader {
 	const struct sg_api *api;
@@ -126,6 +154,8 @@ struct sg_response_reader {
 	bool line_begun;	    // of NDJSON, or a message
 	struct sg_live_marks marks; // of a message
 	bool filters;
+	bool removes_usage; // the filter's: the chunk that was asked for in the agent's place
+	int pass_result;    // of a frame
 	bool skims;
 	bool unreadable; // content coding unknown or corrupt
 	struct sg_inflate *inflate;
@@ -163,6 +193,8 @@ struct sg_response_reader {
 	bool item_is_search, item_is_no_query;
 	int64_t output_searches; // in the list of all output
 	int64_t done_searches;	 // in events of one item each
+	struct sg_stream_mark mark;
+	bool hides_output;
 	// filter
 	struct sg_buf held; // raw bytes of the unfinished event
 	bool held_passed;   // it was too long to be held
@@ -170,6 +202,7 @@ struct sg_response_reader {
 	size_t event_start; // in the bytes of this feed
 	const char *feed_bytes;
 	size_t feed_length;
+	const char *event_data; // of the event that is being read
 	bool ended_with_cr; // an event ended with the last byte of a feed: a LF that comes next is
 			    // a part of it
 	bool cr_was_dropped;
@@ -206,6 +239,9 @@ struct sg_api {
 	// Of the answer's head; NULL: none matters
 	void (*on_header)(
 		struct sg_response_reader *reader, struct sg_str name, struct sg_str value);
+	// Appends a stream's last events, in our own words. NULL: it has no clean end
+	int (*end_stream)(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+		struct sg_buf *out);
 	const char *end_mark; // an event whose data starts with it ends the stream, or NULL
 	const struct sg_live_ways *live; // of its WebSocket sessions, or NULL
 };
@@ -292,3 +328,32 @@ void sg_response_reader_done(struct sg_response_reader *reader);
 void sg_response_reader_message(
 	struct sg_response_reader *reader, const char *bytes, size_t length);
 void sg_response_reader_end_message(struct sg_response_reader *reader);
+// ---- Ends of streams (stream_end.c) ----
+
+// An index that is out of range is lost: the stream has no clean end then.
+void sg_index_set_put(
+	struct sg_stream_mark *mark, struct sg_index_set *set, int64_t index, bool in);
+bool sg_index_set_has(const struct sg_index_set *set, int64_t index);
+
+// An event with the object as its data, which is released. `name` NULL: without a name.
+int sg_stream_append_event(struct sg_buf *out, const char *name, json_t *data) SG_WUNRES;
+
+// A JSON string of what a provider sent: "" where it is no UTF-8.
+json_t *sg_stream_text(const char *text);
+
+int sg_chat_end_stream(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;
+int sg_completions_end_stream(struct sg_response_reader *reader,
+	const struct sg_stream_totals *totals, struct sg_buf *out) SG_WUNRES;
+int sg_responses_end_stream(struct sg_response_reader *reader,
+	const struct sg_stream_totals *totals, struct sg_buf *out) SG_WUNRES;
+int sg_anthropic_end_stream(struct sg_response_reader *reader,
+	const struct sg_stream_totals *totals, struct sg_buf *out) SG_WUNRES;
+int sg_gemini_end_stream(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;
+int sg_cohere_end_stream(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;
+int sg_ollama_end_stream(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;
+int sg_converse_end_stream(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;

@@ -171,6 +171,10 @@ enum response_node {
 	CLAUDE_WRITE,
 	CLAUDE_CREATION,
 	CLAUDE_1H,
+	BLOCK_INDEX,
+	DELTA_CALL,
+	DELTA_CALL_INPUT,
+	DELTA_REASONING,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -193,6 +197,10 @@ static const struct sg_json_path response_paths[] = {
 	[CLAUDE_WRITE - 1] = { USAGE, "cache_creation_input_tokens", CACHE_WRITE },
 	[CLAUDE_CREATION - 1] = { USAGE, "cache_creation", 0 },
 	[CLAUDE_1H - 1] = { CLAUDE_CREATION, "ephemeral_1h_input_tokens", 0 },
+	[BLOCK_INDEX - 1] = { SG_JSON_ROOT, "contentBlockIndex", 0 },
+	[DELTA_CALL - 1] = { DELTA, "toolUse", 0 },
+	[DELTA_CALL_INPUT - 1] = { DELTA_CALL, "input", DELTA_TEXT },
+	[DELTA_REASONING - 1] = { DELTA, "reasoningContent", 0 },
 };
 
 static void on_detail(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -251,14 +259,33 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case DELTA_TEXT:
 		sg_response_text(reader, value);
 		break;
+	case DELTA_REASONING:
+		reader->hides_output = true;
+		break;
+	case BLOCK_INDEX:
+		if (sg_json_count(value, &reader->mark.index) < 0)
+			reader->mark.lost = true;
+		break;
 	default:
 		break;
 	}
 }
 
 // Frames: usage comes last, in one of its own.
+static void mark_blocks(struct sg_stream_mark *mark, const char *type)
+{
+	mark->begun = true;
+	// A block of text has no start of its own.
+	if (strcmp(type, "contentBlockStart") == 0 || strcmp(type, "contentBlockDelta") == 0)
+		sg_index_set_put(mark, &mark->open, mark->index, true);
+	else if (strcmp(type, "contentBlockStop") == 0)
+		sg_index_set_put(mark, &mark->open, mark->index, false);
+}
+
 static void end_event(struct sg_response_reader *reader)
 {
+	if (reader->mark.kept)
+		mark_blocks(&reader->mark, reader->event_type);
 	reader->produced = true;
 	reader->final = reader->final || reader->event_usage;
 }
@@ -313,7 +340,11 @@ static void finish_response(struct sg_response_reader *reader)
 	.on_event = on_response, .end_event = end_event, .on_header = on_header,                   \
 	.finish_response = finish_response, .dialect = SG_DIALECT_BEDROCK
 
-const struct sg_api sg_api_bedrock_converse = { .name = "converse", BEDROCK_PARTS };
+const struct sg_api sg_api_bedrock_converse = {
+	.name = "converse",
+	BEDROCK_PARTS,
+	.end_stream = sg_converse_end_stream,
+};
 
 const struct sg_api sg_api_bedrock_invoke = {
 	.name = "invoke",

@@ -128,6 +128,8 @@ enum response_node {
 	R_DELTA_CONTENT,
 	R_DELTA_TEXT,
 	R_FINISH_REASON,
+	R_ID,
+	R_INDEX,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -150,6 +152,8 @@ static const struct sg_json_path response_paths[] = {
 	[R_DELTA_CONTENT - 1] = { R_DELTA_MESSAGE, "content", 0 },
 	[R_DELTA_TEXT - 1] = { R_DELTA_CONTENT, "text", R_TEXT },
 	[R_FINISH_REASON - 1] = { R_DELTA, "finish_reason", 0 },
+	[R_ID - 1] = { SG_JSON_ROOT, "id", 0 },
+	[R_INDEX - 1] = { SG_JSON_ROOT, "index", 0 },
 };
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -182,14 +186,36 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_TYPE:
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
+	case R_ID:
+		sg_value_copy(value, reader->mark.id, sizeof(reader->mark.id));
+		break;
+	case R_INDEX:
+		if (sg_json_count(value, &reader->mark.index) < 0)
+			reader->mark.lost = true;
+		break;
 	default:
 		break;
+	}
+}
+
+static void mark_blocks(struct sg_stream_mark *mark, const char *type)
+{
+	bool call = strncmp(type, "tool-call-", 10) == 0;
+
+	mark->begun = true;
+	if (strcmp(type, "content-start") == 0 || strcmp(type, "tool-call-start") == 0) {
+		sg_index_set_put(mark, &mark->open, mark->index, true);
+		sg_index_set_put(mark, &mark->calls, mark->index, call);
+	} else if (strcmp(type, "content-end") == 0 || strcmp(type, "tool-call-end") == 0) {
+		sg_index_set_put(mark, &mark->open, mark->index, false);
 	}
 }
 
 static void end_event(struct sg_response_reader *reader)
 {
 	reader->produced = true;
+	if (reader->mark.kept)
+		mark_blocks(&reader->mark, reader->event_type);
 	if (strcmp(reader->event_type, "message-end") == 0)
 		reader->final = reader->event_usage;
 }
@@ -225,7 +251,12 @@ static void finish_response(struct sg_response_reader *reader)
 
 static const struct sg_limit_member limit = { .name = "max_tokens" };
 
-const struct sg_api sg_api_cohere_chat = { .name = "cohere_chat", COHERE_PARTS, .limit = &limit };
+const struct sg_api sg_api_cohere_chat = {
+	.name = "cohere_chat",
+	COHERE_PARTS,
+	.limit = &limit,
+	.end_stream = sg_cohere_end_stream,
+};
 
 const struct sg_api sg_api_cohere_embed = {
 	.name = "cohere_embed",

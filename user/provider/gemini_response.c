@@ -51,6 +51,8 @@ enum response_node {
 	MODEL_TURN,
 	TURN_COMPLETE,
 	TOOL_CALL,
+	CANDIDATE_INDEX,
+	PART_THOUGHT,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -98,6 +100,8 @@ static const struct sg_json_path response_paths[] = {
 	[MODEL_TURN - 1] = { SERVER_CONTENT, "modelTurn", 0 },
 	[TURN_COMPLETE - 1] = { SERVER_CONTENT, "turnComplete", 0 },
 	[TOOL_CALL - 1] = { SG_JSON_ROOT, "toolCall", MODEL_TURN },
+	[CANDIDATE_INDEX - 1] = { CANDIDATE, "index", 0 },
+	[PART_THOUGHT - 1] = { PART, "thought", 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -160,6 +164,18 @@ static bool on_count(struct sg_response_reader *reader, const struct sg_json_val
 	return true;
 }
 
+static void mark_candidate(struct sg_stream_mark *mark, bool end)
+{
+	if (!end) {
+		mark->index = 0;
+		mark->stops = false;
+		return;
+	}
+	mark->begun = true;
+	if (mark->stops)
+		sg_index_set_put(mark, &mark->finished, mark->index, true);
+}
+
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
@@ -189,8 +205,20 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case CANDIDATE:
 		reader->produced = true;
+		if (reader->mark.kept)
+			mark_candidate(&reader->mark, value->end);
+		break;
+	case CANDIDATE_INDEX:
+		if (sg_json_count(value, &reader->mark.index) < 0)
+			reader->mark.lost = true;
+		break;
+	case PART_THOUGHT:
+		reader->hides_output = true;
 		break;
 	case FINISH_REASON:
+		reader->mark.stops = value->type == SG_JSON_STRING;
+		reader->finished_choices += value->type == SG_JSON_STRING;
+		break;
 	case BLOCK_REASON:
 		reader->finished_choices += value->type == SG_JSON_STRING;
 		break;
@@ -280,6 +308,7 @@ const struct sg_api sg_api_gemini_generate = {
 	.finish_request = sg_gemini_finish_request,
 	.limit = &limit,
 	.finish_response = finish_response,
+	.end_stream = sg_gemini_end_stream,
 };
 
 // The answer may tell no usage at all: then the hold is charged.

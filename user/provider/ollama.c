@@ -95,6 +95,7 @@ enum response_node {
 	R_PROMPT_COUNT,
 	R_COUNT,
 	R_ERROR,
+	R_TOOL_CALLS,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -102,8 +103,9 @@ static const struct sg_json_path response_paths[] = {
 	[R_MESSAGE - 1] = { SG_JSON_ROOT, "message", 0 },
 	[R_CONTENT - 1] = { R_MESSAGE, "content", 0 },
 	[R_THINKING - 1] = { R_MESSAGE, "thinking", R_CONTENT },
-	[R_RESPONSE - 1] = { SG_JSON_ROOT, "response", R_CONTENT },
+	[R_RESPONSE - 1] = { SG_JSON_ROOT, "response", 0 },
 	[R_RESPONSE_THINKING - 1] = { SG_JSON_ROOT, "thinking", R_CONTENT },
+	[R_TOOL_CALLS - 1] = { R_MESSAGE, "tool_calls", 0 },
 	[R_DONE - 1] = { SG_JSON_ROOT, "done", 0 },
 	[R_PROMPT_COUNT - 1] = { SG_JSON_ROOT, "prompt_eval_count", 0 },
 	[R_COUNT - 1] = { SG_JSON_ROOT, "eval_count", 0 },
@@ -120,8 +122,18 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		if (value->length)
 			sg_value_copy(value, usage->model, sizeof(usage->model));
 		break;
+	case R_RESPONSE:
+		reader->mark.generates = true;
+		sg_response_text(reader, value);
+		break;
 	case R_CONTENT:
 		sg_response_text(reader, value);
+		break;
+	case R_TOOL_CALLS:
+		if (value->end)
+			reader->outcome.visible_output_bytes +=
+				(int64_t)(value->end_offset - reader->mark.calls_offset);
+		reader->mark.calls_offset = value->offset;
 		break;
 	case R_DONE:
 		reader->stream_ended = value->type == SG_JSON_TRUE;
@@ -143,6 +155,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 
 static void end_event(struct sg_response_reader *reader)
 {
+	reader->mark.begun = true;
 	reader->final = reader->final || (reader->stream_ended && reader->usage_seen);
 }
 
@@ -166,6 +179,7 @@ const struct sg_api sg_api_ollama = {
 	OLLAMA_PARTS,
 	.finish_request = finish_request,
 	.limit = &limit,
+	.end_stream = sg_ollama_end_stream,
 };
 
 const struct sg_api sg_api_ollama_embed = {

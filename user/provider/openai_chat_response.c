@@ -54,6 +54,9 @@ enum response_node {
 	R_TEXT,
 	R_DELTA_REASONING_TEXT,
 	R_ERROR_CODE,
+	R_ID,
+	R_CREATED,
+	R_CHOICE_INDEX,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -103,6 +106,9 @@ static const struct sg_json_path response_paths[] = {
 	[R_FINISH_REASON - 1] = { R_CHOICE, "finish_reason", 0 },
 	[R_TEXT - 1] = { R_CHOICE, "text", R_MESSAGE_CONTENT },
 	[R_ERROR_CODE - 1] = { R_ERROR, "code", 0 },
+	[R_ID - 1] = { SG_JSON_ROOT, "id", 0 },
+	[R_CREATED - 1] = { SG_JSON_ROOT, "created", 0 },
+	[R_CHOICE_INDEX - 1] = { R_CHOICE, "index", 0 },
 	[R_DELTA_REASONING_TEXT - 1] = { R_DELTA, "reasoning", R_DELTA_REASONING },
 };
 
@@ -163,10 +169,35 @@ static void on_extension(struct sg_response_reader *reader, const struct sg_json
 		break;
 	case R_FINISH_REASON:
 		reader->finished_choices += value->type == SG_JSON_STRING;
+		reader->mark.stops = value->type == SG_JSON_STRING;
+		break;
+	case R_ID:
+		sg_value_copy(value, reader->mark.id, sizeof(reader->mark.id));
+		break;
+	case R_CREATED:
+		(void)!sg_json_count(value, &reader->mark.created);
+		break;
+	case R_CHOICE_INDEX:
+		if (sg_json_count(value, &reader->mark.index) < 0)
+			reader->mark.lost = true;
 		break;
 	default:
 		break;
 	}
+}
+
+// What a clean end of the stream must still close.
+static void mark_choice(struct sg_stream_mark *mark, bool end)
+{
+	if (!end) {
+		mark->index = 0;
+		mark->stops = false;
+		return;
+	}
+	mark->begun = true;
+	sg_index_set_put(mark, &mark->open, mark->index, true);
+	if (mark->stops)
+		sg_index_set_put(mark, &mark->finished, mark->index, true);
 }
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -214,6 +245,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_CHOICE:
 		if (!value->end)
 			reader->event_choices++;
+		if (reader->mark.kept)
+			mark_choice(&reader->mark, value->end);
 		reader->produced = true;
 		break;
 	case R_MESSAGE_CONTENT:
@@ -342,6 +375,7 @@ const struct sg_api sg_api_openai_chat = {
 	CHAT_PARTS,
 	.finish_request = sg_chat_finish_request,
 	.limit = &chat_limit,
+	.end_stream = sg_chat_end_stream,
 	.finish_response = finish_response,
 	.tells_usage_when_asked = true,
 };
@@ -351,6 +385,7 @@ const struct sg_api sg_api_openai_completions = {
 	CHAT_PARTS,
 	.finish_request = sg_completions_finish_request,
 	.limit = &completions_limit,
+	.end_stream = sg_completions_end_stream,
 	.finish_response = finish_response,
 	.tells_usage_when_asked = true,
 };

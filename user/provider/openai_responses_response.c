@@ -5,6 +5,9 @@
 #include "provider/live_session.h"
 #include "provider/openai_responses.h"
 
+// Of any part of what a clean end of a stream repeats.
+#define MARK_MAX_BYTES (1u << 20)
+
 // The object itself, or inside an event.
 enum response_node {
 	R_ID = 1,
@@ -40,6 +43,9 @@ enum response_node {
 	E_ITEM_TYPE,
 	E_ACTION,
 	E_ACTION_TYPE,
+	E_SEQUENCE,
+	E_OUTPUT_INDEX,
+	E_CONTENT_INDEX,
 };
 
 // The rows of a response object that is `base`.
@@ -77,6 +83,9 @@ static const struct sg_json_path event_paths[] = {
 	[E_ITEM_TYPE - 1] = { E_ITEM, "type", 0 },
 	[E_ACTION - 1] = { E_ITEM, "action", 0 },
 	[E_ACTION_TYPE - 1] = { E_ACTION, "type", 0 },
+	[E_SEQUENCE - 1] = { SG_JSON_ROOT, "sequence_number", 0 },
+	[E_OUTPUT_INDEX - 1] = { SG_JSON_ROOT, "output_index", 0 },
+	[E_CONTENT_INDEX - 1] = { SG_JSON_ROOT, "content_index", 0 },
 };
 
 // A web search costs a fee for each query; opening a page that it found costs none.
@@ -96,6 +105,42 @@ static void on_price(struct sg_response_reader *reader, const struct sg_json_val
 		sg_response_stated_price(reader, value, SG_TRAIT_COST_TOTAL);
 	else if (value->node == R_COST_TICKS)
 		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
+}
+
+// Where in the event stands what the stream's end would have to repeat.
+static bool on_place(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_stream_mark *mark = &reader->mark;
+	int r = 0;
+
+	switch (value->node) {
+	case E_RESPONSE:
+	case E_ITEM:
+		if (!value->end)
+			mark->place = value->offset;
+		mark->place_end = value->end_offset;
+		return true;
+	case E_DELTA:
+		if (value->type == SG_JSON_STRING)
+			reader->event_delta_bytes = (int64_t)value->decoded_length;
+		// Without its quotes.
+		mark->place = value->offset + 1;
+		mark->place_end = value->end_offset - 1;
+		return true;
+	case E_SEQUENCE:
+		r = sg_json_count(value, &mark->sequence);
+		break;
+	case E_OUTPUT_INDEX:
+		r = sg_json_count(value, &mark->item_index);
+		break;
+	case E_CONTENT_INDEX:
+		r = sg_json_count(value, &mark->part_index);
+		break;
+	default:
+		return false;
+	}
+	mark->lost = mark->lost || r < 0;
+	return true;
 }
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -140,6 +185,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_ITEM_TYPE:
 	case E_ITEM_TYPE:
 		reader->item_is_search = strcmp(value->text, "web_search_call") == 0;
+		reader->hides_output =
+			reader->hides_output || strcmp(value->text, "reasoning") == 0;
 		break;
 	case R_ACTION_TYPE:
 	case E_ACTION_TYPE:
@@ -168,13 +215,54 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case E_TYPE:
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
-	case E_DELTA:
-		if (value->type == SG_JSON_STRING)
-			reader->event_delta_bytes = (int64_t)value->decoded_length;
-		break;
 	default:
-		on_price(reader, value);
+		if (!on_place(reader, value))
+			on_price(reader, value);
 		break;
+	}
+}
+
+static void keep(struct sg_response_reader *reader, struct sg_buf *buf)
+{
+	struct sg_stream_mark *mark = &reader->mark;
+	size_t length = mark->place_end > mark->place ? mark->place_end - mark->place : 0;
+
+	if (sg_buf_length(buf) + length > MARK_MAX_BYTES ||
+		sg_buf_append(buf, reader->event_data + mark->place, length) < 0)
+		mark->lost = true;
+}
+
+static void clear(struct sg_buf *buf)
+{
+	sg_buf_consume(buf, sg_buf_length(buf));
+}
+
+// Keeps what a clean end repeats: the response as it was created, the items that are done, and what
+// was said of the open one.
+static void mark_event(struct sg_response_reader *reader, const char *type)
+{
+	static const char *const texts[] = { "response.output_text.delta",
+		"response.function_call_arguments.delta", "response.custom_tool_call_input.delta",
+		NULL };
+	struct sg_stream_mark *mark = &reader->mark;
+
+	if (strcmp(type, "response.created") == 0) {
+		mark->begun = true;
+		clear(&mark->response);
+		keep(reader, &mark->response);
+	} else if (strcmp(type, "response.output_item.added") == 0) {
+		clear(&mark->item);
+		clear(&mark->text);
+		keep(reader, &mark->item);
+	} else if (sg_is_one_of(type, texts)) {
+		keep(reader, &mark->text);
+		mark->lost = mark->lost || mark->part_index > 0;
+	} else if (strcmp(type, "response.output_item.done") == 0) {
+		if (sg_buf_length(&mark->items) && sg_buf_append(&mark->items, ",", 1) < 0)
+			mark->lost = true;
+		keep(reader, &mark->items);
+		clear(&mark->item);
+		clear(&mark->text);
 	}
 }
 
@@ -182,6 +270,11 @@ static void end_event(struct sg_response_reader *reader)
 {
 	const char *type = reader->event_type;
 	size_t length = strlen(type);
+
+	if (reader->mark.kept)
+		mark_event(reader, type);
+	if (strstr(type, "reasoning"))
+		reader->hides_output = true;
 
 	reader->produced = reader->produced || strncmp(type, "response.", 9) == 0;
 	if (length > 6 && strcmp(type + length - 6, ".delta") == 0)
@@ -240,6 +333,7 @@ const struct sg_api sg_api_openai_responses = {
 	.event_path_count = SG_ARRAY_SIZE(event_paths),
 	.on_event = on_response,
 	.end_event = end_event,
+	.end_stream = sg_responses_end_stream,
 	.finish_response = finish_response,
 	.is_filler = is_filler,
 	.live = &sg_live_responses,

@@ -91,8 +91,7 @@ struct sg_request_facts {
 	int64_t prediction_bytes;
 	int64_t search_units; // of a rerank, at most
 	bool can_limit;	      // the output limit can be set by an edit of the body, and is obeyed
-	int64_t least_limit;  // below it the provider would refuse the call, or nothing would be
-			      // said
+	int64_t least_limit;  // what is below it the provider refuses
 	unsigned traits;      // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
@@ -195,7 +194,11 @@ struct sg_response_options {
 	struct sg_str content_type;
 	struct sg_str content_encoding; // "" : none
 	bool messages;			// of a WebSocket, not of HTTP
-	bool skim;     // read only what settles the call: visible_output_bytes is not counted then
+	// Read only what settles the call: visible_output_bytes is not counted then.
+	bool skim;
+	// The stream may have to be ended before its end: everything is read, and only whole events
+	// pass (a filter).
+	bool may_end;
 	bool own_host; // the answer comes from the provider's own host: the price that it states
 		       // counts
 	bool remove_usage_chunk; // we asked for usage in the agent's place: take its chunk out
@@ -223,6 +226,28 @@ int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes
 // True once the stream's own end was seen ([DONE], message_stop, response.completed): what follows
 // is no longer needed.
 bool sg_response_reader_is_complete(const struct sg_response_reader *reader);
+
+// What was delivered so far: text, reasoning text and tool arguments.
+int64_t sg_response_reader_visible_bytes(const struct sg_response_reader *reader);
+
+// True once the model was seen to do what is billed and not delivered (reasoning that is kept from
+// the agent): what is visible bounds nothing then.
+bool sg_response_reader_hides_output(const struct sg_response_reader *reader);
+
+// What our own end of a stream says of it.
+struct sg_stream_totals {
+	int64_t input_tokens, output_tokens;
+	int64_t wall_ns;
+};
+
+// Can the stream be ended here so that the agent's SDK takes it for one that reached its limit?
+// Between events only, once it has begun, with `may_end`.
+bool sg_response_reader_can_end(const struct sg_response_reader *reader);
+
+// Appends the events that end the stream. What was read of an unfinished event is dropped; the
+// reader is to be finished then, as cut. Returns 0, -ENOTSUP (it can't be ended here) or -ENOMEM.
+int sg_response_reader_end(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out) SG_WUNRES;
 
 // End of the response; `complete` is false when it was cut (by either side). Filter: the rest goes
 // to `out`.

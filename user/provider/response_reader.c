@@ -10,6 +10,10 @@
 // An event that is longer can't be the usage chunk that a filter looks for.
 #define FILTER_MAX_EVENT 65536
 
+// A longer event of a stream that may have to be ended passes in pieces: it can't be ended within
+// it.
+#define WHOLE_MAX_EVENT (1u << 20)
+
 // cost_in_usd_ticks: 10^10 of them are a dollar.
 #define TICK_DIGITS 10
 
@@ -98,7 +102,7 @@ static int pass_event(struct sg_response_reader *reader, size_t end, bool drop)
 	size_t start = reader->event_start;
 	int r = 0;
 
-	if (!reader->filters)
+	if (!reader->filters || !reader->out)
 		return 0;
 	drop = drop && !reader->held_passed &&
 	       sg_buf_length(&reader->held) + (end - start) <= FILTER_MAX_EVENT;
@@ -124,6 +128,8 @@ static void begin_event(struct sg_response_reader *reader)
 	reader->event_type[0] = 0;
 	reader->event_delta_bytes = 0;
 	reader->event_stops = false;
+	reader->mark.index = 0;
+	reader->mark.stops = false;
 	reader->item_is_search = reader->item_is_no_query = false;
 }
 
@@ -157,6 +163,7 @@ static void read_event(struct sg_response_reader *reader, const struct sg_sse_ev
 		reader->stream_ended = true;
 		return;
 	}
+	reader->event_data = event->data;
 	begin_scan(reader);
 	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
 	finish_event(reader);
@@ -168,16 +175,19 @@ static int on_sse_event(void *context, const struct sg_sse_event *event)
 
 	read_event(reader, event);
 	// The chunk that came because usage was asked for in the agent's place.
-	return pass_event(
-		reader, event->raw_end, reader->event_choices == 0 && reader->event_usage);
+	return pass_event(reader, event->raw_end,
+		reader->removes_usage && reader->event_choices == 0 && reader->event_usage);
 }
 
 // ---- Bytes ----
 
 // One JSON value a line (NDJSON).
-static void read_lines(struct sg_response_reader *reader, const char *bytes, size_t length)
+static int read_lines(struct sg_response_reader *reader, const char *bytes, size_t length)
 {
-	while (length) {
+	const char *first = bytes;
+	int r = 0;
+
+	while (r == 0 && length) {
 		const char *end = memchr(bytes, '\n', length);
 		size_t piece = end ? (size_t)(end - bytes) : length;
 
@@ -189,13 +199,15 @@ static void read_lines(struct sg_response_reader *reader, const char *bytes, siz
 		if (piece)
 			sg_json_scan_feed(&reader->scan, bytes, piece);
 		if (!end)
-			return;
+			break;
 		if (reader->line_begun)
 			finish_event(reader);
 		reader->line_begun = false;
 		bytes = end + 1;
 		length -= piece + 1;
+		r = pass_event(reader, (size_t)(bytes - first), false);
 	}
+	return r;
 }
 
 void sg_response_reader_message(struct sg_response_reader *reader, const char *bytes, size_t length)
@@ -220,14 +232,27 @@ static void on_frame(void *context, const struct sg_frame *frame)
 {
 	struct sg_response_reader *reader = context;
 
+	begin_event(reader);
 	if (frame->is_exception) {
 		reader->failed_early = true;
-		return;
+	} else {
+		snprintf(reader->event_type, sizeof(reader->event_type), "%s", frame->type);
+		begin_scan(reader);
+		sg_json_scan_feed(&reader->scan, frame->payload, frame->payload_length);
+		finish_event(reader);
 	}
-	begin_event(reader);
-	begin_scan(reader);
-	sg_json_scan_feed(&reader->scan, frame->payload, frame->payload_length);
-	finish_event(reader);
+	if (reader->pass_result == 0)
+		reader->pass_result = pass_event(reader, frame->raw_end, false);
+}
+
+// Frames tell no errors of ours.
+static int read_frames(struct sg_response_reader *reader, const char *bytes, size_t length)
+{
+	int r;
+
+	reader->pass_result = 0;
+	r = sg_frames_feed(&reader->frames, bytes, length, on_frame, reader);
+	return r < 0 ? r : reader->pass_result;
 }
 
 static int read_plain(void *context, const char *bytes, size_t length)
@@ -237,11 +262,9 @@ static int read_plain(void *context, const char *bytes, size_t length)
 	if (reader->framing == SG_FRAMING_SSE)
 		return sg_sse_feed(&reader->sse, bytes, length, on_sse_event, reader);
 	if (reader->framing == SG_FRAMING_FRAMES)
-		return sg_frames_feed(&reader->frames, bytes, length, on_frame, reader);
-	if (reader->framing == SG_FRAMING_NDJSON) {
-		read_lines(reader, bytes, length);
-		return 0;
-	}
+		return read_frames(reader, bytes, length);
+	if (reader->framing == SG_FRAMING_NDJSON)
+		return read_lines(reader, bytes, length);
 	sg_json_scan_feed(&reader->scan, bytes, length);
 	return 0;
 }
@@ -273,7 +296,7 @@ int sg_response_reader_init(
 	reader->api = options->api;
 	reader->facts = options->facts;
 	reader->status = options->status;
-	reader->skims = options->skim;
+	reader->skims = options->skim && !options->may_end;
 	reader->framing = framing_of(options);
 	memset(reader->header_counts, -1, sizeof(reader->header_counts));
 	reader->is_stream = reader->framing != SG_FRAMING_BODY;
@@ -285,8 +308,11 @@ int sg_response_reader_init(
 	}
 	// A stream that is compressed in spite of the narrowed Accept-Encoding passes as it is,
 	// with the chunk that was asked for.
-	reader->filters = options->remove_usage_chunk && reader->framing == SG_FRAMING_SSE &&
+	reader->mark.kept = options->may_end && reader->is_stream;
+	reader->filters = ((options->remove_usage_chunk && reader->framing == SG_FRAMING_SSE) ||
+				  reader->mark.kept) &&
 			  !reader->inflate && !reader->unreadable;
+	reader->removes_usage = options->remove_usage_chunk;
 	sg_sse_init(&reader->sse);
 	reader->own_host = options->own_host;
 	reader->outcome.provider_picousd = reader->upstream_picousd = reader->total_tokens = -1;
@@ -302,6 +328,10 @@ void sg_response_reader_done(struct sg_response_reader *reader)
 	sg_sse_done(&reader->sse);
 	sg_frames_done(&reader->frames);
 	sg_buf_release(&reader->held);
+	sg_buf_release(&reader->mark.response);
+	sg_buf_release(&reader->mark.items);
+	sg_buf_release(&reader->mark.item);
+	sg_buf_release(&reader->mark.text);
 }
 
 int sg_response_reader_new(
@@ -339,6 +369,34 @@ bool sg_response_reader_is_filter(const struct sg_response_reader *reader)
 	return reader->filters;
 }
 
+int64_t sg_response_reader_visible_bytes(const struct sg_response_reader *reader)
+{
+	return reader->outcome.visible_output_bytes;
+}
+
+bool sg_response_reader_hides_output(const struct sg_response_reader *reader)
+{
+	return reader->hides_output;
+}
+
+bool sg_response_reader_can_end(const struct sg_response_reader *reader)
+{
+	const struct sg_stream_mark *mark = &reader->mark;
+
+	return mark->kept && mark->begun && !mark->lost && reader->filters &&
+	       !reader->held_passed && !reader->unreadable && !reader->stream_ended &&
+	       reader->api->end_stream;
+}
+
+int sg_response_reader_end(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
+	struct sg_buf *out)
+{
+	if (!sg_response_reader_can_end(reader))
+		return -ENOTSUP;
+	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));
+	return reader->api->end_stream(reader, totals, out);
+}
+
 bool sg_response_reader_is_complete(const struct sg_response_reader *reader)
 {
 	return reader->stream_ended;
@@ -364,7 +422,9 @@ static int hold_rest(struct sg_response_reader *reader, size_t length)
 	size_t left = length - reader->event_start;
 	int r;
 
-	if (!reader->held_passed && sg_buf_length(&reader->held) + left <= FILTER_MAX_EVENT)
+	if (!reader->held_passed &&
+		sg_buf_length(&reader->held) + left <=
+			(reader->mark.kept ? WHOLE_MAX_EVENT : FILTER_MAX_EVENT))
 		return sg_buf_append(&reader->held, rest, left);
 	r = sg_buf_append(reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
 	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));
