@@ -5,25 +5,29 @@
 // The warden listens on <run>/warden.sock, the enforcer connects (and reconnects: either can be
 // restarted without the other); the warden checks SO_PEERCRED.
 //
-// message         from      payload                                              descriptors
-// HELLO           enforcer  sg_channel_hello + leaf public key (DER SPKI)        -
-// HELD            enforcer  sg_channel_listener: a listener it still holds       v4, v6 (those that
-// are there) READY           enforcer  -: no more HELD; asks for the rest                   -
-// CONFIG          warden    configuration, JSON (sealed memfd)                   memfd
-// LISTENER        warden    sg_channel_listener                                  v4, v6 (those that
-// are there) LISTENER_GONE   warden    sg_channel_listener                                  - AGENT
-// warden    -                                                    memfd with the agent, JSON
-// AGENT_GONE      warden    sg_channel_agent                                     -
-// AGENT_RESULT    enforcer  answers AGENT: result, text on failure               -
-// SIGN            enforcer  host name (no NUL)                                   -
-// LEAF            warden    answers SIGN: certificate, DER                       -
-// SOCKET          enforcer  sg_channel_socket: wants a TCP socket in a netns     -
-// SOCKET_MADE     warden    answers SOCKET                                       the socket, not
-// connected STATUS          warden    -                                                    -
-// STATUS_RESULT   enforcer  answers STATUS                                       memfd with JSON
-// CA              warden    answers HELLO: CA certificate, DER                   -
-// CONTROL         CLI       spendgate/control.h, on another socket               memfd with JSON,
-// and what the op says CONTROL_RESULT  warden    answers CONTROL memfd with JSON
+// clang-format off
+// message         from      payload                                                    descriptors
+// HELLO           enforcer  sg_channel_hello + leaf public key (DER SPKI)              -
+// HELD            enforcer  sg_channel_listener: a listener it still holds             v4, v6 (those that are there)
+// READY           enforcer  -: no more HELD; asks for the rest                         -
+// CA              warden    answers HELLO: CA certificate, DER                         -
+// CONFIG          warden    configuration, JSON                                        sealed memfd
+// CONFIG_RESULT   enforcer  answers a CONFIG that is not its first: result, text on    -
+//                           failure, else the keys that need a restart ("workers")
+// LISTENER        warden    sg_channel_listener                                        v4, v6 (those that are there)
+// LISTENER_GONE   warden    sg_channel_listener                                        -
+// AGENT           warden    -                                                          memfd with the agent, JSON
+// AGENT_GONE      warden    sg_channel_agent                                           -
+// AGENT_RESULT    enforcer  answers AGENT: result, text on failure                     -
+// SIGN            enforcer  host name (no NUL)                                         -
+// LEAF            warden    answers SIGN: certificate, DER                             -
+// SOCKET          enforcer  sg_channel_socket: wants a TCP socket in a netns           -
+// SOCKET_MADE     warden    answers SOCKET                                             the socket, not connected
+// STATUS          warden    -                                                          -
+// STATUS_RESULT   enforcer  answers STATUS                                             memfd with JSON
+// CONTROL         CLI       spendgate/control.h, on another socket                     memfd with JSON, and what the op says
+// CONTROL_RESULT  warden    answers CONTROL                                            memfd with JSON
+// clang-format on
 //
 // `id` of an answer is that of its question; `result` is 0 or a negative errno.
 #ifndef SPENDGATE_CHANNEL_H
@@ -54,6 +58,7 @@ enum sg_channel_type {
 	SG_CHANNEL_CA,
 	SG_CHANNEL_CONTROL,
 	SG_CHANNEL_CONTROL_RESULT,
+	SG_CHANNEL_CONFIG_RESULT,
 };
 
 struct sg_channel_header {

@@ -19,6 +19,8 @@
 // release   "id": the agent's command has ended                            {"status": {...of the
 // agent}} status    -                                                              {"agents":
 // [...], "redirect": {reason: count}}
+// reload    -                                                              {"restart": keys
+//                                                                          that need one, or ""}
 //
 // A connection that registered an agent and closes without `release` leaves the agent fenced until
 // its cgroup is empty.

@@ -77,10 +77,10 @@ export class Gate {
 	}
 
 	// Starts `spendgate run`; caps is e.g. { 'limit-usd': '0.01' }.
-	begin(agent, caps, command, extra = []) {
+	begin(agent, caps, command, extra = [], stdin = 'ignore') {
 		this.statusFile = path.join(scratch, `status-${++counter}.json`);
 		const flags = Object.entries(caps).flatMap(([key, value]) => [`--${key}`, `${value}`]);
-		return start(path.join(build, 'spendgate'), ['run', '--agent', agent, ...flags, ...origins(this.mock), '--status-file', this.statusFile, ...extra, '--', ...command], { env: this.env, cwd: here });
+		return start(path.join(build, 'spendgate'), ['run', '--agent', agent, ...flags, ...origins(this.mock), '--status-file', this.statusFile, ...extra, '--', ...command], { env: this.env, cwd: here, stdio: [stdin, 'pipe', 'pipe'] });
 	}
 
 	async run(agent, caps, command, extra = []) {

@@ -89,6 +89,19 @@ struct sg_agent *sg_agents_get(struct sg_agents *agents, uint32_t id)
 	return agent;
 }
 
+struct sg_agent *sg_agent_renew(struct sg_agents *agents, struct sg_agent *agent)
+{
+	struct sg_agent *now;
+
+	if (!atomic_load_explicit(&agent->replaced, memory_order_acquire))
+		return agent;
+	now = sg_agents_get(agents, agent->id);
+	if (!now)
+		return agent;
+	sg_agent_unref(agent);
+	return now;
+}
+
 int sg_agents_each(struct sg_agents *agents, sg_agent_visit_fn visit, void *context)
 {
 	struct agent_entry *entry, *next;
@@ -243,6 +256,7 @@ static int put(struct sg_agents *agents, struct sg_agent *agent)
 	pthread_rwlock_wrlock(&agents->lock);
 	HASH_FIND(hh, agents->by_id, &agent->id, sizeof(agent->id), entry);
 	if (entry) {
+		atomic_store_explicit(&entry->agent->replaced, true, memory_order_release);
 		sg_agent_unref(entry->agent);
 		entry->agent = agent;
 	} else if ((entry = calloc(1, sizeof(*entry)))) {

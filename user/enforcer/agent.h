@@ -28,6 +28,7 @@ struct sg_origin {
 
 struct sg_agent {
 	_Atomic unsigned references;
+	_Atomic bool replaced; // the table has a newer one: for the next call
 	uint32_t id;
 	char name[SG_BUDGET_NAME_BYTES];
 	struct sg_account *account; // borrowed from the engine
@@ -56,6 +57,10 @@ void sg_agents_remove(struct sg_agents *agents, uint32_t id);
 // A counted reference, or NULL. Any thread.
 struct sg_agent *sg_agents_get(struct sg_agents *agents, uint32_t id);
 struct sg_agent *sg_agent_unref(struct sg_agent *agent);
+
+// The agent as it is now, in exchange for a reference to how it was; the same where nothing has
+// changed or it is gone. Any thread.
+struct sg_agent *sg_agent_renew(struct sg_agents *agents, struct sg_agent *agent);
 
 // For each agent, under the table's lock (status).
 typedef int (*sg_agent_visit_fn)(void *context, struct sg_agent *agent);

@@ -35,6 +35,8 @@ int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side
 		exchange = malloc(sizeof(*exchange));
 	if (!exchange)
 		return -ENOMEM;
+	// A connection may outlive many configurations.
+	client->agent = sg_agent_renew(worker->enforcer->agents, client->agent);
 	memset(exchange, 0, offsetof(struct sg_exchange, head));
 	exchange->head.method = exchange->head.target = exchange->head.host =
 		(struct sg_str){ "", 0 };

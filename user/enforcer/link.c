@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "channel/channel.h"
 #include "enforcer/leaf.h"
+#include "enforcer/reconfigure.h"
 #include "enforcer/status.h"
 #include "enforcer/worker.h"
 
@@ -293,6 +295,46 @@ static void on_agent(struct sg_link *link, const struct sg_channel_message *mess
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 }
 
+static int parse_configuration(const struct sg_channel_message *message, json_t **ret_configuration)
+{
+	char *json = NULL;
+	size_t length = 0;
+	int r = message->fd_count == 1
+			? sg_channel_read_memfd(message->fds[0], CONFIG_LIMIT, &json, &length)
+			: -EPROTO;
+
+	if (r < 0)
+		return r;
+	*ret_configuration = json_loadb(json, length, 0, NULL);
+	free(json);
+	return *ret_configuration ? 0 : -EBADMSG;
+}
+
+// Of a warden that was restarted, or whose file has changed.
+static void on_configuration(struct sg_link *link, const struct sg_channel_message *message)
+{
+	char text[sizeof(((struct sg_error *)NULL)->text)] = "";
+	struct sg_error error = { "" };
+	json_t *next = NULL;
+	int r = parse_configuration(message, &next);
+
+	if (r == 0)
+		r = sg_reconfigure(link->enforcer, next, text, sizeof(text), &error);
+	json_decref(next);
+	if (r < 0) {
+		snprintf(text, sizeof(text), "%s", error.text[0] ? error.text : strerror(-r));
+		sg_log(SG_LOG_ERROR, "configuration_refused",
+			"reason=\"%s\" effect=\"it stays as it was\"", text);
+	}
+	pthread_mutex_lock(&link->lock);
+	if (link->fd >= 0)
+		r = sg_channel_send(link->fd, SG_CHANNEL_CONFIG_RESULT, message->header.id, r, text,
+			strlen(text), NULL, 0);
+	pthread_mutex_unlock(&link->lock);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+}
+
 static void on_status(struct sg_link *link, const struct sg_channel_message *message)
 {
 	int fd = -1;
@@ -344,7 +386,10 @@ static void take_message(struct sg_link *link, struct sg_channel_message *messag
 	case SG_CHANNEL_STATUS:
 		on_status(link, message);
 		break;
-	default: // CONFIG of a warden that was restarted: ours is in force until we are
+	case SG_CHANNEL_CONFIG:
+		on_configuration(link, message);
+		break;
+	default:
 		break;
 	}
 }
@@ -417,21 +462,6 @@ static int connect_and_greet(struct sg_link *link)
 		sizeof(link->signs)); // what was asked of the last warden will be asked again
 	pthread_mutex_unlock(&link->lock);
 	return 0;
-}
-
-static int parse_configuration(const struct sg_channel_message *message, json_t **ret_configuration)
-{
-	char *json = NULL;
-	size_t length = 0;
-	int r = message->fd_count == 1
-			? sg_channel_read_memfd(message->fds[0], CONFIG_LIMIT, &json, &length)
-			: -EPROTO;
-
-	if (r < 0)
-		return r;
-	*ret_configuration = json_loadb(json, length, 0, NULL);
-	free(json);
-	return *ret_configuration ? 0 : -EBADMSG;
 }
 
 int sg_link_connect(struct sg_link *link, struct sg_leaves *leaves, json_t **ret_configuration)

@@ -5,6 +5,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "enforcer/leaf.h"
 #include "enforcer/link.h"
+#include "enforcer/reconfigure.h"
 #include "enforcer/sandbox.h"
 #include "enforcer/upstream_tls.h"
 #include "enforcer/worker.h"
@@ -68,16 +70,6 @@ static unsigned worker_count(const json_t *configuration)
 	return wanted > SG_MAX_WORKERS ? SG_MAX_WORKERS : (unsigned)wanted;
 }
 
-static void set_log_level(const json_t *configuration)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-	const char *wanted = json_string_value(json_object_get(configuration, "log_level"));
-
-	for (unsigned i = 0; wanted && i < SG_ARRAY_SIZE(names); i++)
-		if (strcmp(wanted, names[i]) == 0)
-			sg_log_set_level((enum sg_log_level)i);
-}
-
 static int own_netns_cookie(uint64_t *ret_cookie)
 {
 	SG_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -86,15 +78,6 @@ static int own_netns_cookie(uint64_t *ret_cookie)
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &length) < 0)
 		return -errno;
 	return 0;
-}
-
-static int load_prices(
-	const json_t *configuration, struct sg_price_table **ret_prices, struct sg_error *error)
-{
-	const char *path = json_string_value(json_object_get(configuration, "prices"));
-
-	return path ? sg_price_table_load(path, ret_prices, error)
-		    : sg_price_table_builtin(ret_prices, error);
 }
 
 static int open_parts(struct sg_enforcer *enforcer, const struct options *options,
@@ -113,7 +96,7 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	enforcer->spill_directory = options->state_directory;
 	r = sg_providers_configure(json_object_get(configuration, "providers"), error);
 	if (r == 0)
-		r = load_prices(configuration, &prices, error);
+		r = sg_load_prices(configuration, &prices, error);
 	if (r < 0)
 		return r;
 	enforcer->prices = prices;
@@ -178,7 +161,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 			options->run_directory, strerror(-r));
 	// Until here a signal simply ends the process; from here on it ends it in order.
 	signal_fd = block_signals();
-	set_log_level(configuration);
+	sg_set_log_level(configuration);
+	enforcer->configuration = configuration;
 	enforcer->worker_count = worker_count(configuration);
 	r = signal_fd < 0 ? signal_fd
 			  : open_parts(enforcer, options, configuration, &context, error);
@@ -204,7 +188,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 		sg_worker_stop(enforcer->workers[i]);
 	sg_agents_free(enforcer->agents);
 	sg_engine_close(enforcer->engine);
-	sg_price_table_free((struct sg_price_table *)enforcer->prices);
+	sg_price_table_free((struct sg_price_table *)atomic_load(&enforcer->prices));
 	SSL_CTX_free(context);
 	sg_loop_free(loop);
 	json_decref(configuration);

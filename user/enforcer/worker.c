@@ -13,6 +13,7 @@
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
+#include "enforcer/reconfigure.h"
 #include "enforcer/upstream.h"
 
 #define ACCEPTS_PER_EVENT 16
@@ -122,6 +123,9 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		break;
 	case SG_MAIL_SOCKET:
 		sg_upstream_on_socket(worker, mail->id, mail->result, mail->fds[0]);
+		break;
+	case SG_MAIL_PRICES:
+		sg_retired_pass(mail->retired);
 		break;
 	case SG_MAIL_STOP:
 		sg_loop_stop(worker->loop);

@@ -27,7 +27,10 @@ struct sg_worker;
 
 struct sg_enforcer {
 	struct sg_engine *engine;
-	const struct sg_price_table *prices;
+	// Replaced by the main thread at any time: to be read once for a sum, never kept
+	// (reconfigure.c)
+	const struct sg_price_table *_Atomic prices;
+	const json_t *configuration; // that this process was started with
 	struct sg_agents *agents;
 	struct sg_leaves *leaves;
 	struct sg_link *link;
@@ -42,6 +45,7 @@ enum sg_mail_kind {
 	SG_MAIL_LISTENER_GONE,
 	SG_MAIL_LEAF,	// host: look again
 	SG_MAIL_SOCKET, // id, result, fds[0]
+	SG_MAIL_PRICES, // retired
 	SG_MAIL_STOP,
 };
 
@@ -53,6 +57,7 @@ struct sg_mail {
 	int result;
 	int fds[2];
 	char host[256];
+	struct sg_retired *retired;
 };
 
 struct sg_worker_listener;

@@ -15,11 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "redirect/cgroup.h"
 #include "warden/definition.h"
+#include "warden/endpoints.h"
 
 #define REAP_MS 200
 #define ORPHAN_TURNS                                                                               \
@@ -46,16 +46,24 @@ static struct sg_warden_agent *free_agent(struct sg_warden_agent *agent)
 		close(agent->events_fd);
 	if (agent->cgroup_fd >= 0)
 		close(agent->cgroup_fd);
+	json_decref(agent->request);
 	json_decref(agent->definition);
+	json_decref(agent->next_definition);
 	free(agent->cgroup_path);
 	free(agent);
 	return NULL;
 }
 
-static int store(const struct sg_warden *warden, const struct sg_warden_agent *agent)
+const char *sg_agent_name(const struct sg_warden_agent *agent)
 {
-	json_t *file = json_pack(
-		"{s:s, s:O}", "cgroup", agent->cgroup_path, "definition", agent->definition);
+	return json_string_value(json_object_get(agent->definition, "name"));
+}
+
+int sg_agents_store(
+	const struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	json_t *file = json_pack("{s:s, s:O, s:O*}", "cgroup", agent->cgroup_path, "definition",
+		agent->definition, "request", agent->request);
 	char *text = file ? json_dumps(file, JSON_COMPACT) : NULL;
 	char path[PATH_MAX];
 	int r = -ENOMEM;
@@ -66,7 +74,8 @@ static int store(const struct sg_warden *warden, const struct sg_warden_agent *a
 	}
 	free(text);
 	json_decref(file);
-	return r;
+	return r < 0 ? sg_error_set(error, r, "%s/agents: %s", warden->run_directory, strerror(-r))
+		     : 0;
 }
 
 int sg_agents_memfd(const struct sg_warden_agent *agent)
@@ -76,52 +85,6 @@ int sg_agents_memfd(const struct sg_warden_agent *agent)
 
 	free(text);
 	return fd;
-}
-
-// ---- Endpoints ----
-
-// Endpoints are a set without counts in the kernel: one is removed when no other agent names it.
-static bool is_named_by_another(
-	const struct sg_warden *warden, const struct sg_warden_agent *but, const char *address)
-{
-	for (const struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
-		size_t index;
-		json_t *origin;
-
-		if (agent == but)
-			continue;
-		json_array_foreach(json_object_get(agent->definition, "origins"), index, origin)
-		{
-			if (strcmp(json_string_value(json_object_get(origin, "address")),
-				    address) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static int change_endpoints(struct sg_warden *warden, const struct sg_warden_agent *agent, bool add)
-{
-	size_t index;
-	json_t *origin;
-	int r = 0;
-
-	json_array_foreach(json_object_get(agent->definition, "origins"), index, origin)
-	{
-		const char *text = json_string_value(json_object_get(origin, "address"));
-		uint8_t address[16];
-		uint16_t port;
-
-		if (!text || sg_address_parse(text, address, &port) < 0)
-			return -EINVAL;
-		if (add)
-			r = sg_redirect_add_endpoint(warden->redirect, address, port);
-		else if (!is_named_by_another(warden, agent, text))
-			sg_redirect_remove_endpoint(warden->redirect, address, port);
-		if (r < 0)
-			break;
-	}
-	return r;
 }
 
 // ---- Removal ----
@@ -144,7 +107,7 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 		link = &(*link)->next;
 	*link = agent->next;
 	sg_redirect_detach_agent(warden->redirect, agent->id);
-	change_endpoints(warden, agent, false);
+	sg_endpoints_drop(warden, agent->definition);
 	sg_enforcer_tell(warden, SG_CHANNEL_AGENT_GONE, &gone, sizeof(gone), NULL, 0);
 	if (agent->netns_cookie)
 		sg_namespaces_release(&warden->namespaces, agent->netns_cookie, &namespace_gone);
@@ -158,8 +121,7 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 		errno != ENOENT)
 		sg_log(SG_LOG_DEBUG, "cgroup", "path=%s reason=\"%s\"", agent->cgroup_path,
 			strerror(errno));
-	sg_log(SG_LOG_INFO, "agent_removed", "agent=%s id=%u",
-		json_string_value(json_object_get(agent->definition, "name")), agent->id);
+	sg_log(SG_LOG_INFO, "agent_removed", "agent=%s id=%u", sg_agent_name(agent), agent->id);
 	sg_loop_unwatch(warden->loop, &agent->watch);
 	sg_loop_defer(warden->loop, &agent->deferred, free_deferred);
 }
@@ -275,10 +237,10 @@ static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, 
 	struct sg_error *error)
 {
 	struct sg_namespace *item;
-	int r = change_endpoints(warden, agent, true);
+	int r = sg_endpoints_add(warden, agent->definition, error);
 
 	if (r < 0)
-		return sg_error_set(error, r, "origins: %s", strerror(-r));
+		return r;
 	r = sg_namespaces_use(&warden->namespaces, netns_fd, &item, error);
 	if (r < 0)
 		return r;
@@ -287,7 +249,7 @@ static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, 
 	return 0;
 }
 
-static int announce(
+int sg_agents_announce(
 	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
 {
 	struct sg_channel_message answer = { .fd_count = 0 };
@@ -304,8 +266,9 @@ static int announce(
 	return 0;
 }
 
+// Takes the definition, shares the request.
 static struct sg_warden_agent *new_agent(
-	struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition)
+	struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition, json_t *request)
 {
 	struct sg_warden_agent *agent = calloc(1, sizeof(*agent));
 
@@ -318,6 +281,7 @@ static struct sg_warden_agent *new_agent(
 	agent->cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 0);
 	agent->cgroup_path = path_of_fd(warden, cgroup_fd);
 	agent->definition = definition;
+	agent->request = json_incref(request);
 	if (!definition || agent->cgroup_fd < 0 || !agent->cgroup_path)
 		return free_agent(agent);
 	agent->next = warden->agents;
@@ -343,7 +307,7 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 		return sg_error_set(
 			error, r, "the enforcer has not come up: see the log of spendgated");
 	}
-	agent = new_agent(warden, warden->next_agent_id, cgroup_fd, definition);
+	agent = new_agent(warden, warden->next_agent_id, cgroup_fd, definition, (json_t *)request);
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	// Fence first: whatever fails later leaves the cgroup refused, not open.
@@ -351,20 +315,15 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	if (r == 0)
 		r = start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
-		r = announce(warden, agent, error);
-	if (r == 0) {
-		r = store(warden, agent);
-		if (r < 0)
-			sg_error_set(
-				error, r, "%s/agents: %s", warden->run_directory, strerror(-r));
-	}
+		r = sg_agents_announce(warden, agent, error);
+	if (r == 0)
+		r = sg_agents_store(warden, agent, error);
 	if (r < 0) {
 		remove_agent(warden, agent);
 		return r;
 	}
-	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s",
-		json_string_value(json_object_get(agent->definition, "name")), agent->id,
-		agent->cgroup_path);
+	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s", sg_agent_name(agent),
+		agent->id, agent->cgroup_path);
 	*ret_agent = agent;
 	return 0;
 }
@@ -383,6 +342,21 @@ static int open_netns(const struct sg_warden_agent *agent)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
 	netns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	return netns_fd < 0 ? -errno : netns_fd;
+}
+
+// By the configuration of now; where it refuses, as it was.
+static json_t *definition_of(const struct sg_warden *warden, const json_t *file, uint32_t id)
+{
+	const json_t *request = json_object_get(file, "request");
+	struct sg_error error = { "" };
+	json_t *definition;
+
+	if (request && sg_definition_make(warden->config, request, id, &definition, &error) == 0)
+		return definition;
+	if (request)
+		sg_log(SG_LOG_WARN, "agent_unchanged",
+			"id=%u reason=\"%s\" effect=\"it stays as it was\"", id, error.text);
+	return json_incref(json_object_get(file, "definition"));
 }
 
 static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *error)
@@ -410,7 +384,8 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 		sg_redirect_detach_agent(warden->redirect, id);
 		return 0;
 	}
-	agent = new_agent(warden, id, cgroup_fd, json_incref(json_object_get(file, "definition")));
+	agent = new_agent(warden, id, cgroup_fd, definition_of(warden, file, id),
+		json_object_get(file, "request"));
 	json_decref(file);
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
@@ -418,12 +393,11 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	netns_fd = open_netns(agent);
 	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
-		r = warden->enforcer_ready ? announce(warden, agent, error)
+		r = warden->enforcer_ready ? sg_agents_announce(warden, agent, error)
 					   : 0; // else it is told when it is ready
 	if (r == 0)
 		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",
-			json_string_value(json_object_get(agent->definition, "name")), id,
-			agent->cgroup_path);
+			sg_agent_name(agent), id, agent->cgroup_path);
 	// Nobody comes to release a container.
 	if (r == 0 && json_object_get(agent->definition, "container"))
 		sg_agents_release_agent(warden, agent);

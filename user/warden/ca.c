@@ -356,6 +356,11 @@ static int check_host(const struct sg_ca *ca, const char *host)
 	return -EACCES;
 }
 
+bool sg_ca_permits(const struct sg_ca *ca, const char *host)
+{
+	return check_host(ca, host) == 0;
+}
+
 static int build_leaf(struct sg_ca *ca, X509 *leaf, const char *host, EVP_PKEY *key)
 {
 	char alternative[270];

@@ -4,6 +4,7 @@
 // thread.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct sg_ca *sg_ca_close(struct sg_ca *ca);
 
 // DER of the root, owned by the CA.
 void sg_ca_certificate(const struct sg_ca *ca, const uint8_t **ret_der, size_t *ret_length);
+
+// Is the name within the constraints?
+bool sg_ca_permits(const struct sg_ca *ca, const char *host);
 
 // A leaf of 7 days for `host` with the public key (DER SubjectPublicKeyInfo). *ret_der is freed by
 // the caller (OPENSSL_free). Returns 0, -EACCES (not within the constraints), -EINVAL (no host name

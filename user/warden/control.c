@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "spendgate/control.h"
+#include "warden/reload.h"
 
 #define VERSION "0.1.0"
 
@@ -165,6 +166,14 @@ static json_t *on_status(struct sg_control_client *client, struct sg_error *erro
 	return status;
 }
 
+static json_t *on_reload(struct sg_control_client *client, struct sg_error *error)
+{
+	char restart[128];
+
+	client->result = sg_reload(client->warden, restart, sizeof(restart), error);
+	return client->result < 0 ? NULL : json_pack("{s:b, s:s}", "ok", 1, "restart", restart);
+}
+
 static json_t *perform(struct sg_control_client *client, const json_t *request, const int *fds,
 	struct sg_error *error)
 {
@@ -178,6 +187,8 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 		return on_release(client, request, error);
 	if (op && strcmp(op, "status") == 0)
 		return on_status(client, error);
+	if (op && strcmp(op, "reload") == 0)
+		return on_reload(client, error);
 	sg_error_set(error, -EINVAL, "unknown operation \"%s\"", op ? op : "");
 	return NULL;
 }

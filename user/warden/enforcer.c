@@ -68,16 +68,21 @@ void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespa
 		warden, SG_CHANNEL_LISTENER, &item->listener, sizeof(item->listener), fds, count);
 }
 
-static void tell_config(struct sg_warden *warden)
+static int config_memfd(const struct sg_warden *warden)
 {
 	char *text = json_dumps(warden->config, JSON_COMPACT);
 	int fd = text ? sg_channel_memfd("spendgate-config", text, strlen(text)) : -ENOMEM;
 
-	if (fd >= 0) {
-		sg_enforcer_tell(warden, SG_CHANNEL_CONFIG, NULL, 0, &fd, 1);
-		close(fd);
-	}
 	free(text);
+	return fd;
+}
+
+static void tell_config(struct sg_warden *warden)
+{
+	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
+
+	if (fd >= 0)
+		sg_enforcer_tell(warden, SG_CHANNEL_CONFIG, NULL, 0, &fd, 1);
 }
 
 static void tell_everything(struct sg_warden *warden)
@@ -209,6 +214,7 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 		break;
 	case SG_CHANNEL_AGENT_RESULT:
 	case SG_CHANNEL_STATUS_RESULT:
+	case SG_CHANNEL_CONFIG_RESULT:
 		on_answer(warden, message);
 		break;
 	default:
@@ -442,6 +448,13 @@ int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const i
 	warden->answer = NULL;
 	warden->awaited = 0;
 	return r;
+}
+
+int sg_enforcer_configure(struct sg_warden *warden, struct sg_channel_message *ret_answer)
+{
+	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
+
+	return fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_CONFIG, &fd, 1, ret_answer);
 }
 
 void sg_enforcer_stop(struct sg_warden *warden)

@@ -21,19 +21,19 @@
 #include "spendgate/exit.h"
 #include "warden/config.h"
 #include "warden/privileges.h"
+#include "warden/reload.h"
 #include "warden/setup.h"
 #include "warden/spawn.h"
 #include "warden/warden.h"
 
 struct options {
 	struct sg_warden *warden;
-	const char *config_path;
-	bool config_given;
 	bool purge;
+	bool check;
 	int ready_fd;
 };
 
-enum { KEY_ON_DEMAND = 256, KEY_READY_FD, KEY_PURGE };
+enum { KEY_ON_DEMAND = 256, KEY_READY_FD, KEY_PURGE, KEY_CHECK };
 
 static const struct argp_option option_table[] = {
 	{ "config", 'c', "FILE", 0, "configuration (default " SG_DEFAULT_CONFIG ", if it is there)",
@@ -46,6 +46,7 @@ static const struct argp_option option_table[] = {
 		"exit and remove everything when the last agent is gone", 0 },
 	{ "ready-fd", KEY_READY_FD, "FD", 0,
 		"write a byte to this descriptor when agents can be registered", 0 },
+	{ "check", KEY_CHECK, NULL, 0, "check the configuration, and exit", 0 },
 	{ "purge", KEY_PURGE, NULL, 0,
 		"remove the pins and cgroups of an instance that is not running, and exit", 0 },
 	{ 0 },
@@ -57,8 +58,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case 'c':
-		options->config_path = argument;
-		options->config_given = true;
+		options->warden->config_path = argument;
+		options->warden->config_given = true;
 		return 0;
 	case 'r':
 		options->warden->run_directory = argument;
@@ -75,6 +76,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_READY_FD:
 		options->ready_fd = atoi(argument);
 		return 0;
+	case KEY_CHECK:
+		options->check = true;
+		return 0;
 	case KEY_PURGE:
 		options->purge = true;
 		return 0;
@@ -84,7 +88,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = { option_table, parse_option, NULL,
-	"spendgated: puts a hard spending limit on the agents that `spendgate run` registers.\v"
+	"spendgated: puts a hard spending limit on the agents that `spendgate run` registers. "
+	"SIGHUP, or `spendgate reload`: reads the configuration again.\v"
 	"Exit codes: 0 stopped; 64 usage; 69 kernel, cgroup v2 or BTF missing; 73 directory not "
 	"writable; 77 not root; "
 	"78 configuration; 1 anything else.",
@@ -97,13 +102,25 @@ static const char *from_environment(const char *name, const char *otherwise)
 	return value && *value ? value : otherwise;
 }
 
+struct signals {
+	struct sg_watch watch; // first
+	struct sg_warden *warden;
+};
+
+// SIGHUP reads the configuration again, the others end the service.
 static void on_signal(struct sg_watch *watch, uint32_t events SG_UNUSED)
 {
-	struct sg_signal_stop *stop = (struct sg_signal_stop *)watch;
+	struct signals *signals = (struct signals *)watch;
+	struct sg_error error = { "" };
 	struct signalfd_siginfo info;
+	char restart[128];
 
-	if (read(watch->fd, &info, sizeof(info)) == sizeof(info))
-		sg_loop_stop(stop->loop);
+	if (read(watch->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo != SIGHUP)
+		sg_loop_stop(signals->warden->loop);
+	else if (sg_reload(signals->warden, restart, sizeof(restart), &error) < 0)
+		return; // it has told why
 }
 
 static int block_signals(void)
@@ -114,6 +131,7 @@ static int block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -121,16 +139,14 @@ static int block_signals(void)
 
 static int run(struct sg_warden *warden, const struct options *options, struct sg_error *error)
 {
-	struct sg_signal_stop stop = { .watch.fd = -1 };
+	struct signals signals = { .watch.fd = -1, .warden = warden };
 	int signal_fd = block_signals(), r;
 
 	if (signal_fd < 0)
 		return sg_error_set(error, signal_fd, "signalfd: %s", strerror(-signal_fd));
 	r = sg_setup_start(warden, error);
-	if (r == 0) {
-		stop.loop = warden->loop;
-		r = sg_loop_watch(warden->loop, &stop.watch, signal_fd, EPOLLIN, on_signal);
-	}
+	if (r == 0)
+		r = sg_loop_watch(warden->loop, &signals.watch, signal_fd, EPOLLIN, on_signal);
 	if (r == 0) {
 		sg_setup_tell_ready(options->ready_fd);
 		sg_log(SG_LOG_INFO, "started", "run=%s state=%s", warden->run_directory,
@@ -149,6 +165,7 @@ int main(int argc, char **argv)
 		.state_directory =
 			from_environment(SG_ENV_STATE_DIRECTORY, SG_DEFAULT_STATE_DIRECTORY),
 		.pin_directory = from_environment(SG_ENV_PIN_DIRECTORY, SG_DEFAULT_PIN_DIRECTORY),
+		.config_path = SG_DEFAULT_CONFIG,
 		.service_cgroup_fd = -1,
 		.enforcer_listen_fd = -1,
 		.control_fd = -1,
@@ -157,17 +174,21 @@ int main(int argc, char **argv)
 		.control_watch.fd = -1,
 		.redirect_watch.fd = -1,
 	};
-	struct options options = { &warden, SG_DEFAULT_CONFIG, false, false, -1 };
+	struct options options = { .warden = &warden, .ready_fd = -1 };
 	struct sg_error error = { "" };
 	int r;
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	prctl(PR_SET_DUMPABLE, 0); // the CA key is in here
-	r = sg_config_load(options.config_path, options.config_given, &warden.config, &error);
+	r = sg_config_load(warden.config_path, warden.config_given, &warden.config, &error);
 	if (r < 0) {
 		sg_log(SG_LOG_ERROR, "bad_configuration", "reason=\"%s\"", error.text);
 		return SG_EXIT_CONFIG;
+	}
+	if (options.check) {
+		json_decref(warden.config);
+		return SG_EXIT_OK;
 	}
 	r = sg_redirect_probe(&error);
 	if (r == 0)

@@ -8,11 +8,6 @@
 
 struct sg_warden;
 
-struct sg_signal_stop {
-	struct sg_watch watch; // first
-	struct sg_loop *loop;
-};
-
 // Directories, lock, cgroup, BPF, CA, agents of an earlier run, enforcer, control socket.
 int sg_setup_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 

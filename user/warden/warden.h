@@ -22,9 +22,11 @@ struct sg_warden_agent {
 	uint32_t id;
 	uint64_t netns_cookie;
 	int cgroup_fd;
-	int events_fd;	    // its cgroup.events
-	char *cgroup_path;  // as seen by the warden
-	json_t *definition; // what the enforcer gets
+	int events_fd;		 // its cgroup.events
+	char *cgroup_path;	 // as seen by the warden
+	json_t *request;	 // what was asked for; NULL: of an earlier version
+	json_t *definition;	 // what the enforcer gets: the request and the configuration
+	json_t *next_definition; // while a configuration is being changed (reload.c)
 	bool released; // its command ended, or an engine minds it: removed as soon as the cgroup is
 		       // empty
 	bool adopted; // of an earlier warden: its command line may be gone, and with it the release
@@ -38,6 +40,8 @@ struct sg_warden {
 	const char *run_directory;
 	const char *state_directory;
 	const char *pin_directory;
+	const char *config_path;
+	bool config_given; // the file must be there
 	bool on_demand;
 	json_t *config;
 	uid_t enforcer_uid;
@@ -99,6 +103,10 @@ int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const i
 void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
 	size_t length, const int *fds, unsigned fd_count);
 
+// Sends the configuration and waits for what the enforcer makes of it.
+int sg_enforcer_configure(
+	struct sg_warden *warden, struct sg_channel_message *ret_answer) SG_WUNRES;
+
 void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item);
 
 // ---- agents.c ----
@@ -117,6 +125,14 @@ bool sg_agents_were_left(const struct sg_warden *warden);
 
 // After a restart: the agents of <run>/agents whose pins are there.
 int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
+
+const char *sg_agent_name(const struct sg_warden_agent *agent);
+
+// Sends its definition to the enforcer and waits. Stores it, for a warden that is started anew.
+int sg_agents_announce(struct sg_warden *warden, const struct sg_warden_agent *agent,
+	struct sg_error *error) SG_WUNRES;
+int sg_agents_store(const struct sg_warden *warden, const struct sg_warden_agent *agent,
+	struct sg_error *error) SG_WUNRES;
 
 // A descriptor with the definition for message AGENT. Returns it or -errno.
 int sg_agents_memfd(const struct sg_warden_agent *agent) SG_WUNRES;

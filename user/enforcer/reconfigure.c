@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/reconfigure.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "enforcer/worker.h"
+#include "provider/price.h"
+
+// A table that was replaced: a worker may be in the middle of a sum. Whoever takes his mail is not,
+// and the last of them frees it.
+struct sg_retired {
+	struct sg_price_table *prices;
+	_Atomic unsigned left;
+};
+
+void sg_set_log_level(const json_t *configuration)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	const char *wanted = json_string_value(json_object_get(configuration, "log_level"));
+	enum sg_log_level level = SG_LOG_INFO;
+
+	for (unsigned i = 0; wanted && i < SG_ARRAY_SIZE(names); i++)
+		if (strcmp(wanted, names[i]) == 0)
+			level = (enum sg_log_level)i;
+	sg_log_set_level(level);
+}
+
+int sg_load_prices(
+	const json_t *configuration, struct sg_price_table **ret_prices, struct sg_error *error)
+{
+	const char *path = json_string_value(json_object_get(configuration, "prices"));
+
+	return path ? sg_price_table_load(path, ret_prices, error)
+		    : sg_price_table_builtin(ret_prices, error);
+}
+
+void sg_retired_pass(struct sg_retired *retired)
+{
+	if (atomic_fetch_sub(&retired->left, 1) != 1)
+		return;
+	sg_price_table_free(retired->prices);
+	free(retired);
+}
+
+static int replace_prices(struct sg_enforcer *enforcer, struct sg_price_table *prices)
+{
+	struct sg_retired *retired = calloc(1, sizeof(*retired));
+
+	if (!retired)
+		return -ENOMEM;
+	// Ours is one more, so that nobody frees it before all are told.
+	retired->left = enforcer->worker_count + 1;
+	retired->prices = (struct sg_price_table *)atomic_exchange(&enforcer->prices, prices);
+	for (unsigned i = 0; i < enforcer->worker_count; i++) {
+		const struct sg_mail mail = {
+			.kind = SG_MAIL_PRICES, .fds = { -1, -1 }, .retired = retired
+		};
+
+		// Out of memory: the table stays for ever, which is better than too short.
+		if (sg_worker_post(enforcer->workers[i], &mail) < 0)
+			sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", i);
+	}
+	sg_retired_pass(retired);
+	return 0;
+}
+
+static void name_restart_keys(
+	const json_t *running, const json_t *next, char *ret_restart, size_t size)
+{
+	static const char *const keys[] = { "user", "workers", "durability", "providers" };
+
+	*ret_restart = 0;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++) {
+		const json_t *before = json_object_get(running, keys[i]);
+		const json_t *after = json_object_get(next, keys[i]);
+		size_t used = strlen(ret_restart);
+
+		if (before == after || json_equal(before, after))
+			continue;
+		snprintf(ret_restart + used, size - used, "%s%s", used ? ", " : "", keys[i]);
+	}
+}
+
+int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_restart, size_t size,
+	struct sg_error *error)
+{
+	struct sg_price_table *prices = NULL;
+	int r = sg_load_prices(next, &prices, error);
+
+	if (r < 0)
+		return sg_error_prefix(error, r, "prices: ");
+	r = replace_prices(enforcer, prices);
+	if (r < 0) {
+		sg_price_table_free(prices);
+		return sg_error_set(error, r, "out of memory");
+	}
+	sg_set_log_level(next);
+	name_restart_keys(enforcer->configuration, next, ret_restart, size);
+	sg_log(SG_LOG_INFO, "configured", "restart_needed=\"%s\"", ret_restart);
+	return 0;
+}
