@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/find.h"
+
 // The longest value that counts, with room for a BOM and "data: " before it.
 #define LINE_MAX_BYTES (SG_SSE_MAX_EVENT_BYTES + 16)
 
@@ -23,22 +25,39 @@ void sg_sse_done(struct sg_sse *sse)
 	sg_buf_release(&sse->data);
 }
 
-static int add_data(struct sg_sse *sse, const char *value, size_t length)
+// The data of an event of one line, which most are, stays where it lies for as long as the bytes
+// do.
+static int own_data(struct sg_sse *sse)
 {
 	int r = 0;
 
+	if (sse->lying)
+		r = sg_buf_append(&sse->data, sse->lying, sse->lying_length);
+	sse->lying = NULL;
+	return r;
+}
+
+static int add_data(struct sg_sse *sse, const char *value, size_t length)
+{
+	size_t before = sg_buf_length(&sse->data) + (sse->lying ? sse->lying_length : 0);
+	int r;
+
 	if (sse->truncated)
 		return 0;
-	if (sg_buf_length(&sse->data) + length + 1 > SG_SSE_MAX_EVENT_BYTES) {
+	if (before + length + 1 > SG_SSE_MAX_EVENT_BYTES) {
 		sse->truncated = true;
+		return own_data(sse);
+	}
+	if (!sse->has_data) {
+		sse->has_data = true;
+		sse->lying = value;
+		sse->lying_length = length;
 		return 0;
 	}
-	if (sse->has_data)
-		r = sg_buf_append(&sse->data, "\n", 1);
+	r = own_data(sse);
 	if (r == 0)
-		r = sg_buf_append(&sse->data, value, length);
-	sse->has_data = true;
-	return r;
+		r = sg_buf_append(&sse->data, "\n", 1);
+	return r < 0 ? r : sg_buf_append(&sse->data, value, length);
 }
 
 // One line without its end: "field: value" (WHATWG HTML, 9.2.6). id and retry mean nothing here.
@@ -65,14 +84,17 @@ static int take_field(struct sg_sse *sse, const char *line, size_t length)
 
 static int give_event(struct sg_sse *sse, size_t raw_end, sg_sse_event_fn on_event, void *context)
 {
+	size_t gathered = sg_buf_length(&sse->data);
+	const char *data = gathered ? (const char *)sg_buf_head(&sse->data) : "";
 	struct sg_sse_event event = { .name = sse->name,
 		.name_length = sse->name_length,
-		.data = sg_buf_length(&sse->data) ? (const char *)sg_buf_head(&sse->data) : "",
-		.data_length = sg_buf_length(&sse->data),
+		.data = sse->lying ? sse->lying : data,
+		.data_length = sse->lying ? sse->lying_length : gathered,
 		.truncated = sse->truncated,
 		.raw_end = raw_end };
 	int r = on_event(context, &event);
 
+	sse->lying = NULL;
 	sg_buf_consume(&sse->data, sg_buf_length(&sse->data));
 	if (sse->data.capacity > KEPT_BYTES)
 		sg_buf_release(&sse->data);
@@ -116,42 +138,20 @@ static int end_line(struct sg_sse *sse, const char *bytes, size_t length, size_t
 	if (r == 0)
 		r = take_line(sse, (const char *)sg_buf_head(&sse->line), sg_buf_length(&sse->line),
 			raw_end, on_event, context);
+	if (r == 0)
+		r = own_data(sse); // the line's buffer is about to be used again
 	sg_buf_consume(&sse->line, sg_buf_length(&sse->line));
 	if (sse->line.capacity > KEPT_BYTES)
 		sg_buf_release(&sse->line);
 	return r;
 }
 
-static const char *find_lf(const char *from, const char *end)
-{
-	const char *lf = memchr(from, '\n', (size_t)(end - from));
-
-	return lf ? lf : end;
-}
-
-// The first CR or LF, NULL if none. `*lf` is the first LF at or behind an earlier `from` (`end` if
-// none): it is not looked for again at each CR of a stream that ends its lines with CR.
-static const char *find_line_end(const char *from, const char *end, const char **lf)
-{
-	const char *cr;
-
-	if (*lf < from)
-		*lf = find_lf(from, end);
-	cr = memchr(from, '\r', (size_t)(*lf - from));
-	if (cr)
-		return cr;
-	return *lf < end ? *lf : NULL;
-}
-
 int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_event_fn on_event,
 	void *context)
 {
-	const char *at = bytes, *end = bytes + length, *lf;
+	const char *at = bytes, *end = bytes + length;
 	int r = 0;
 
-	if (!length)
-		return 0;
-	lf = find_lf(bytes, end);
 	while (r == 0 && at < end) {
 		const char *line_end;
 		size_t raw_end;
@@ -163,9 +163,11 @@ int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_eve
 				continue;
 			}
 		}
-		line_end = find_line_end(at, end, &lf);
-		if (!line_end)
-			return keep_part(sse, at, (size_t)(end - at));
+		line_end = sg_find_either(at, end, '\r', '\n');
+		if (!line_end) {
+			r = keep_part(sse, at, (size_t)(end - at));
+			break;
+		}
 		sse->last_was_cr = *line_end == '\r';
 		raw_end = (size_t)(line_end + 1 - bytes);
 		if (sse->last_was_cr && line_end + 1 < end && line_end[1] == '\n') {
@@ -175,7 +177,7 @@ int sg_sse_feed(struct sg_sse *sse, const char *bytes, size_t length, sg_sse_eve
 		r = end_line(sse, at, (size_t)(line_end - at), raw_end, on_event, context);
 		at = bytes + raw_end;
 	}
-	return r;
+	return r ? r : own_data(sse); // the bytes are the caller's again
 }
 
 int sg_sse_finish(struct sg_sse *sse, sg_sse_event_fn on_event, void *context)

@@ -31,7 +31,9 @@ typedef int (*sg_sse_event_fn)(void *context, const struct sg_sse_event *event);
 
 struct sg_sse {
 	struct sg_buf line; // the unfinished line, when it crosses a feed
-	struct sg_buf data;
+	struct sg_buf data; // of an event of several lines, or that crosses a feed
+	const char *lying;  // of the first data line, in the bytes of this feed; NULL: in `data`
+	size_t lying_length;
 	char name[64];
 	size_t name_length;
 	bool saw_first_byte;

@@ -3,6 +3,7 @@
 // embeddings have the same usage. A body and a stream's chunk have the same members.
 #include <string.h>
 
+#include "base/find.h"
 #include "base/money.h"
 #include "provider/openai_chat.h"
 
@@ -283,16 +284,22 @@ static void end_event(struct sg_response_reader *reader)
 static bool is_filler(const struct sg_sse_event *event)
 {
 	static const char key[] = "\"usage\"";
+	// Without its first quote: a word that ends far from where it begins with a rare letter.
+	static const char *const rare = key + 1;
+	static const size_t rare_length = sizeof(key) - 2;
 	const char *end = event->data + event->data_length;
-	const char *at = memmem(event->data, event->data_length, key, sizeof(key) - 1);
+	const char *at;
 
 	if (event->data[0] != '{')
 		return false; // [DONE]
+	at = sg_find_word(event->data, end, rare, rare_length);
 	if (!at)
 		return true;
-	for (at += sizeof(key) - 1; at < end && (*at == ' ' || *at == ':'); at++)
+	if (at[-1] != '"')
+		return false;
+	for (at += rare_length; at < end && (*at == ' ' || *at == ':'); at++)
 		;
-	return at < end && *at == 'n' && !memmem(at, (size_t)(end - at), key, sizeof(key) - 1);
+	return at < end && *at == 'n' && !sg_find_word(at, end, rare, rare_length);
 }
 
 // prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
