@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "base/clock.h"
+#include "enforcer/transport.h"
 
 #define MAX_LEAVES	 4096
 #define RENEW_BEFORE_NS	 (24 * 3600 * SG_NS_PER_SEC) // a leaf lives a week
@@ -118,20 +119,15 @@ static SSL_CTX *make_context(struct sg_leaves *leaves, X509 *certificate)
 
 	if (!context)
 		return NULL;
-	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	sg_transport_configure(context);
 	// Many clients close without close_notify; message framing tells whether anything is
 	// missing.
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
 					     SSL_OP_CIPHER_SERVER_PREFERENCE |
 					     SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					  SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); // tickets hold the state
 	SSL_CTX_set_num_tickets(context, 1);
 	SSL_CTX_set_tlsext_ticket_keys(context, leaves->ticket_keys, TICKET_KEY_BYTES);
-	SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
 	SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
 	if (SSL_CTX_use_certificate(context, certificate) != 1 ||
 		SSL_CTX_use_PrivateKey(context, leaves->key) != 1) {

@@ -126,6 +126,20 @@ bool sg_transport_note_events(struct sg_transport *transport, uint32_t events)
 	return !(events & (EPOLLERR | EPOLLHUP));
 }
 
+void sg_transport_configure(SSL_CTX *context)
+{
+	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	// AES-128 first: 128 bits are enough for traffic of this day, a third less work on a stream
+	// than 256, and its SHA-256 has instructions of its own where SHA-384 has none.
+	SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+					  "TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					  SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(context, 1);
+}
+
 int sg_transport_start_tls(struct sg_transport *transport, SSL_CTX *context, bool accept)
 {
 	BIO *bio = NULL;

@@ -33,6 +33,10 @@ int sg_transport_open(struct sg_transport *transport, struct sg_loop *loop, int 
 // ways).
 bool sg_transport_note_events(struct sg_transport *transport, uint32_t events);
 
+// What both ends of TLS have in common: versions, suites, groups, and how OpenSSL deals with its
+// buffers.
+void sg_transport_configure(SSL_CTX *context);
+
 // Puts TLS on it. `accept`: as server. Returns 0 or -ENOMEM.
 int sg_transport_start_tls(struct sg_transport *transport, SSL_CTX *context, bool accept) SG_WUNRES;
 

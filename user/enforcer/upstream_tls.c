@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 
 #include "enforcer/pool.h"
+#include "enforcer/transport.h"
 
 static pthread_once_t index_once = PTHREAD_ONCE_INIT;
 static int origin_index = -1;
@@ -65,15 +66,10 @@ int sg_upstream_context_new(const char *pem, SSL_CTX **ret_context, struct sg_er
 
 	if (!context)
 		return sg_error_set(error, -ENOMEM, "out of memory");
-	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	sg_transport_configure(context);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					  SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(context, on_new_session);
-	SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
 	if (SSL_CTX_set_alpn_protos(context, alpn, sizeof(alpn) - 1) != 0)
 		r = sg_error_set(error, -ENOMEM, "out of memory");
 	else if (pem)
