@@ -36,8 +36,13 @@ const char *sg_find_either(const char *from, const char *end, char a, char b)
 const char *sg_find_word(const char *from, const char *end, const char *word, size_t length)
 {
 	__m128i first = _mm_set1_epi8(word[0]), last = _mm_set1_epi8(word[length - 1]);
+	const ptrdiff_t step = BLOCK + (ptrdiff_t)length - 1;
 
-	for (; end - from >= (ptrdiff_t)(BLOCK + length - 1); from += BLOCK) {
+	if (end - from < step)
+		return end - from < (ptrdiff_t)length
+			       ? NULL
+			       : memmem(from, (size_t)(end - from), word, length);
+	for (;;) {
 		unsigned found = equal_bytes(from, first) & equal_bytes(from + length - 1, last);
 
 		for (; found; found &= found - 1) {
@@ -46,8 +51,12 @@ const char *sg_find_word(const char *from, const char *end, const char *word, si
 			if (memcmp(at, word, length) == 0)
 				return at;
 		}
+		from += BLOCK;
+		if (end - from < (ptrdiff_t)length)
+			return NULL;
+		if (end - from < step)
+			from = end - step; // the last block looks at some bytes again
 	}
-	return from < end ? memmem(from, (size_t)(end - from), word, length) : NULL;
 }
 
 #else

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a call talks to the agent that made it, whatever protocol the agent speaks: one const table a
 // protocol (h1_session.c). Each function gets the exchange and finds its connection from there; the
-// `send_` ones return 0 or -errno (out of memory) and only queue: the session writes out. None is
-// called for a call whose agent has left. Worker thread only.
+// `send_` ones return 0 or -errno (out of memory) and queue, or write at once: what the agent may
+// not see before the call is settled is given after that. The session writes out what is queued.
+// None is called for a call whose agent has left. Worker thread only.
 #pragma once
 
 #include <stdbool.h>

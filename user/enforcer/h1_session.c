@@ -60,9 +60,23 @@ static int send_continue(struct sg_exchange *exchange)
 	return sg_buf_printf(&exchange->client->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+// Large pieces go out from where they lie when nothing is waiting before them; small ones wait for
+// their neighbours, so that a head and its body are one record and one packet. A failed write is
+// told by the next flush.
 static int send_raw(struct sg_exchange *exchange, const void *data, size_t length)
 {
-	return sg_buf_append(&exchange->client->out, data, length);
+	struct sg_client *client = exchange->client;
+	const char *at = data;
+
+	while (length >= SG_WRITE_THROUGH_BYTES && !sg_buf_length(&client->out)) {
+		ssize_t n = sg_transport_write(&client->transport, at, length);
+
+		if (n < 0)
+			break;
+		at += n;
+		length -= (size_t)n;
+	}
+	return length ? sg_buf_append(&client->out, at, length) : 0;
 }
 
 static int send_interim(struct sg_exchange *exchange, const struct sg_h1_head *head)

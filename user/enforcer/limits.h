@@ -36,6 +36,9 @@
 // Back-pressure: the source is not read while its sink holds more than this.
 #define SG_OUT_HIGH (256u << 10)
 
+// From here on writing a piece at once is worth more than sending it together with the next.
+#define SG_WRITE_THROUGH_BYTES 4096
+
 // One read from a socket or a TLS connection.
 #define SG_SCRATCH_BYTES (64u << 10)
 

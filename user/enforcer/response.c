@@ -104,7 +104,6 @@ static int read_payload(struct sg_exchange *exchange, struct sg_str payload)
 	if (exchange->response_reader) {
 		r = sg_response_reader_feed(exchange->response_reader, payload.data, payload.length,
 			filtered(exchange));
-		// Settled before the agent sees the end, so that its next call finds the room.
 		if (r == 0 && sg_response_reader_is_complete(exchange->response_reader))
 			sg_exchange_settle(exchange, true, filtered(exchange));
 	} else if (exchange->filter) {
@@ -145,6 +144,9 @@ static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t le
 		taken += (size_t)n;
 		r = read_payload(exchange, payload);
 	}
+	// Settled before the agent sees the end, so that its next call finds the room.
+	if (r == 0 && sg_h1_body_is_done(&exchange->response_body))
+		sg_exchange_settle(exchange, true, filtered(exchange));
 	if (r == 0 && exchange->filter)
 		r = forward_filtered(exchange);
 	else if (r == 0 && !exchange->reframe)
