@@ -26,8 +26,13 @@ export class Host {
 		this.configure([`--run-dir`, this.gate.env.SPENDGATE_RUN_DIR, ...shim]);
 		this.engine('start');
 		this.env = { ...process.env, DOCKER_HOST: `unix://${this.folder}/docker.sock` };
-		for (const name of ['busybox', 'agents']) this.docker('import', path.join(process.env.SPENDGATE_IMAGES, `${name}.tar`), name);
+		for (const name of ['busybox', 'agents']) this.load(name);
 		return this;
+	}
+
+	// An image of images.sh.
+	load(name) {
+		this.docker('import', path.join(process.env.SPENDGATE_IMAGES, `${name}.tar`), name);
 	}
 
 	configure(options) {

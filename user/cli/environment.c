@@ -9,46 +9,18 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "trust/certificates.h"
 #include "trust/variables.h"
-
-#define BUNDLE_LIMIT (16u << 20)
-
-// Appends the certificates of a PEM file and nothing else of it: the file is read as root at the
-// word of a variable, and the copy can be read by all.
-static int append_certificates(struct sg_buf *out, const char *path)
-{
-	static const char begin[] = "-----BEGIN CERTIFICATE-----",
-			  end[] = "-----END CERTIFICATE-----";
-	const char *at;
-	size_t length;
-	char *data;
-	int r = sg_fd_read_file(path, BUNDLE_LIMIT, &data, &length);
-
-	if (r < 0)
-		return r;
-	for (at = strstr(data, begin); r == 0 && at; at = strstr(at, begin)) {
-		const char *stop = strstr(at, end);
-
-		if (!stop)
-			break;
-		r = sg_buf_append(out, at, (size_t)(stop - at) + sizeof(end) - 1);
-		if (r == 0)
-			r = sg_buf_append(out, "\n", 1);
-		at = stop;
-	}
-	free(data);
-	return r;
-}
 
 // The agent's own file, then our CA.
 static int merge(const char *theirs, const char *ca_path, const char *merged_path)
 {
 	struct sg_buf merged = { 0 };
-	int r = append_certificates(&merged, theirs);
+	int r = sg_certificates_append_file(&merged, theirs);
 
-	if (r == 0)
-		r = append_certificates(&merged, ca_path);
-	if (r == 0)
+	if (r >= 0)
+		r = sg_certificates_append_file(&merged, ca_path);
+	if (r >= 0)
 		r = sg_fd_write_file(
 			merged_path, sg_buf_head(&merged), sg_buf_length(&merged), 0644);
 	sg_buf_release(&merged);

@@ -10,6 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include "base/log.h"
 #include "enforcer/limits.h"
 #include "enforcer/route.h"
@@ -87,17 +90,35 @@ void sg_client_arm_idle(struct sg_client *client)
 
 // ---- TLS towards the agent ----
 
+// Did it refuse our certificate? Those that trust nobody we know say so in an alert; before TLS 1.3
+// some only close.
+static bool is_distrust(void)
+{
+	switch (ERR_GET_REASON(ERR_peek_last_error())) {
+	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void log_handshake_failure(const struct sg_client *client)
 {
+	bool distrust = is_distrust();
 	char reason[256];
 
 	sg_transport_tls_error(reason, sizeof(reason));
-	sg_log(SG_LOG_WARN, "handshake_failed",
+	sg_log(SG_LOG_WARN, distrust ? "untrusted" : "handshake_failed",
 		"agent=%s connection=%llu host=%s process=%u command=%.16s reason=\"%s\" "
-		"remedy=\"the client must "
-		"trust the spendgate CA and offer http/1.1\"",
+		"remedy=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host,
-		client->flow.process_id, client->flow.command, reason);
+		client->flow.process_id, client->flow.command, reason,
+		distrust ? "this program has roots of its own, or pins those of its provider: let "
+			   "it read /run/spendgate/bundle.pem (in a container) or the files that "
+			   "the trust variables name, or switch its pinning off"
+			 : "the client must trust the spendgate CA and offer http/1.1");
 }
 
 static void shake_hands(struct sg_client *client)

@@ -9,8 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 
-// Changes `config` (the bundle's config.json): mounts and process.env. Merged files are kept in
-// <run directory>/trust/merged by their digest, so that containers of one image share them. Returns
+// Changes `config` (the bundle's config.json): mounts and process.env, by trust/bundles.h. Returns
 // 0 or -errno with the sentence.
 int sg_runc_trust(json_t *config, const char *bundle, const char *run_directory,
 	struct sg_error *error) SG_WUNRES;

@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
-
-#define BUNDLE_LIMIT (16u << 20)
+#include "trust/certificates.h"
 
 // Where distributions keep the certificates that OpenSSL programs trust.
 static const char *const bundles[] = {
@@ -19,19 +17,6 @@ static const char *const bundles[] = {
 	"/etc/ssl/ca-bundle.pem",
 	"/etc/ssl/cert.pem",
 };
-
-static int append_file(struct sg_buf *out, const char *path)
-{
-	char *data;
-	size_t length;
-	int r = sg_fd_read_file(path, BUNDLE_LIMIT, &data, &length);
-
-	if (r < 0)
-		return r;
-	r = sg_buf_append(out, data, length);
-	free(data);
-	return r;
-}
 
 int sg_trust_write(const struct sg_warden *warden, struct sg_error *error)
 {
@@ -43,12 +28,14 @@ int sg_trust_write(const struct sg_warden *warden, struct sg_error *error)
 	snprintf(directory, sizeof(directory), "%s/trust", warden->run_directory);
 	r = sg_fd_make_directories(directory, 0755);
 	if (r == 0)
-		r = append_file(&bundle, certificate);
-	snprintf(path, sizeof(path), "%s/ca.pem", directory);
+		r = sg_certificates_append_file(&bundle, certificate);
 	if (r == 0)
+		r = -EBADMSG;
+	snprintf(path, sizeof(path), "%s/ca.pem", directory);
+	if (r > 0)
 		r = sg_fd_write_file(path, sg_buf_head(&bundle), sg_buf_length(&bundle), 0644);
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(bundles); i++)
-		if (append_file(&bundle, bundles[i]) == 0)
+		if (sg_certificates_append_file(&bundle, bundles[i]) > 0)
 			break;
 	snprintf(path, sizeof(path), "%s/bundle.pem", directory);
 	if (r == 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runc/root.h"
+#include "trust/root.h"
 
 #include <dirent.h>
 #include <errno.h>
