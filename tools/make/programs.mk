@@ -44,10 +44,25 @@ $(PROGRAMS):
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
-.PHONY: install
+.PHONY: install uninstall
+BINDIR := $(PREFIX)/bin
+SBINDIR := $(PREFIX)/sbin
+UNITDIR := $(PREFIX)/lib/systemd/system
+MANDIR := $(PREFIX)/share/man
 install: programs ## install below DESTDIR and PREFIX
-	install -D -m 755 $(OUT)/spendgate $(DESTDIR)$(PREFIX)/bin/spendgate
-	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(PREFIX)/sbin/spendgated
+	install -D -m 755 $(OUT)/spendgate $(DESTDIR)$(BINDIR)/spendgate
+	install -D -m 755 $(OUT)/spendgate-runc $(DESTDIR)$(BINDIR)/spendgate-runc
+	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(SBINDIR)/spendgated
 	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer
-	install -D -m 755 $(OUT)/spendgate-runc $(DESTDIR)$(PREFIX)/bin/spendgate-runc
-	install -D -m 644 tools/systemd/spendgated.service $(DESTDIR)$(PREFIX)/lib/systemd/system/spendgated.service
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@SBINDIR@|$(SBINDIR)|' tools/install/spendgated.service > $(DESTDIR)$(UNITDIR)/spendgated.service
+	for page in docs/man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+uninstall: ## remove what install put there
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/spendgate $(BINDIR)/spendgate-runc $(SBINDIR)/spendgated $(UNITDIR)/spendgated.service)
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/spendgate
+	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+.PHONY: deb
+deb: ## a Debian package, in build/deb
+	$(Q)tools/build-deb.sh

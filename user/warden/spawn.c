@@ -26,10 +26,6 @@
 #define FIRST_FREE_UID 61355
 #define LAST_FREE_UID  65519
 
-#ifndef SPENDGATE_LIBEXEC
-#define SPENDGATE_LIBEXEC "/usr/local/libexec/spendgate"
-#endif
-
 // Without a user of our own the enforcer gets a number that is nobody's: whoever runs as "nobody"
 // must not be able to signal it or write its ledger. The range is the one that systemd draws its
 // dynamic users from.
@@ -100,11 +96,15 @@ int sg_spawn_prepare_state(const struct sg_warden *warden, struct sg_error *erro
 	return r < 0 ? sg_error_set(error, r, "%s: %s", directory, strerror(-r)) : 0;
 }
 
-// Next to our own binary in a build folder, else where `make install` puts it.
-static void find_program(char *out, size_t size)
+// Next to our own binary in a build folder; else where `make install` puts it, below any prefix.
+static int find_program(char *out, size_t size)
 {
-	if (sg_fd_program_beside("spendgate-enforcer", out, size) < 0 || access(out, X_OK) < 0)
-		snprintf(out, size, "%s", SPENDGATE_LIBEXEC "/spendgate-enforcer");
+	int r = sg_fd_program_beside("spendgate-enforcer", out, size);
+
+	return r < 0 || access(out, X_OK) == 0
+		       ? r
+		       : sg_fd_program_beside(
+				 "../libexec/spendgate/spendgate-enforcer", out, size);
 }
 
 static int drop_privileges(const struct sg_warden *warden)
@@ -151,9 +151,11 @@ become_enforcer(const struct sg_warden *warden, const char *program)
 int sg_spawn_enforcer(struct sg_warden *warden, pid_t *ret_pid)
 {
 	char program[PATH_MAX];
+	int r = find_program(program, sizeof(program));
 	pid_t pid;
 
-	find_program(program, sizeof(program));
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
