@@ -17,7 +17,8 @@
 //           the configuration), "container"? (its id: an engine minds the cgroup);
 //           descriptors after the memfd: the cgroup's directory, the network namespace
 // release   "id": the agent's command has ended                            {"status": {...of the
-// agent}} status    -                                                              {"agents":
+// agent}} detach    "container": as it was registered; the agent is none any more  {}
+// status    -                                                              {"agents":
 // [...], "redirect": {reason: count}}
 // reload    -                                                              {"restart": keys
 //                                                                          that need one, or ""}

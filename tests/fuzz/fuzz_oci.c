@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runc/labels.h"
+#include "container/labels.h"
 #include "runc/oci.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -55,7 +55,7 @@ install: programs ## install below DESTDIR and PREFIX
 	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(SBINDIR)/spendgated
 	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|@SBINDIR@|$(SBINDIR)|' tools/install/spendgated.service > $(DESTDIR)$(UNITDIR)/spendgated.service
+	sed 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' tools/install/spendgated.service > $(DESTDIR)$(UNITDIR)/spendgated.service
 	for page in docs/man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 
 uninstall: ## remove what install put there

@@ -6,6 +6,8 @@
 int sg_cli_run(int argc, char **argv);
 int sg_cli_status(int argc, char **argv);
 int sg_cli_reload(int argc, char **argv);
+int sg_cli_attach(int argc, char **argv);
+int sg_cli_detach(int argc, char **argv);
 int sg_cli_docker(int argc, char **argv);
 int sg_cli_meter(int argc, char **argv);
 int sg_cli_price(int argc, char **argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `spendgate docker install`, `spendgate docker uninstall`
+// `spendgate docker install`, `spendgate docker uninstall`, `spendgate docker watch`
 #include <argp.h>
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +15,9 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/watch.h"
+#include "container/engine.h"
+#include "spendgate/control.h"
 #include "spendgate/exit.h"
 
 #define NAME	     "spendgate"
@@ -26,11 +29,20 @@ struct options {
 	const char *runtime;
 	const char *run_directory;
 	const char *profile;
+	const char *socket_path;
 	bool make_default;
 	bool fail_open;
 };
 
-enum { KEY_FILE = 256, KEY_RUNTIME, KEY_DEFAULT, KEY_PROFILE, KEY_FAIL_OPEN, KEY_RUN_DIR };
+enum {
+	KEY_FILE = 256,
+	KEY_RUNTIME,
+	KEY_DEFAULT,
+	KEY_PROFILE,
+	KEY_FAIL_OPEN,
+	KEY_RUN_DIR,
+	KEY_SOCKET
+};
 
 static const struct argp_option option_table[] = {
 	{ "default", KEY_DEFAULT, NULL, 0,
@@ -43,9 +55,17 @@ static const struct argp_option option_table[] = {
 		0 },
 	{ "daemon-json", KEY_FILE, "FILE", 0,
 		"the engine's configuration (default: /etc/docker/daemon.json)", 0 },
+	{ "docker", KEY_SOCKET, "SOCKET", 0, "watch: of the engine (default " SG_ENGINE_SOCKET ")",
+		0 },
 	{ "run-dir", KEY_RUN_DIR, "PATH", 0, "run directory of a spendgated of its own", 0 },
 	{ 0 },
 };
+
+static bool is_action(const char *word)
+{
+	return strcmp(word, "install") == 0 || strcmp(word, "uninstall") == 0 ||
+	       strcmp(word, "watch") == 0;
+}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
@@ -70,24 +90,30 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_RUN_DIR:
 		options->run_directory = argument;
 		return 0;
+	case KEY_SOCKET:
+		options->socket_path = argument;
+		return 0;
 	case ARGP_KEY_ARG:
-		if (options->action ||
-			(strcmp(argument, "install") != 0 && strcmp(argument, "uninstall") != 0))
-			argp_error(state, "install or uninstall is expected");
+		if (options->action || !is_action(argument))
+			argp_error(state, "install, uninstall or watch is expected");
 		options->action = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (!options->action)
-			argp_error(state, "install or uninstall is expected");
+			argp_error(state, "install, uninstall or watch is expected");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp argp = { option_table, parse_option, "install|uninstall",
-	"Registers spendgate-runc in the configuration of a Docker engine, or takes it out. Other "
-	"settings stay. The engine takes it up with `systemctl reload docker`.",
+static const struct argp argp = { option_table, parse_option, "install|uninstall|watch",
+	"install and uninstall: registers spendgate-runc in the configuration of a Docker engine, "
+	"or "
+	"takes it out. Other settings stay. The engine takes it up with `systemctl reload docker`. "
+	"watch: without spendgate-runc, attaches labelled containers as they start; what a "
+	"container "
+	"does before, it does without a limit.",
 	NULL, NULL, NULL };
 
 // ---- The file ----
@@ -238,15 +264,25 @@ static int change(const struct options *options, bool *ret_changed, struct sg_er
 	return r;
 }
 
+static int watch(const struct options *options)
+{
+	if (options->run_directory && setenv(SG_ENV_RUN_DIRECTORY, options->run_directory, 1) < 0)
+		return SG_EXIT_INTERNAL;
+	sg_watch(options->socket_path, options->profile);
+}
+
 int sg_cli_docker(int argc, char **argv)
 {
-	struct options options = { .daemon_json = "/etc/docker/daemon.json" };
+	struct options options = { .daemon_json = "/etc/docker/daemon.json",
+		.socket_path = SG_ENGINE_SOCKET };
 	struct sg_error error = { "" };
 	bool changed = false;
 	int r;
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	if (strcmp(options.action, "watch") == 0)
+		return watch(&options);
 	r = change(&options, &changed, &error);
 	if (r < 0) {
 		fprintf(stderr, "spendgate: %s\n", error.text);

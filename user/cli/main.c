@@ -14,6 +14,8 @@ static const struct {
 	{ "run", sg_cli_run, "run a command as an agent with a spending limit" },
 	{ "status", sg_cli_status, "agents, budgets, spent, held, calls, refused" },
 	{ "reload", sg_cli_reload, "let the running spendgated read its configuration again" },
+	{ "attach", sg_cli_attach, "make a running container or cgroup an agent" },
+	{ "detach", sg_cli_detach, "end that" },
 	{ "docker", sg_cli_docker, "put spendgate-runc into a Docker engine, or take it out" },
 	{ "meter", sg_cli_meter, "what a recorded exchange counts and costs" },
 	{ "price", sg_cli_price, "the price of a model, or the cost of usage" },

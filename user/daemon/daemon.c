@@ -100,7 +100,7 @@ int sg_daemon_ask(struct sg_daemon *daemon, const json_t *request, const int *fd
 	sg_error_set(error, 0, "%s", sentence ? sentence : "spendgated refused without a reason");
 	code = (int)json_integer_value(json_object_get(answer, "errno"));
 	json_decref(answer);
-	return code == EINVAL ? -EINVAL : -EREMOTEIO;
+	return code == EINVAL || code == EEXIST || code == ENOENT ? -code : -EREMOTEIO;
 }
 
 // A daemon on demand may be ending: it takes no connection any more, or closes it unread.

@@ -11,7 +11,7 @@
 
 #include "base/fd.h"
 #include "daemon/daemon.h"
-#include "runc/labels.h"
+#include "container/labels.h"
 #include "runc/oci.h"
 #include "runc/trust.h"
 

@@ -2,6 +2,7 @@
 #include "trust/bundles.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,12 +132,21 @@ static int store(const struct sg_bundles *bundles, const struct sg_buf *merged, 
 			       ret_source, sg_buf_head(merged), sg_buf_length(merged), 0644);
 }
 
-// Appends ours and theirs. Returns 1, 0: nothing in it that a client could trust, or -errno.
+static bool has(const char *data, size_t length, const void *part, size_t part_length)
+{
+	return memmem(data, length, part, part_length) != NULL;
+}
+
+// Appends ours and theirs. Returns 1, 0: nothing in it that a client could trust, or us already, or
+// -errno.
 static int combine(
 	const struct sg_bundles *bundles, const char *theirs, size_t length, struct sg_buf *merged)
 {
 	int r;
 
+	if (has(theirs, length, bundles->ca, bundles->ca_length) ||
+		has(theirs, length, bundles->ca_der, (size_t)bundles->ca_der_length))
+		return 0;
 	if (sg_keystore_is(theirs, length)) {
 		r = sg_keystore_add(
 			merged, theirs, length, bundles->ca_der, (size_t)bundles->ca_der_length);

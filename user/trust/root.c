@@ -64,7 +64,7 @@ static int path_below(int directory_fd, int fd, char *out)
 		r = sg_fd_path(fd, whole, sizeof(whole));
 	if (r < 0)
 		return r;
-	length = strlen(above);
+	length = strcmp(above, "/") == 0 ? 0 : strlen(above); // in a namespace of its own
 	if (strncmp(whole, above, length) != 0 || whole[length] != '/')
 		return -EXDEV;
 	memmove(out, whole + length, strlen(whole + length) + 1);

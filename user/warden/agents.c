@@ -291,9 +291,48 @@ static struct sg_warden_agent *new_agent(
 	return agent;
 }
 
+// Two agents of one group would meter every call twice.
+static const struct sg_warden_agent *find_same_group(const struct sg_warden *warden, int cgroup_fd)
+{
+	const struct sg_warden_agent *agent = warden->agents;
+	uint64_t wanted, id;
+
+	if (sg_cgroup_id(cgroup_fd, &wanted) < 0)
+		return NULL;
+	while (agent && (sg_cgroup_id(agent->cgroup_fd, &id) < 0 || id != wanted))
+		agent = agent->next;
+	return agent;
+}
+
+static struct sg_warden_agent *find_container(const struct sg_warden *warden, const char *container)
+{
+	struct sg_warden_agent *agent = warden->agents;
+
+	while (agent) {
+		const char *own =
+			json_string_value(json_object_get(agent->definition, "container"));
+
+		if (own && strcmp(own, container) == 0)
+			break;
+		agent = agent->next;
+	}
+	return agent;
+}
+
+int sg_agents_detach(struct sg_warden *warden, const char *container, struct sg_error *error)
+{
+	struct sg_warden_agent *agent = find_container(warden, container);
+
+	if (!agent)
+		return sg_error_set(error, -ENOENT, "%.80s is no agent", container);
+	remove_agent(warden, agent);
+	return 0;
+}
+
 int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent **ret_agent, struct sg_error *error)
 {
+	const struct sg_warden_agent *same;
 	struct sg_warden_agent *agent;
 	json_t *definition;
 	int r = sg_definition_make(
@@ -301,6 +340,12 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 
 	if (r < 0)
 		return r;
+	same = find_same_group(warden, cgroup_fd);
+	if (same) {
+		json_decref(definition);
+		return sg_error_set(error, -EEXIST, "it is agent %s already",
+			json_string_value(json_object_get(same->definition, "name")));
+	}
 	r = sg_enforcer_wait(warden, 10000);
 	if (r < 0) {
 		json_decref(definition);

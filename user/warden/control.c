@@ -87,6 +87,15 @@ static json_t *on_register(struct sg_control_client *client, const json_t *reque
 		"bundle", bundle);
 }
 
+static json_t *on_detach(
+	struct sg_control_client *client, const json_t *request, struct sg_error *error)
+{
+	const char *container = json_string_value(json_object_get(request, "container"));
+
+	client->result = sg_agents_detach(client->warden, container ? container : "", error);
+	return client->result < 0 ? NULL : json_pack("{s:b}", "ok", 1);
+}
+
 // The enforcer's status, or NULL with the sentence.
 static json_t *ask_status(struct sg_warden *warden, struct sg_error *error)
 {
@@ -185,6 +194,8 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 		return on_register(client, request, fds, error);
 	if (op && strcmp(op, "release") == 0)
 		return on_release(client, request, error);
+	if (op && strcmp(op, "detach") == 0)
+		return on_detach(client, request, error);
 	if (op && strcmp(op, "status") == 0)
 		return on_status(client, error);
 	if (op && strcmp(op, "reload") == 0)

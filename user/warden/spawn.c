@@ -103,8 +103,7 @@ static int find_program(char *out, size_t size)
 
 	return r < 0 || access(out, X_OK) == 0
 		       ? r
-		       : sg_fd_program_beside(
-				 "../libexec/spendgate/spendgate-enforcer", out, size);
+		       : sg_fd_program_beside("../libexec/spendgate/spendgate-enforcer", out, size);
 }
 
 static int drop_privileges(const struct sg_warden *warden)

@@ -120,6 +120,11 @@ struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t 
 // Its command has ended: removed when nothing runs in its cgroup any more.
 void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent);
 
+// A container that goes on is no agent any more: its sockets are its own again. Returns 0 or
+// -ENOENT with the sentence.
+int sg_agents_detach(
+	struct sg_warden *warden, const char *container, struct sg_error *error) SG_WUNRES;
+
 // Did an earlier warden leave any?
 bool sg_agents_were_left(const struct sg_warden *warden);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runc/labels.h"
+#include "container/labels.h"
 
 #include <errno.h>
 #include <limits.h>

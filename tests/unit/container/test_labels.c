@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runc/labels.h"
+#include "container/labels.h"
 
 #define ID "0123456789abcdef"
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Without spendgate-runc: what runs already becomes an agent, by hand and by the engine's events.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+
+import { Host, PROVIDER, build, chat, start, until } from './lib.mjs';
+
+const scratch = process.env.SPENDGATE_SCRATCH;
+let host;
+before(async () => {
+	host = new Host();
+	await host.begin();
+});
+beforeEach(() => host.mock.reset());
+after(() => host.end());
+
+const curl = (more = '') => `curl -sS -m 20 ${more} -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`;
+const served = (text) => text.match(/"completion_tokens":/g)?.length ?? 0;
+const spendgate = (...args) => start(path.join(build, 'spendgate'), args, { env: host.gate.env }).done;
+const socket = () => ['--docker', `${host.folder}/docker.sock`];
+const plain = (name, ...more) => host.docker('run', '-d', '--runtime', 'runc', '--name', name, '--add-host', `api.openai.com:${PROVIDER}`, '-v', `${scratch}:/out`, ...more);
+const exec = (name, command) => host.client('exec', name, 'sh', '-c', command).then(({ stdout, stderr }) => stdout + stderr);
+
+// One connection from before, used again when told to.
+const KEEPS = `
+import http.client, json, os, ssl, time
+connection = http.client.HTTPSConnection("api.openai.com", context=ssl._create_unverified_context(), timeout=20)
+def call():
+    try:
+        connection.request("POST", "/v1/chat/completions", json.dumps(${JSON.stringify(chat('mock:tokens=4').body)}))
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    except OSError as error:
+        connection.close()
+        return "ended"
+print(call(), flush=True)
+open("/out/before", "w").close()
+while not os.path.exists("/out/go"):
+    time.sleep(0.02)
+for i in range(3):
+    print(call(), flush=True)
+`;
+
+test('attach: old connections end, new ones are metered, and programs started later trust us', async () => {
+	plain('running', 'agents', 'sh', '-c', 'python3 -c "$0"; sleep 1000', KEEPS);
+	await until(() => fs.existsSync(path.join(scratch, 'before')), 'the connection from before');
+	const { code, stdout, stderr } = await spendgate('attach', ...socket(), '--label', 'spendgate.budget.max-requests=1', 'running');
+	assert.equal(code, 0, stderr);
+	assert.match(stdout, /running: agent running; 1 connections from before ended, [1-9]\d* files of certificates mounted/);
+	fs.writeFileSync(path.join(scratch, 'go'), '');
+	const lines = await until(() => { const all = host.docker('logs', 'running').split('\n'); return all.length === 4 && all; }, 'its calls');
+	assert.deepEqual(lines, ['200', 'ended', '200', '402']);
+	assert.equal((await host.mock.bill()).requests, 2);
+	assert.match(await exec('running', curl()), /insufficient_quota/);
+
+	const again = await spendgate('attach', ...socket(), 'running');
+	assert.equal(again.code, 1);
+	assert.match(again.stderr, /it is agent running already/);
+
+	assert.equal((await spendgate('detach', ...socket(), 'running')).code, 0);
+	assert.equal(served(await exec('running', curl('-k'))), 1);
+	const none = await spendgate('detach', ...socket(), 'running');
+	assert.match(none.stderr, /is no agent/);
+	host.docker('rm', '-f', 'running');
+	await host.empty();
+});
+
+test('attach by the path of a cgroup, and what is not there', async () => {
+	const id = plain('by-path', 'agents', 'sleep', '1000');
+	const { code, stdout, stderr } = await spendgate('attach', '--label', 'spendgate.budget.max-requests=1', '--label', 'spendgate.agent=by-path', `${process.env.SPENDGATE_CGROUP_PARENT}/${id}`);
+	assert.equal(code, 0, stderr);
+	assert.match(stdout, /agent by-path/);
+	const answers = await exec('by-path', `${curl()}; ${curl()}`);
+	assert.equal(served(answers), 1, answers);
+	host.docker('rm', '-f', 'by-path');
+	await host.empty();
+	assert.match((await spendgate('attach', ...socket(), 'nowhere')).stderr, /nowhere: no cgroup of this name is there/);
+	assert.match((await spendgate('attach', '/nowhere')).stderr, /no cgroup of this name/);
+	assert.match((await spendgate('attach', '--label', 'spendgate.nonsense=1', '/nowhere')).stderr, /there is no such label/);
+});
+
+test('watch: labelled containers are attached as they start, also after the engine was restarted', async () => {
+	const watch = start(path.join(build, 'spendgate'), ['docker', 'watch', ...socket()], { env: host.gate.env });
+	try {
+		await until(() => watch.stderr.includes('event=watching'), 'the watch');
+		const attached = async (name) => {
+			plain(name, '--label', 'spendgate.budget.max-requests=1', 'agents', 'sleep', '1000');
+			await until(() => watch.stderr.includes(`name=${name} `), `${name} to be attached`);
+			const answers = await exec(name, `${curl()}; ${curl()}`);
+			assert.equal(served(answers), 1, answers + watch.stderr);
+			assert.match(answers, /insufficient_quota/);
+		};
+		await attached('watched');
+		plain('unlabelled', 'agents', 'sleep', '1000');
+		host.engine('stop');
+		host.engine('start');
+		await until(() => watch.stderr.match(/event=watching/g).length === 2, 'the watch to come back');
+		await attached('later');
+		assert.doesNotMatch(watch.stderr, /unlabelled|attach_failed/);
+		assert.equal((await host.status()).agents.length, 2);
+		// The shim was first: nothing to do.
+		host.docker('run', '-d', '--name', 'shimmed', '--label', 'spendgate.budget.max-requests=1', 'agents', 'sleep', '1000');
+		host.docker('rm', '-f', 'shimmed', 'watched', 'later', 'unlabelled');
+		await host.empty();
+		assert.doesNotMatch(watch.stderr, /attach_failed/);
+	} finally {
+		watch.child.kill();
+		await watch.done;
+	}
+});

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// `spendgate docker watch`: labelled containers become agents as they start, without spendgate-runc.
+#include "cli/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "container/attach.h"
+#include "container/engine.h"
+#include "container/labels.h"
+
+#define AGAIN_S 1
+
+static void attach(const struct sg_labels *labels, const struct sg_engine_container *container,
+	const char *profile)
+{
+	struct sg_attach_result result = { 0, 0 };
+	struct sg_error error = { "" };
+	json_t *request = NULL;
+	int r = sg_labels_request(labels, container->id, profile, &request, &error);
+
+	if (r == 0)
+		r = sg_attach(container->id, request, &result, &error);
+	if (r == 0)
+		sg_log(SG_LOG_INFO, "attached", "container=%.12s name=%s ended=%u mounted=%u",
+			container->id, container->name, result.ended, result.mounted);
+	else if (r != -EEXIST) // spendgate-runc was first
+		sg_log(SG_LOG_ERROR, "attach_failed",
+			"container=%.12s name=%s reason=\"%s\" remedy=\"it runs without its "
+			"limit: stop it\"",
+			container->id, container->name, error.text);
+	json_decref(request);
+}
+
+static int visit(void *context, const struct sg_engine_container *container)
+{
+	const char *profile = context;
+	struct sg_labels labels = { (json_t *)container->labels, "" };
+
+	snprintf(labels.name, sizeof(labels.name), "%s", container->name);
+	if (profile || sg_labels_agent(&labels))
+		attach(&labels, container, profile);
+	return 0;
+}
+
+// The stream first, so that no container falls between it and the list.
+static int watch_once(const char *socket_path, const char *profile, struct sg_error *error)
+{
+	int fd = sg_engine_open_events(socket_path, error), r;
+
+	if (fd < 0)
+		return fd;
+	r = sg_engine_each(socket_path, visit, (void *)profile, error);
+	if (r == 0) {
+		sg_log(SG_LOG_INFO, "watching", "engine=%s", socket_path);
+		r = sg_engine_follow(fd, visit, (void *)profile, error);
+	}
+	close(fd);
+	return r;
+}
+
+int sg_watch(const char *socket_path, const char *profile)
+{
+	const struct timespec again = { .tv_sec = AGAIN_S };
+
+	for (;;) {
+		struct sg_error error = { "the engine has ended" };
+
+		watch_once(socket_path, profile, &error);
+		sg_log(SG_LOG_WARN, "engine_away", "engine=%s reason=\"%s\"", socket_path,
+			error.text);
+		nanosleep(&again, NULL);
+	}
+}

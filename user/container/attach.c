@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "container/attach.h"
+
+#include <errno.h>
+
+#include "container/mounts.h"
+#include "container/place.h"
+#include "container/sockets.h"
+#include "daemon/daemon.h"
+
+// The fence first: nothing new may connect between the other two.
+int sg_attach(const char *what, const json_t *request, struct sg_attach_result *ret_result,
+	struct sg_error *error)
+{
+	struct sg_place place = { -1, -1 };
+	struct sg_sockets_result sockets = { 0, 0 };
+	struct sg_attach_result result = { 0, 0 };
+	struct sg_error later = { "" };
+	pid_t pid = 0;
+	int r = sg_place_find(what, &place, &pid, error), ended;
+
+	if (r < 0)
+		return r;
+	r = sg_place_register(&place, request, error);
+	if (r == 0) {
+		ended = sg_sockets_end(&place, &sockets, error);
+		result.ended = sockets.ended;
+		r = sg_mounts_trust(pid, sg_daemon_run_directory(), &result.mounted, &later);
+		if (r < 0 && ended == 0)
+			*error = later;
+		r = ended < 0 ? ended : r;
+	}
+	sg_place_close(&place);
+	*ret_result = result;
+	return r;
+}
