@@ -142,6 +142,15 @@ static __always_inline void fill_record(struct sg_flow_record *record, const str
 	bpf_get_current_comm(record->command, sizeof(record->command));
 }
 
+/* Hooks of agents' cgroups below ran before: what they redirected goes to loopback by now. */
+static __always_inline int decide_as_guard(
+	struct bpf_sock_addr *ctx, const struct destination *to, __u32 agent_id)
+{
+	if (is_loopback(to->word) || is_unspecified(to->word) || is_direct(to))
+		return ALLOW;
+	return refuse(ctx, to, agent_id, SG_REASON_NO_AGENT);
+}
+
 /* Decides for a TCP connect. On redirect *ret_port is the listener's port (host order); 0: leave
  * the address alone. */
 static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destination *to,
@@ -158,6 +167,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 	*ret_port = 0;
 	if (!slot->agent_id)
 		return refuse(ctx, to, 0, SG_REASON_NO_AGENT);
+	if (slot->flags & SG_SLOT_GUARD)
+		return decide_as_guard(ctx, to, slot->agent_id);
 	listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
 	sk = ctx->sk;
 	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&

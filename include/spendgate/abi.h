@@ -35,9 +35,13 @@
 #define SG_MAX_ENDPOINTS   4096
 #define SG_MAX_DIRECT	   256
 
+/* Of a slot: a parent of agents' cgroups. What no agent's hook below it has sent to a listener, and
+ * is not direct, is refused. */
+#define SG_SLOT_GUARD 1u
+
 struct sg_agent_slot {
 	__u32 agent_id; /* 0: attached, not yet registered: everything is refused */
-	__u32 flags;	/* reserved, 0 */
+	__u32 flags;	/* SG_SLOT_... */
 };
 
 struct sg_listener {

@@ -14,7 +14,8 @@
 // register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path,
 // "bundle": path}
 //           "unknown_model"?, "upstream_ca"? (PEM text), "team"?, "profile"? (of
-//           the configuration), "container"? (its id: an engine minds the cgroup);
+//           the configuration), "container"? (its id: an engine minds the cgroup),
+//           "guard"? (true: a parent of agents' cgroups, in which whatever is no agent is refused);
 //           descriptors after the memfd: the cgroup's directory, the network namespace
 // release   "id": the agent's command has ended                            {"status": {...of the
 // agent}} detach    "container": as it was registered; the agent is none any more  {}

@@ -111,3 +111,30 @@ test('watch: labelled containers are attached as they start, also after the engi
 		await watch.done;
 	}
 });
+
+test('a guard on the parent: what is no agent is refused from its first packet, and what becomes one is not', async () => {
+	const parent = process.env.SPENDGATE_CGROUP_PARENT;
+	const guard = await spendgate('attach', '--guard', parent);
+	assert.equal(guard.code, 0, guard.stderr);
+	const first = (name, ...more) => host.client('run', '--rm', '--runtime', 'runc', '--name', name, '--add-host', `api.openai.com:${PROVIDER}`, ...more, 'agents', 'sh', '-c', `${curl('-k')}; ${curl('-k')}`);
+	assert.match((await first('unknown')).stderr, /(Couldn't connect|Failed to connect)/);
+	assert.match((await first('unknown-host', '--network', 'host')).stderr, /(Couldn't connect|Failed to connect|Could not resolve)/);
+	assert.equal((await host.mock.bill()).requests, 0);
+
+	// An agent below it is as ever; it survives a restart of spendgated; it lets private networks be.
+	host.gate.running.child.kill('SIGTERM');
+	await host.gate.running.done;
+	await host.gate.daemon(host.config);
+	const agent = await host.run({ agent: 'below', 'budget.max-requests': 1 }, ['sh', '-c', `${curl()}; ${curl()}`]);
+	assert.equal(served(agent.stdout), 1, agent.stderr);
+	assert.match((await first('again')).stderr, /(Couldn't connect|Failed to connect)/);
+	plain('neighbour', 'agents', 'python3', '-m', 'http.server', '8080');
+	const address = host.docker('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'neighbour');
+	const { code, stderr } = await host.client('run', '--rm', '--runtime', 'runc', 'agents', 'curl', '-sS', '--retry', '20', '--retry-connrefused', '--retry-delay', '1', `http://${address}:8080/`);
+	assert.equal(code, 0, stderr);
+
+	assert.equal((await spendgate('detach', parent)).code, 0);
+	assert.equal(served((await first('free')).stdout), 2);
+	host.docker('rm', '-f', 'neighbour');
+	await host.empty();
+});

@@ -22,16 +22,22 @@ struct options {
 	const char *profile;
 	const char *what;
 	json_t *labels; // NULL: detach, which takes none
+	bool guard;
 };
 
-enum { KEY_SOCKET = 256, KEY_PROFILE, KEY_LABEL };
+enum { KEY_SOCKET = 256, KEY_PROFILE, KEY_LABEL, KEY_GUARD };
 
 static const struct argp_option attach_options[] = {
 	{ "label", KEY_LABEL, "NAME=VALUE", 0,
 		"as docker run has it, as spendgate.budget.limit-usd=5; goes before the "
 		"container's own; may be repeated",
 		0 },
-	{ "profile", KEY_PROFILE, "NAME", 0, "policy of the configuration, where no label names one",
+	{ "profile", KEY_PROFILE, "NAME", 0,
+		"policy of the configuration, where no label names one", 0 },
+	{ "guard", KEY_GUARD, NULL, 0,
+		"CGROUP is the parent of containers' groups: whatever is no agent in it reaches "
+		"private "
+		"networks only, from its first packet",
 		0 },
 	{ "docker", KEY_SOCKET, "SOCKET", 0, "of the engine (default " SG_ENGINE_SOCKET ")", 0 },
 	{ 0 },
@@ -66,6 +72,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_LABEL:
 		add_label(state, options, argument);
 		return 0;
+	case KEY_GUARD:
+		options->guard = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (options->what)
 			argp_error(state, "one container or cgroup is expected");
@@ -81,13 +90,16 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp attach_argp = { attach_options, parse_option, "CONTAINER|CGROUP",
-	"Makes a running container (its name or id), or what runs in a cgroup (a path), an agent: its "
-	"sockets are redirected from now on, its connections from before are ended, and programs that "
+	"Makes a running container (its name or id), or what runs in a cgroup (a path), an agent: "
+	"its "
+	"sockets are redirected from now on, its connections from before are ended, and programs "
+	"that "
 	"start in it from now on find the certificates. Labels tell the budget.",
 	NULL, NULL, NULL };
 
 static const struct argp detach_argp = { detach_options, parse_option, "CONTAINER|CGROUP",
-	"Ends what attach, or spendgate-runc, began: the container goes on without a limit. Certificates "
+	"Ends what attach, or spendgate-runc, began: the container goes on without a limit. "
+	"Certificates "
 	"stay mounted until it stops.",
 	NULL, NULL, NULL };
 
@@ -124,9 +136,8 @@ static void release_search(struct search *search)
 // A path is a cgroup. What the engine does not know may be a container of another one, by its id.
 static int find(const struct options *options, struct search *search, struct sg_error *error)
 {
-	int r = *options->what == '/'
-			? 0
-			: sg_engine_each(options->socket_path, match, search, error);
+	int r = *options->what == '/' ? 0
+				      : sg_engine_each(options->socket_path, match, search, error);
 
 	if (r >= 0 && !search->id)
 		search->id = strdup(options->what);
@@ -141,15 +152,17 @@ static void name_agent(const struct search *search, struct sg_labels *labels)
 	const char *slash = strrchr(search->id, '/');
 
 	snprintf(labels->name, sizeof(labels->name), "%s",
-		search->name ? search->name : slash ? slash + 1 : "");
+		search->name ? search->name
+		: slash	     ? slash + 1
+			     : "");
 }
 
 static int exit_code(int r, const struct sg_error *error)
 {
 	if (r < 0)
 		fprintf(stderr, "spendgate: %s\n", error->text);
-	return r == 0	      ? SG_EXIT_OK
-	       : r == -EINVAL ? SG_EXIT_USAGE
+	return r == 0			     ? SG_EXIT_OK
+	       : r == -EINVAL		     ? SG_EXIT_USAGE
 	       : r == -EPERM || r == -EACCES ? SG_EXIT_NOPERM
 	       : r == -ENOTCONN		     ? SG_EXIT_UNAVAILABLE
 					     : SG_EXIT_FAILED;
@@ -189,7 +202,7 @@ int sg_cli_attach(int argc, char **argv)
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&attach_argp, argc, argv, 0, NULL, &options);
-	r = attach(&options, &error);
+	r = options.guard ? sg_attach_guard(options.what, &error) : attach(&options, &error);
 	json_decref(options.labels);
 	return exit_code(r, &error);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `spendgate docker watch`: labelled containers become agents as they start, without spendgate-runc.
+// `spendgate docker watch`: labelled containers become agents as they start, without
+// spendgate-runc.
 #include "cli/watch.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 #include "container/attach.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "container/mounts.h"
 #include "container/place.h"
@@ -32,5 +33,21 @@ int sg_attach(const char *what, const json_t *request, struct sg_attach_result *
 	}
 	sg_place_close(&place);
 	*ret_result = result;
+	return r;
+}
+
+// The network namespace is for the form: nothing is redirected there.
+int sg_attach_guard(const char *path, struct sg_error *error)
+{
+	struct sg_place place = { -1, -1 };
+	json_t *request = json_pack("{s:s, s:s+, s:s, s:b}", "op", "register", "name", "guard-",
+		strrchr(path, '/') ? strrchr(path, '/') + 1 : path, "container", path, "guard", 1);
+	int r = request ? sg_place_make(path, &place, error)
+			: sg_error_set(error, -ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = sg_place_register(&place, request, error);
+	sg_place_close(&place);
+	json_decref(request);
 	return r;
 }

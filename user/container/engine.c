@@ -17,8 +17,10 @@
 #define HEAD_LIMIT 8192
 #define LINE_LIMIT (1u << 20)
 
-#define LIST_PATH   "/containers/json"
-#define EVENTS_PATH "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%5D%7D"
+#define LIST_PATH "/containers/json"
+#define EVENTS_PATH                                                                                \
+	"/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%5D%" \
+	"7D"
 
 static int connect_to(const char *path)
 {
@@ -39,8 +41,8 @@ static int send_request(int fd, const char *path)
 	return dprintf(fd, "GET %s HTTP/1.0\r\nHost: docker\r\n\r\n", path) < 0 ? -errno : 0;
 }
 
-// Byte by byte, so that what follows stays in the socket. Returns 0, or -EPROTO with the status line
-// in the sentence.
+// Byte by byte, so that what follows stays in the socket. Returns 0, or -EPROTO with the status
+// line in the sentence.
 static int skip_head(int fd, struct sg_error *error)
 {
 	char head[HEAD_LIMIT];
@@ -55,8 +57,8 @@ static int skip_head(int fd, struct sg_error *error)
 		break;
 	}
 	head[length] = 0;
-	return sg_error_set(error, -EPROTO, "the engine answers \"%.*s\"",
-		(int)strcspn(head, "\r\n"), head);
+	return sg_error_set(
+		error, -EPROTO, "the engine answers \"%.*s\"", (int)strcspn(head, "\r\n"), head);
 }
 
 static int open_answer(const char *socket_path, const char *path, struct sg_error *error)
@@ -65,8 +67,8 @@ static int open_answer(const char *socket_path, const char *path, struct sg_erro
 	int r = fd < 0 ? fd : send_request(fd, path);
 
 	if (r < 0)
-		return sg_error_set(error, r, "the engine's socket %s: %s", socket_path,
-			strerror(-r));
+		return sg_error_set(
+			error, r, "the engine's socket %s: %s", socket_path, strerror(-r));
 	r = skip_head(fd, error);
 	return r < 0 ? r : sg_fd_take(&fd);
 }
@@ -89,8 +91,8 @@ static int visit_listed(const json_t *item, sg_engine_visit_fn visit, void *cont
 	return visit(context, &container);
 }
 
-int sg_engine_each(const char *socket_path, sg_engine_visit_fn visit, void *context,
-	struct sg_error *error)
+int sg_engine_each(
+	const char *socket_path, sg_engine_visit_fn visit, void *context, struct sg_error *error)
 {
 	SG_CLEANUP_CLOSE int fd = open_answer(socket_path, LIST_PATH, error);
 	char *text = NULL;

@@ -34,9 +34,8 @@ struct mounts {
 
 static int open_read_only(const char *source)
 {
-	struct mount_attr attributes = { .attr_set =
-						 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-						 MOUNT_ATTR_NODEV };
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+						     MOUNT_ATTR_NODEV };
 	SG_CLEANUP_CLOSE int fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
@@ -119,10 +118,9 @@ static int mount_in_child(const struct mounts *mounts, int namespace_fd, int roo
 static int merge(const struct sg_root *root, const char *run_directory, struct mounts *mounts,
 	struct sg_error *error)
 {
-	struct sg_bundles bundles = { .run_directory = run_directory,
-		.root = root,
-		.mount = collect,
-		.context = mounts };
+	struct sg_bundles bundles = {
+		.run_directory = run_directory, .root = root, .mount = collect, .context = mounts
+	};
 	int r = sg_bundles_open(&bundles, error);
 
 	if (r == 0) {
@@ -167,7 +165,8 @@ int sg_mounts_trust(
 
 	*ret_count = 0;
 	if (r < 0)
-		return sg_error_set(error, r, "the mounts of process %d: %s", (int)pid, strerror(-r));
+		return sg_error_set(
+			error, r, "the mounts of process %d: %s", (int)pid, strerror(-r));
 	if (is_ours(namespace_fd))
 		return 0;
 	mounts.list = calloc(MOUNTS_LIMIT, sizeof(*mounts.list));

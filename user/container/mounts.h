@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 // Processes that start after it read the merged files; *ret_count is how many were mounted. A file
-// below /run/spendgate that can't be made (read-only root) is left out. Returns 0 or -errno with the
-// sentence.
+// below /run/spendgate that can't be made (read-only root) is left out. Returns 0 or -errno with
+// the sentence.
 int sg_mounts_trust(pid_t pid, const char *run_directory, unsigned *ret_count,
 	struct sg_error *error) SG_WUNRES;

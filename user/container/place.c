@@ -135,6 +135,12 @@ static int search(int directory_fd, const char *id, unsigned depth)
 	return found;
 }
 
+// `path`: as it is, or below the hierarchy's root.
+static void whole_path(const char *root, const char *path, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s", strncmp(path, root, strlen(root)) == 0 ? "" : root, path);
+}
+
 static int find_cgroup(const char *what, struct sg_error *error)
 {
 	char root[PATH_MAX], path[2 * PATH_MAX];
@@ -147,8 +153,7 @@ static int find_cgroup(const char *what, struct sg_error *error)
 		root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		fd = root_fd < 0 ? -errno : search(root_fd, what, 0);
 	} else {
-		snprintf(path, sizeof(path), "%s%s",
-			strncmp(what, root, strlen(root)) == 0 ? "" : root, what);
+		whole_path(root, what, path, sizeof(path));
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		fd = fd < 0 ? -errno : fd;
 	}
@@ -209,6 +214,30 @@ int sg_place_find(
 		r = place.netns_fd < 0 ? place.netns_fd : 0;
 	}
 	if (r < 0) {
+		sg_place_close(&place);
+		return r;
+	}
+	*ret_place = place;
+	return 0;
+}
+
+int sg_place_make(const char *path, struct sg_place *ret_place, struct sg_error *error)
+{
+	char root[PATH_MAX], whole[2 * PATH_MAX];
+	struct sg_place place = { -1, -1 };
+	int r = sg_cgroup_root(MOUNT_OF_OWN, root, sizeof(root), error);
+
+	if (r < 0)
+		return r;
+	if (*path != '/')
+		return sg_error_set(error, -EINVAL, "%s: must be the path of a cgroup", path);
+	whole_path(root, path, whole, sizeof(whole));
+	place.cgroup_fd = sg_cgroup_make(whole, error);
+	if (place.cgroup_fd < 0)
+		return place.cgroup_fd;
+	place.netns_fd = open_network(getpid(), error);
+	if (place.netns_fd < 0) {
+		r = place.netns_fd;
 		sg_place_close(&place);
 		return r;
 	}

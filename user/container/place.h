@@ -18,11 +18,15 @@ struct sg_place {
 // the sentence; on success the caller closes it.
 int sg_place_of_process(pid_t pid, struct sg_place *ret_place, struct sg_error *error) SG_WUNRES;
 
-// Of a container that runs, by its engine's id, or of the processes of a cgroup, by its path (whole,
-// or below the hierarchy's root). *ret_pid is its first process where it can be told, else any.
-// Returns as above (-ENOENT: there is no such thing).
+// Of a container that runs, by its engine's id, or of the processes of a cgroup, by its path
+// (whole, or below the hierarchy's root). *ret_pid is its first process where it can be told, else
+// any. Returns as above (-ENOENT: there is no such thing).
 int sg_place_find(const char *what, struct sg_place *ret_place, pid_t *ret_pid,
 	struct sg_error *error) SG_WUNRES;
+
+// A cgroup by its path, made when it is not there, and the caller's own network namespace. Returns
+// as above.
+int sg_place_make(const char *path, struct sg_place *ret_place, struct sg_error *error) SG_WUNRES;
 
 void sg_place_close(struct sg_place *place);
 

@@ -131,15 +131,16 @@ static int send_message(int fd, uint16_t type, uint16_t flags, const struct inet
 	struct {
 		struct nlmsghdr header;
 		struct inet_diag_req_v2 body;
-	} message = { { .nlmsg_len = sizeof(message), .nlmsg_type = type,
+	} message = { { .nlmsg_len = sizeof(message),
+			      .nlmsg_type = type,
 			      .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) },
 		*body };
 
 	return send(fd, &message, sizeof(message), 0) < 0 ? -errno : 0;
 }
 
-static int list(int fd, const struct groups *groups, struct found *found, int family,
-	uint8_t protocol)
+static int list(
+	int fd, const struct groups *groups, struct found *found, int family, uint8_t protocol)
 {
 	const struct inet_diag_req_v2 request = { .sdiag_family = (uint8_t)family,
 		.sdiag_protocol = protocol,
@@ -177,8 +178,7 @@ static int end_one(int fd, const struct inet_diag_req_v2 *request)
 	if (r < 0)
 		return r;
 	n = recv(fd, buffer, sizeof(buffer), 0);
-	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) ||
-		header->nlmsg_type != NLMSG_ERROR)
+	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || header->nlmsg_type != NLMSG_ERROR)
 		return -EPROTO;
 	return ((const struct nlmsgerr *)NLMSG_DATA(header))->error;
 }
@@ -258,8 +258,8 @@ static int ask_child(
 	return n == sizeof(*report) ? 0 : -EIO;
 }
 
-int sg_sockets_end(const struct sg_place *place, struct sg_sockets_result *ret_result,
-	struct sg_error *error)
+int sg_sockets_end(
+	const struct sg_place *place, struct sg_sockets_result *ret_result, struct sg_error *error)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct report report = { 0, { 0, 0 } };

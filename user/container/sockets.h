@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections that processes of a cgroup have already: what was connected before the redirection
-// goes around it until it ends. One thread; makes a child that enters the network namespace.
+// The connections that processes of a cgroup have already: what was connected before the
+// redirection goes around it until it ends. One thread; makes a child that enters the network
+// namespace.
 #pragma once
 
 #include "base/attr.h"

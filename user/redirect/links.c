@@ -126,17 +126,16 @@ static void agent_directory(
 	snprintf(out, size, "%s/agents/%u", redirect->pin_directory, agent_id);
 }
 
-int sg_redirect_attach_agent(
-	struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id, struct sg_error *error)
+static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_agent_slot slot,
+	struct sg_error *error)
 {
-	struct sg_agent_slot slot = { .agent_id = agent_id };
 	char directory[PATH_MAX];
 	uint64_t cgroup_id;
 	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
 
 	if (r < 0)
 		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
-	agent_directory(redirect, agent_id, directory, sizeof(directory));
+	agent_directory(redirect, slot.agent_id, directory, sizeof(directory));
 	r = attach_all(
 		redirect, agent_hooks, SG_ARRAY_SIZE(agent_hooks), cgroup_fd, directory, error);
 	if (r < 0)
@@ -149,6 +148,20 @@ int sg_redirect_attach_agent(
 		remove_links(directory);
 	}
 	return r;
+}
+
+int sg_redirect_attach_agent(
+	struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id, struct sg_error *error)
+{
+	return attach_slot(
+		redirect, cgroup_fd, (struct sg_agent_slot){ .agent_id = agent_id }, error);
+}
+
+int sg_redirect_attach_guard(
+	struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id, struct sg_error *error)
+{
+	return attach_slot(redirect, cgroup_fd,
+		(struct sg_agent_slot){ .agent_id = agent_id, .flags = SG_SLOT_GUARD }, error);
 }
 
 // What the agent left in `flows` would stay for ever: nobody accepts it any more. Costs a walk over

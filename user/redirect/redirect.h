@@ -42,6 +42,11 @@ int sg_redirect_attach_service(
 int sg_redirect_attach_agent(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
 	struct sg_error *error) SG_WUNRES;
 
+// The same for a parent of agents' cgroups: what no agent below redirects, and is not direct, is
+// refused. It has an agent's id, and is detached as one.
+int sg_redirect_attach_guard(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
+	struct sg_error *error) SG_WUNRES;
+
 // Unpins and detaches. The cgroup may be gone already. Returns 0 or -errno (-ENOENT: no such
 // agent).
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id);

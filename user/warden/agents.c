@@ -141,10 +141,25 @@ static bool is_populated(const struct sg_warden_agent *agent)
 	return strstr(text, "populated 1") != NULL;
 }
 
-// Is it to be removed? An adopted agent may have lost its command line; an empty cgroup is then its
-// only end.
+static bool is_guard(const struct sg_warden_agent *agent)
+{
+	return json_is_true(json_object_get(agent->definition, "guard"));
+}
+
+// A group that was removed has no events any more.
+static bool is_gone(const struct sg_warden_agent *agent)
+{
+	char byte;
+
+	return agent->events_fd < 0 || pread(agent->events_fd, &byte, 1, 0) < 0;
+}
+
+// Is it to be removed? A guard waits for containers. An adopted agent may have lost its command
+// line; an empty cgroup is then its only end.
 static bool has_ended(struct sg_warden_agent *agent)
 {
+	if (is_guard(agent))
+		return is_gone(agent);
 	if (is_populated(agent)) {
 		agent->empty_turns = 0;
 		return false;
@@ -291,6 +306,15 @@ static struct sg_warden_agent *new_agent(
 	return agent;
 }
 
+static int attach_hooks(
+	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	return is_guard(agent) ? sg_redirect_attach_guard(
+					 warden->redirect, agent->cgroup_fd, agent->id, error)
+			       : sg_redirect_attach_agent(
+					 warden->redirect, agent->cgroup_fd, agent->id, error);
+}
+
 // Two agents of one group would meter every call twice.
 static const struct sg_warden_agent *find_same_group(const struct sg_warden *warden, int cgroup_fd)
 {
@@ -356,8 +380,8 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	// Fence first: whatever fails later leaves the cgroup refused, not open.
-	r = sg_redirect_attach_agent(warden->redirect, cgroup_fd, agent->id, error);
-	if (r == 0)
+	r = attach_hooks(warden, agent, error);
+	if (r == 0 && !is_guard(agent))
 		r = start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
 		r = sg_agents_announce(warden, agent, error);
@@ -435,7 +459,7 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	agent->adopted = true;
-	netns_fd = open_netns(agent);
+	netns_fd = is_guard(agent) ? -1 : open_netns(agent);
 	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
 		r = warden->enforcer_ready ? sg_agents_announce(warden, agent, error)

@@ -123,7 +123,8 @@ static void copy_first(json_t *definition, const char *key, const json_t *const 
 static json_t *compose(
 	const json_t *config, const json_t *request, const json_t *profile, uint32_t id)
 {
-	static const char *const own[] = { "name", "team", "container", "profile", "upstream_ca" };
+	static const char *const own[] = { "name", "team", "container", "guard", "profile",
+		"upstream_ca" };
 	static const char *const shared[] = { "egress", "unknown_model" };
 	const json_t *const only_request[] = { request, NULL };
 	const json_t *const everywhere[] = { request, profile ? profile : config, config, NULL };

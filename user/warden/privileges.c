@@ -12,7 +12,7 @@
 #define WANTED_DESCRIPTORS 1048576
 #define FEW_DESCRIPTORS	   8192
 
-// The unit's CapabilityBoundingSet (tools/systemd) is this list.
+// The unit's CapabilityBoundingSet (tools/install) is this list.
 static const unsigned kept[] = {
 	CAP_BPF,	     // programs, maps, links
 	CAP_NET_ADMIN,	     // of the network kind; sockets in namespaces
