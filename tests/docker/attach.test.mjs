@@ -95,8 +95,7 @@ test('watch: labelled containers are attached as they start, also after the engi
 		};
 		await attached('watched');
 		plain('unlabelled', 'agents', 'sleep', '1000');
-		host.engine('stop');
-		host.engine('start');
+		host.restartEngine();
 		await until(() => watch.stderr.match(/event=watching/g).length === 2, 'the watch to come back');
 		await attached('later');
 		assert.doesNotMatch(watch.stderr, /unlabelled|attach_failed/);
@@ -122,9 +121,7 @@ test('a guard on the parent: what is no agent is refused from its first packet, 
 	assert.equal((await host.mock.bill()).requests, 0);
 
 	// An agent below it is as ever; it survives a restart of spendgated; it lets private networks be.
-	host.gate.running.child.kill('SIGTERM');
-	await host.gate.running.done;
-	await host.gate.daemon(host.config);
+	await host.restartGate();
 	const agent = await host.run({ agent: 'below', 'budget.max-requests': 1 }, ['sh', '-c', `${curl()}; ${curl()}`]);
 	assert.equal(served(agent.stdout), 1, agent.stderr);
 	assert.match((await first('again')).stderr, /(Couldn't connect|Failed to connect)/);

@@ -68,17 +68,6 @@ test('Node with the openai SDK, unmodified: stops at its dollars, and the bill i
 	assert.ok(known > 0n && known <= dollars('0.002'));
 });
 
-test('the first act of an entrypoint is metered, of containers that start at once', async () => {
-	const count = 24;
-	const results = await Promise.all(Array.from({ length: count }, (_, i) => host.run({ agent: `first-${i}`, 'budget.max-requests': 1 }, ['sh', '-c', `${curl('mock:tokens=4')}; echo; ${curl('mock:tokens=4')}`])));
-	for (const { stdout, stderr } of results) {
-		assert.equal(served(stdout), 1, stdout + stderr);
-		assert.match(stdout, /insufficient_quota/);
-	}
-	assert.equal((await host.mock.bill()).requests, count);
-	await host.empty();
-});
-
 test('spending is remembered by name: a container of the same name goes on with what is left', async () => {
 	const label = { 'budget.max-requests': 2 };
 	const one = await host.run(label, ['sh', '-c', curl('mock:tokens=4')], { options: ['--name', 'writer'] });

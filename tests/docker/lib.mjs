@@ -14,7 +14,7 @@ const DOCKER = '/usr/bin/docker';
 const scratch = process.env.SPENDGATE_SCRATCH;
 
 export class Host {
-	// `shim`: further options of the shim.
+	// `shim`: further options of `spendgate docker install`.
 	async begin(config = {}, shim = []) {
 		execFileSync('ip', ['address', 'replace', `${PROVIDER}/32`, 'dev', 'lo']);
 		this.mock = await startMock(['--address', '0.0.0.0', '--port', '443']);
@@ -36,9 +36,21 @@ export class Host {
 	}
 
 	configure(options) {
-		const file = path.join(this.folder, 'daemon.json');
-		if (!fs.existsSync(file)) fs.writeFileSync(file, '{"live-restore": true, "log-level": "warn"}');
-		execFileSync(path.join(build, 'spendgate'), ['docker', 'install', '--daemon-json', file, '--default', ...options]);
+		this.daemonFile = path.join(this.folder, 'daemon.json');
+		if (!fs.existsSync(this.daemonFile)) fs.writeFileSync(this.daemonFile, '{"live-restore": true, "log-level": "warn"}');
+		execFileSync(path.join(build, 'spendgate'), ['docker', 'install', '--daemon-json', this.daemonFile, '--default', ...options]);
+	}
+
+	restartEngine() {
+		this.engine('stop');
+		this.engine('start');
+	}
+
+	// A spendgated that ends, and another one; `signal` ends it.
+	async restartGate(signal = 'SIGTERM') {
+		this.gate.running.child.kill(signal);
+		await this.gate.running.exited;
+		await this.gate.daemon(this.config);
 	}
 
 	engine(action) {

@@ -50,6 +50,8 @@ void sg_pool_origin_remember(struct sg_pool_origin *origin, SSL_SESSION *session
 void sg_pool_sweep(struct sg_pool *pool, int64_t now_ms);
 // Closes every idle connection.
 void sg_pool_close_idle(struct sg_pool *pool);
+// Those of a network namespace that no agent is left in: they would keep it alive, for nobody.
+void sg_pool_close_idle_of(struct sg_pool *pool, uint64_t netns_cookie);
 
 // Frees the origins; no connection may be left.
 void sg_pool_done(struct sg_pool *pool);

@@ -331,3 +331,12 @@ void sg_pool_close_idle(struct sg_pool *pool)
 	while (origin->idle)
 		close_upstream(origin->idle);
 }
+
+void sg_pool_close_idle_of(struct sg_pool *pool, uint64_t netns_cookie)
+{
+	struct sg_pool_origin *origin, *next;
+
+	HASH_ITER(hh, pool->by_key, origin, next)
+	while (origin->key.netns_cookie == netns_cookie && origin->idle)
+		close_upstream(origin->idle);
+}

@@ -117,6 +117,7 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		break;
 	case SG_MAIL_LISTENER_GONE:
 		remove_listeners(worker, mail->netns_cookie, false);
+		sg_pool_close_idle_of(&worker->pool, mail->netns_cookie);
 		break;
 	case SG_MAIL_LEAF:
 		tell_leaf_waiters(worker, mail->host);
