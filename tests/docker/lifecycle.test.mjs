@@ -149,7 +149,7 @@ test('a profile: by label, and for all containers', async () => {
 	await isClean();
 });
 
-test('fail-open: without spendgated a container starts, and the log says without what', async () => {
+test('fail-open: without spendgated a container starts; by default it does not', async () => {
 	host.configure(['--run-dir', path.join(scratch, 'nobody'), '--fail-open']);
 	host.restartEngine();
 	const { code, stdout } = await host.run({ 'budget.max-requests': 1 }, ['echo', 'started'], { options: ['--name', 'open'] });

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +81,9 @@ static bool may_go_on(
 	snprintf(text, sizeof(text), "started WITHOUT its limit (--spendgate-fail-open): %s",
 		error->text);
 	report(arguments, "warning", text);
+	// Engines show what a runtime says only when it fails.
+	openlog("spendgate-runc", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING, "container %s %s", arguments->id ? arguments->id : "", text);
 	return true;
 }
 
