@@ -81,7 +81,8 @@ static int write_all(int fd, const char *data, size_t length)
 	return 0;
 }
 
-int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned mode)
+static int write_renamed(
+	const char *path, const void *data, size_t length, unsigned mode, bool lasting)
 {
 	char temporary[PATH_MAX];
 	SG_CLEANUP_CLOSE int fd = -1;
@@ -94,11 +95,22 @@ int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, data, length);
-	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0))
+	if (r == 0 &&
+		(fchmod(fd, mode) < 0 || (lasting && fsync(fd) < 0) || rename(temporary, path) < 0))
 		r = -errno;
 	if (r < 0)
 		unlink(temporary);
 	return r;
+}
+
+int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned mode)
+{
+	return write_renamed(path, data, length, mode, true);
+}
+
+int sg_fd_replace_file(const char *path, const void *data, size_t length, unsigned mode)
+{
+	return write_renamed(path, data, length, mode, false);
 }
 
 static int read_link(const char *link, char *out, size_t size)

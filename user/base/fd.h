@@ -40,6 +40,9 @@ int sg_fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret
 // whole. Returns 0 or -errno.
 int sg_fd_write_file(const char *path, const void *data, size_t length, unsigned mode) SG_WUNRES;
 
+// The same for what is made anew after a loss of power: nobody waits for the disk.
+int sg_fd_replace_file(const char *path, const void *data, size_t length, unsigned mode) SG_WUNRES;
+
 // The path that the kernel knows an open file by. Returns 0 or -errno (-ENAMETOOLONG).
 int sg_fd_path(int fd, char *out, size_t size) SG_WUNRES;
 

@@ -134,7 +134,7 @@ int sg_oci_load(const char *path, json_t **ret_config, struct sg_error *error)
 int sg_oci_save(const char *path, const json_t *config, struct sg_error *error)
 {
 	char *text = json_dumps(config, JSON_COMPACT);
-	int r = text ? sg_fd_write_file(path, text, strlen(text), 0600) : -ENOMEM;
+	int r = text ? sg_fd_replace_file(path, text, strlen(text), 0600) : -ENOMEM;
 
 	free(text);
 	return r < 0 ? sg_error_set(error, r, "%s: %s", path, strerror(-r)) : 0;

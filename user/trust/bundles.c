@@ -102,13 +102,21 @@ void sg_bundles_close(struct sg_bundles *bundles)
 
 // ---- Merging ----
 
-static int path_of_digest(const struct sg_bundles *bundles, const struct sg_buf *merged, char *out)
+// A merged file is named after what it is made of, so that it is made once for all containers of an
+// image.
+static int path_of_parts(
+	const struct sg_bundles *bundles, const char *theirs, size_t length, char *out)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	char hex[2 * DIGEST_BYTES + 1];
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+		    EVP_DigestUpdate(context, bundles->ca, bundles->ca_length) == 1 &&
+		    EVP_DigestUpdate(context, theirs, length) == 1 &&
+		    EVP_DigestFinal_ex(context, digest, NULL) == 1;
 
-	if (EVP_Digest(sg_buf_head(merged), sg_buf_length(merged), digest, NULL, EVP_sha256(),
-		    NULL) != 1)
+	EVP_MD_CTX_free(context);
+	if (!good)
 		return -ENOMEM;
 	for (int i = 0; i < DIGEST_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
@@ -118,18 +126,15 @@ static int path_of_digest(const struct sg_bundles *bundles, const struct sg_buf 
 		       : -ENAMETOOLONG;
 }
 
-static int store(const struct sg_bundles *bundles, const struct sg_buf *merged, char *ret_source)
+static int store(const struct sg_bundles *bundles, const struct sg_buf *merged, const char *path)
 {
 	char directory[PATH_MAX];
-	int r = path_of_digest(bundles, merged, ret_source);
+	int r;
 
-	if (r < 0 || access(ret_source, F_OK) == 0)
-		return r;
 	snprintf(directory, sizeof(directory), "%s/trust/merged", bundles->run_directory);
 	r = sg_fd_make_directories(directory, 0755);
 	return r < 0 ? r
-		     : sg_fd_write_file(
-			       ret_source, sg_buf_head(merged), sg_buf_length(merged), 0644);
+		     : sg_fd_replace_file(path, sg_buf_head(merged), sg_buf_length(merged), 0644);
 }
 
 static bool has(const char *data, size_t length, const void *part, size_t part_length)
@@ -160,21 +165,37 @@ static int combine(
 	return r > 0 ? 1 : r;
 }
 
+// Returns 1 with a merged file at `source`, 0 or -errno as combine().
+static int make(
+	const struct sg_bundles *bundles, const char *theirs, size_t length, char *ret_source)
+{
+	struct sg_buf merged = { 0 };
+	int r = path_of_parts(bundles, theirs, length, ret_source);
+
+	if (r < 0)
+		return r;
+	if (access(ret_source, F_OK) == 0)
+		return 1;
+	r = combine(bundles, theirs, length, &merged);
+	if (r == 1) {
+		r = store(bundles, &merged, ret_source);
+		r = r < 0 ? r : 1;
+	}
+	sg_buf_release(&merged);
+	return r;
+}
+
 static int put_over(
 	struct sg_bundles *bundles, const char *inside, const char *theirs, size_t length)
 {
-	struct sg_buf merged = { 0 };
 	char source[PATH_MAX];
-	int r = combine(bundles, theirs, length, &merged), made = r;
+	int r = make(bundles, theirs, length, source);
 
-	if (made == 1)
-		r = store(bundles, &merged, source);
-	if (made == 1 && r == 0)
-		r = bundles->mount(bundles->context, source, inside);
-	if (made == 1 && r == 0 && !bundles->main_source[0] && !sg_keystore_is(theirs, length))
+	if (r <= 0)
+		return r;
+	if (!bundles->main_source[0] && !sg_keystore_is(theirs, length))
 		memcpy(bundles->main_source, source, sizeof(source));
-	sg_buf_release(&merged);
-	return r;
+	return bundles->mount(bundles->context, source, inside);
 }
 
 int sg_bundles_merge(struct sg_bundles *bundles, const char *path)

@@ -42,8 +42,8 @@ int sg_bundles_open(struct sg_bundles *bundles, struct sg_error *error) SG_WUNRE
 void sg_bundles_close(struct sg_bundles *bundles);
 
 // Merges and mounts what is in the usual places of distributions, Python and Java. Merged files are
-// kept in <run directory>/trust/merged by their digest, so that containers of one image share them;
-// they hold certificates and nothing else. Returns 0 or -errno.
+// kept in <run directory>/trust/merged by the digest of what they are made of, so that containers
+// of one image share them; they hold certificates and nothing else. Returns 0 or -errno.
 int sg_bundles_merge_usual(struct sg_bundles *bundles) SG_WUNRES;
 
 // One file more. A file that is not there, or has no certificates, is left alone.
