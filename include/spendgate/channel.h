@@ -27,6 +27,9 @@
 // STATUS_RESULT   enforcer  answers STATUS                                             memfd with JSON
 // CONTROL         CLI       spendgate/control.h, on another socket                     memfd with JSON, and what the op says
 // CONTROL_RESULT  warden    answers CONTROL                                            memfd with JSON
+// FILES           warden    files of the watched directories                           memfd with JSON
+// BUDGET          warden    op "budget" of spendgate/control.h                         memfd with JSON
+// BUDGET_RESULT   enforcer  answers BUDGET                                             memfd with JSON
 // clang-format on
 //
 // `id` of an answer is that of its question; `result` is 0 or a negative errno.
@@ -59,6 +62,9 @@ enum sg_channel_type {
 	SG_CHANNEL_CONTROL,
 	SG_CHANNEL_CONTROL_RESULT,
 	SG_CHANNEL_CONFIG_RESULT,
+	SG_CHANNEL_FILES,
+	SG_CHANNEL_BUDGET,
+	SG_CHANNEL_BUDGET_RESULT,
 };
 
 struct sg_channel_header {
@@ -100,5 +106,11 @@ struct sg_channel_socket {
 //
 // The configuration as JSON (message CONFIG): the file as validated by the warden (docs:
 // configuration), or {}.
+
+// The files that change policies (message FILES), as bytes that the warden does not look into. All
+// of them after READY ("complete": what is not named is not there), later those that have changed:
+//   {"complete": false, "files": [{"agent": "writer", "layer": "metadata"|"compiled_override"|
+//    "override"|"governance", "path": ..., "text"?: its bytes, "error"?: why it can't be read}]}
+// Neither text nor error: the file is gone.
 
 #endif

@@ -6,23 +6,26 @@
 // {"op": ...}; answers are {"ok": true, ...} or {"ok": false, "error": "sentence with the remedy",
 // "errno": N}.
 //
-// op        request                                                        answer
-// ping      -                                                              {"version", "pid",
-// "on_demand", "cgroup": path of the
-//                                                                          agents' cgroups below
-//                                                                          the hierarchy's root}
-// register  "name", "budgets" [...], "origins" [...], "egress",            {"id", "ca": path,
-// "bundle": path}
-//           "unknown_model"?, "upstream_ca"? (PEM text), "team"?, "profile"? (of
-//           the configuration), "container"? (its id: an engine minds the cgroup),
-//           "guard"? (true: a parent of agents' cgroups, in which whatever is no agent is refused);
-//           descriptors after the memfd: the cgroup's directory, the network namespace
-// release   "id": the agent's command has ended                            {"status": {...of the
-// agent}} detach    "container": as it was registered; the agent is none any more  {}
-// status    -                                                              {"agents":
-// [...], "redirect": {reason: count}}
-// reload    -                                                              {"restart": keys
-//                                                                          that need one, or ""}
+// clang-format off
+// op        request                                                     answer
+// ping      -                                                           {"version", "pid", "on_demand", "cgroup": path of
+//                                                                        the agents' cgroups below the hierarchy's root}
+// register  "name", "budgets" [...], "origins" [...], "egress",         {"id", "ca": path, "bundle": path}
+//           "unknown_model"?, "upstream_ca"? (PEM text), "team"?,
+//           "profile"? (of the configuration), "container"? (its id:
+//           an engine minds the cgroup), "guard"? (true: a parent of agents'
+//           cgroups, in which whatever is no agent is refused);
+//           descriptors after the memfd: the cgroup's directory,
+//           the network namespace
+// release   "id": the agent's command has ended                         {"status": {...of the agent}}
+// detach    "container": as it was registered; no agent any more          {}
+// status    -                                                           {"agents": [...], "redirect": {reason: count}}
+// reload    -                                                           {"restart": keys that need one, or ""}
+// budget    "verb": "set" with "agent", "who", "override" {...}         {"agent", "started", "before", "after"}
+//           "verb": "remove" with "agent", "who", "budget"?, "reason"?  the same
+//           "verb": "show" with "agent"?                                {"agents": [...]} (control/control.h)
+//           "verb": "audit" with "lines", "agent"?                      {"lines": [...]}
+// clang-format on
 //
 // A connection that registered an agent and closes without `release` leaves the agent fenced until
 // its cgroup is empty.

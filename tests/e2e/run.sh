@@ -35,7 +35,7 @@ for name in $(env | sed -n 's/^\([A-Za-z_]*\(CA_BUNDLE\|CA_CERTS\|CERT_FILE\|CAI
 	unset "$name"
 done
 if [ "${1:-}" = --brief ]; then
-	files="core.test.mjs cases.test.mjs"
+	files="${SPENDGATE_FILES:-core.test.mjs cases.test.mjs}"
 else
 	files=$(ls *.test.mjs)
 fi

@@ -4,6 +4,8 @@
 #pragma once
 
 int sg_cli_run(int argc, char **argv);
+int sg_cli_audit(int argc, char **argv);
+int sg_cli_budget(int argc, char **argv);
 int sg_cli_status(int argc, char **argv);
 int sg_cli_reload(int argc, char **argv);
 int sg_cli_attach(int argc, char **argv);

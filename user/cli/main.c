@@ -16,6 +16,8 @@ static const struct {
 	{ "reload", sg_cli_reload, "let the running spendgated read its configuration again" },
 	{ "attach", sg_cli_attach, "make a running container or cgroup an agent" },
 	{ "detach", sg_cli_detach, "end that" },
+	{ "budget", sg_cli_budget, "change the limits of running agents, live" },
+	{ "audit", sg_cli_audit, "who changed which limit, what was refused" },
 	{ "docker", sg_cli_docker, "put spendgate-runc into a Docker engine, or take it out" },
 	{ "meter", sg_cli_meter, "what a recorded exchange counts and costs" },
 	{ "price", sg_cli_price, "the price of a model, or the cost of usage" },

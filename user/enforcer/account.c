@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
+#include "enforcer/record.h"
 #include "enforcer/worker.h"
 
 static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
@@ -60,9 +60,7 @@ bool sg_exchange_admit(struct sg_exchange *exchange)
 	if (r < 0)
 		return refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
 	if (soft_alert)
-		sg_log(SG_LOG_WARN, "soft_alert", "agent=%s connection=%llu budget=%s",
-			client->agent->name, (unsigned long long)client->connection,
-			refusal.budget);
+		sg_record_soft_alert(client, asked_model, &refusal);
 	return true;
 }
 

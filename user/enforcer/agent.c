@@ -21,12 +21,13 @@ struct agent_entry {
 
 struct sg_agents {
 	pthread_rwlock_t lock;
-	struct sg_engine *engine;
+	struct sg_control *control;
 	SSL_CTX *default_context;
 	struct agent_entry *by_id;
 };
 
-int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context, struct sg_agents **ret_agents)
+int sg_agents_new(
+	struct sg_control *control, SSL_CTX *default_context, struct sg_agents **ret_agents)
 {
 	struct sg_agents *agents = calloc(1, sizeof(*agents));
 	int r;
@@ -38,7 +39,7 @@ int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context, struct sg_
 		free(agents);
 		return r;
 	}
-	agents->engine = engine;
+	agents->control = control;
 	agents->default_context = default_context;
 	*ret_agents = agents;
 	return 0;
@@ -225,7 +226,6 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	const json_t *budgets = json_object_get(root, "budgets");
 	const char *name = json_string_value(json_object_get(root, "name"));
 	const char *egress = json_string_value(json_object_get(root, "egress"));
-	struct sg_policy policy = { 0 };
 	int r;
 
 	if (!name || strlen(name) >= sizeof(agent->name))
@@ -240,12 +240,10 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	if (r == 0)
 		r = parse_trust(json_string_value(json_object_get(root, "upstream_ca")),
 			agents->default_context, agent, error);
-	if (r == 0 && budgets)
-		r = sg_policy_parse(budgets, &policy, error);
 	if (r < 0)
 		return r;
-	agent->has_budgets = policy.count > 0;
-	return sg_account_set(agents->engine, agent->name, &policy, &agent->account, error);
+	return sg_control_register(
+		agents->control, agent->name, budgets, &agent->account, &agent->has_budgets, error);
 }
 
 static int put(struct sg_agents *agents, struct sg_agent *agent)

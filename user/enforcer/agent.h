@@ -13,6 +13,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "budget/engine.h"
+#include "control/control.h"
 #include "provider/provider.h"
 
 enum sg_unknown_model { SG_UNKNOWN_DENY, SG_UNKNOWN_ALLOW, SG_UNKNOWN_PRICE_AS };
@@ -31,9 +32,9 @@ struct sg_agent {
 	_Atomic bool replaced; // the table has a newer one: for the next call
 	uint32_t id;
 	char name[SG_BUDGET_NAME_BYTES];
-	struct sg_account *account; // borrowed from the engine
-	bool has_budgets;
-	bool egress_host; // dial from the host's network namespace
+	struct sg_account *account;	 // borrowed from the engine
+	const _Atomic bool *has_budgets; // of the control: follows live changes
+	bool egress_host;		 // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
 	SSL_CTX *upstream_context; // trust towards providers; one reference is ours
@@ -45,7 +46,7 @@ struct sg_agents;
 
 // `default_context`: SSL_CTX with the system's trust, for agents without a CA of their own
 // (borrowed).
-int sg_agents_new(struct sg_engine *engine, SSL_CTX *default_context,
+int sg_agents_new(struct sg_control *control, SSL_CTX *default_context,
 	struct sg_agents **ret_agents) SG_WUNRES;
 struct sg_agents *sg_agents_free(struct sg_agents *agents);
 

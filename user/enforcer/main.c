@@ -4,6 +4,7 @@
 // agents from it.
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -80,6 +81,22 @@ static int own_netns_cookie(uint64_t *ret_cookie)
 	return 0;
 }
 
+static int open_control(
+	struct sg_enforcer *enforcer, const struct options *options, struct sg_error *error)
+{
+	struct sg_control_options control = { .engine = enforcer->engine,
+		.state_directory = options->state_directory };
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/audit.jsonl", options->state_directory);
+	r = sg_audit_open(path, &enforcer->audit);
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
+	control.audit = enforcer->audit;
+	return sg_control_new(&control, &enforcer->control, error);
+}
+
 static int open_parts(struct sg_enforcer *enforcer, const struct options *options,
 	const json_t *configuration, SSL_CTX **ret_context, struct sg_error *error)
 {
@@ -105,7 +122,10 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 		r = sg_engine_open(&engine, &enforcer->engine, error);
 	if (r < 0)
 		return r;
-	r = sg_agents_new(enforcer->engine, *ret_context, &enforcer->agents);
+	r = open_control(enforcer, options, error);
+	if (r < 0)
+		return r;
+	r = sg_agents_new(enforcer->control, *ret_context, &enforcer->agents);
 	return r < 0 ? sg_error_set(error, r, "out of memory") : 0;
 }
 
@@ -187,6 +207,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	for (unsigned i = 0; i < enforcer->worker_count; i++)
 		sg_worker_stop(enforcer->workers[i]);
 	sg_agents_free(enforcer->agents);
+	sg_control_free(enforcer->control);
+	sg_audit_close(enforcer->audit);
 	sg_engine_close(enforcer->engine);
 	sg_price_table_free((struct sg_price_table *)atomic_load(&enforcer->prices));
 	SSL_CTX_free(context);

@@ -34,6 +34,13 @@ static bool can_discard(const struct sg_exchange *exchange)
 	       exchange->head.content_length <= SG_LINGER_BYTES;
 }
 
+// Was the call refused by what the operator wants, and not for a mistake or a failure?
+static bool is_policy(enum sg_answer_kind kind)
+{
+	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
+	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED;
+}
+
 void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail)
 {
@@ -59,8 +66,7 @@ void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	exchange->close_agent = (body_left && !discard) || !exchange->head.keep_alive ||
 				kind == SG_ANSWER_BAD_REQUEST;
 	answer.close = exchange->close_agent;
-	if (kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
-		kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED)
+	if (is_policy(kind))
 		sg_account_count_refused(client->agent->account);
 	if (sg_answer_render(&answer, &exchange->answer, &status) < 0) {
 		exchange->side->abort(exchange, "resources");
@@ -70,6 +76,10 @@ void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 		"agent=%s connection=%llu host=%s reason=%s status=%u budget=%s detail=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host,
 		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
+	if (is_policy(kind))
+		sg_record_refused(client, exchange->facts.model,
+			kind == SG_ANSWER_BUDGET ? sg_record_cap(refusal) : answer_reason(kind),
+			status, refusal, detail);
 	if (discard) {
 		exchange->request = SG_REQUEST_DISCARD;
 		return;

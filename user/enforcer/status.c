@@ -12,6 +12,7 @@
 
 struct listing {
 	struct sg_engine *engine;
+	struct sg_control *control;
 	json_t *agents;
 };
 
@@ -21,6 +22,8 @@ static int add_agent(void *context, struct sg_agent *agent)
 	json_t *status = sg_account_status(listing->engine, agent->account);
 
 	if (!status || json_object_set_new(status, "id", json_integer(agent->id)) < 0 ||
+		json_object_set_new(status, "policy_errors",
+			sg_control_errors(listing->control, agent->name)) < 0 ||
 		json_array_append(listing->agents, status) < 0) {
 		json_decref(status);
 		return -ENOMEM;
@@ -31,7 +34,7 @@ static int add_agent(void *context, struct sg_agent *agent)
 
 int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
 {
-	struct listing listing = { enforcer->engine, json_array() };
+	struct listing listing = { enforcer->engine, enforcer->control, json_array() };
 	json_t *root = json_pack("{s:o}", "agents", listing.agents);
 	char *text = NULL;
 	int r = root ? sg_agents_each(enforcer->agents, add_agent, &listing) : -ENOMEM;

@@ -32,6 +32,8 @@ struct sg_enforcer {
 	const struct sg_price_table *_Atomic prices;
 	const json_t *configuration; // that this process was started with
 	struct sg_agents *agents;
+	struct sg_control *control;
+	struct sg_audit *audit;
 	struct sg_leaves *leaves;
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process

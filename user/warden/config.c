@@ -37,6 +37,15 @@ static int check_prices(const json_t *value, const char *key, struct sg_error *e
 	return r < 0 ? sg_error_prefix(error, r, "%s: ", key) : 0;
 }
 
+static int check_directory(const json_t *value, const char *key, struct sg_error *error)
+{
+	const char *path = json_string_value(value);
+
+	return path && *path == '/'
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+}
+
 static int check_workers(const json_t *value, const char *key, struct sg_error *error)
 {
 	json_int_t count = json_integer_value(value);
@@ -196,6 +205,8 @@ static const struct {
 	{ "upstream_ca", check_upstream_ca },
 	{ "profiles", check_profiles },
 	{ "prices", check_prices },
+	{ "compiled", check_directory },
+	{ "governance", check_directory },
 	{ "log_level", check_log_level },
 };
 

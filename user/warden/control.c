@@ -96,28 +96,50 @@ static json_t *on_detach(
 	return client->result < 0 ? NULL : json_pack("{s:b}", "ok", 1);
 }
 
-// The enforcer's status, or NULL with the sentence.
-static json_t *ask_status(struct sg_warden *warden, struct sg_error *error)
+// What the enforcer answers to a question with descriptors, or NULL with the sentence.
+static json_t *ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds,
+	unsigned fd_count, struct sg_error *error)
 {
 	struct sg_channel_message answer = { .fd_count = 0 };
-	json_t *status = NULL;
+	json_t *json = NULL;
 	char *text = NULL;
 	size_t length;
-	int r = sg_enforcer_ask(warden, SG_CHANNEL_STATUS, NULL, 0, &answer);
+	int r = sg_enforcer_ask(warden, type, fds, fd_count, &answer);
 
 	if (r == 0)
 		r = answer.header.result;
 	if (r == 0 && answer.fd_count == 1)
 		r = sg_channel_read_memfd(answer.fds[0], 64u << 20, &text, &length);
 	if (r == 0 && text)
-		status = json_loadb(text, length, 0, NULL);
+		json = json_loadb(text, length, 0, NULL);
 	for (unsigned i = 0; i < answer.fd_count; i++)
 		close(answer.fds[i]);
 	free(text);
-	if (!status)
+	if (!json)
 		sg_error_set(error, r < 0 ? r : -EPROTO,
 			"the enforcer does not answer: see the log of spendgated");
-	return status;
+	return json;
+}
+
+static json_t *ask_status(struct sg_warden *warden, struct sg_error *error)
+{
+	return ask(warden, SG_CHANNEL_STATUS, NULL, 0, error);
+}
+
+// Live changes are the enforcer's business; its answer is ours.
+static json_t *on_budget(
+	struct sg_control_client *client, const json_t *request, struct sg_error *error)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	SG_CLEANUP_CLOSE int fd =
+		text ? sg_channel_memfd("spendgate-budget", text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	if (fd < 0) {
+		sg_error_set(error, fd, "%s", strerror(-fd));
+		return NULL;
+	}
+	return ask(client->warden, SG_CHANNEL_BUDGET, &fd, 1, error);
 }
 
 static json_t *find_agent_status(json_t *status, uint32_t id)
@@ -200,6 +222,8 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 		return on_status(client, error);
 	if (op && strcmp(op, "reload") == 0)
 		return on_reload(client, error);
+	if (op && strcmp(op, "budget") == 0)
+		return on_budget(client, request, error);
 	sg_error_set(error, -EINVAL, "unknown operation \"%s\"", op ? op : "");
 	return NULL;
 }

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "warden/files.h"
 #include "warden/spawn.h"
 
 #define ADOPT_MS       1000 // an enforcer that survived a warden's end has this long to come back
@@ -96,6 +97,7 @@ static void tell_everything(struct sg_warden *warden)
 	for (struct sg_namespace *item = warden->namespaces.first; item; item = item->next)
 		if (item->users)
 			sg_enforcer_tell_listener(warden, item);
+	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
 		int fd = sg_agents_memfd(agent);
 
@@ -215,6 +217,7 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 	case SG_CHANNEL_AGENT_RESULT:
 	case SG_CHANNEL_STATUS_RESULT:
 	case SG_CHANNEL_CONFIG_RESULT:
+	case SG_CHANNEL_BUDGET_RESULT:
 		on_answer(warden, message);
 		break;
 	default:

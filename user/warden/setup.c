@@ -20,6 +20,7 @@
 #include "provider/provider.h"
 #include "redirect/cgroup.h"
 #include "spendgate/exit.h"
+#include "warden/files.h"
 #include "warden/spawn.h"
 #include "warden/warden.h"
 
@@ -203,6 +204,8 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 	if (r == 0)
 		r = sg_trust_write(warden, error);
 	if (r == 0)
+		r = sg_files_start(warden, &warden->files, error);
+	if (r == 0)
 		r = sg_enforcer_start(warden, error);
 	if (r == 0)
 		r = sg_agents_adopt_all(warden, error);
@@ -264,6 +267,7 @@ void sg_setup_stop(struct sg_warden *warden)
 	sg_control_stop(warden);
 	sg_enforcer_stop(warden);
 	sg_agents_free_all(warden);
+	warden->files = sg_files_stop(warden->files);
 	sg_loop_unwatch(warden->loop, &warden->redirect_watch);
 	// Whatever is still in the group is ended before the fence is taken away.
 	if (remove)

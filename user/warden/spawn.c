@@ -70,7 +70,7 @@ static void ledger_directory(const struct sg_warden *warden, char *out, size_t s
 static int own_files(const char *directory, uid_t uid, gid_t gid)
 {
 	static const char *const names[] = { "", "/holds.journal", "/ledger.db", "/ledger.db-wal",
-		"/ledger.db-shm", "/lock" };
+		"/ledger.db-shm", "/lock", "/audit.jsonl", "/overrides.json", "/layers.json" };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
 		char path[PATH_MAX];

@@ -34,6 +34,7 @@ struct sg_warden_agent {
 };
 
 struct sg_control_client;
+struct sg_files;
 
 struct sg_warden {
 	// options
@@ -77,6 +78,8 @@ struct sg_warden {
 	struct sg_warden_agent *agents;
 	uint32_t next_agent_id;
 	struct sg_timer reap;
+
+	struct sg_files *files; // NULL: no directory is watched
 
 	// control.c
 	int control_fd;

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits that change while an agent runs: command line, watched files, restarts. The agent is one process over each whole test, so
+// nothing can have been restarted; what providers billed is the mock's own account.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+
+import { Gate, build, dollars, here, scratch, start, startMock, until } from './lib.mjs';
+
+let mock, counter = 0;
+before(async () => (mock = await startMock()));
+beforeEach(() => mock.reset());
+after(() => mock.stop());
+
+// Some 0.000027 USD a call.
+const small = { model: 'gpt-5-nano', max_tokens: 65, service_tier: 'default', messages: [{ role: 'user', content: 'mock:tokens=65' }] };
+
+// A daemon with watched directories, and agents that stay.
+class Fleet extends Gate {
+	constructor() {
+		super(mock);
+		this.governance = path.join(scratch, `governance-${++counter}`);
+		this.compiled = path.join(scratch, `compiled-${counter}`);
+		fs.mkdirSync(this.governance);
+		fs.mkdirSync(this.compiled);
+		this.agents = [];
+	}
+
+	open(config = {}) {
+		return this.daemon({ governance: this.governance, compiled: this.compiled, ...config });
+	}
+
+	async join(name, caps) {
+		const socket = path.join(scratch, `agent-${++counter}.sock`);
+		const agent = this.begin(name, caps, ['node', path.join(here, 'agents/served.mjs'), socket]);
+		await until(() => agent.stdout.includes('listening') || agent.child.exitCode !== null, 'the agent');
+		assert.equal(agent.child.exitCode, null, agent.stderr);
+		const connection = net.connect(socket);
+		let text = '', waiting;
+		connection.on('data', (data) => {
+			text += data;
+			if (!text.endsWith('\n')) return;
+			const answer = JSON.parse(text);
+			text = '';
+			waiting(answer);
+		});
+		const ask = (order) => new Promise((resolve) => {
+			waiting = resolve;
+			connection.write(JSON.stringify(order) + '\n');
+		});
+		const handle = { kill: () => agent.child.kill('SIGKILL'), call: (more = {}) => ask({ ...small, ...more }), end: async () => {
+			connection.end(JSON.stringify({ end: true }) + '\n');
+			return agent.done;
+		} };
+		this.agents.push(handle);
+		return handle;
+	}
+
+	cli(...args) {
+		return start(path.join(build, 'spendgate'), args, { env: { ...this.env, SUDO_USER: 'alice' } }).done;
+	}
+
+	async budget(...args) {
+		const { code, stdout, stderr } = await this.cli('budget', ...args, '--json');
+		assert.equal(code, 0, stderr);
+		return JSON.parse(stdout);
+	}
+
+	async audit(event) {
+		const { stdout } = await this.cli('audit', '-n', '1000');
+		return stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter((line) => !event || line.event === event);
+	}
+
+	write(directory, agent, file, content) {
+		fs.mkdirSync(path.join(directory, agent), { recursive: true });
+		const target = path.join(directory, agent, file);
+		fs.writeFileSync(`${target}.new`, typeof content === 'string' ? content : JSON.stringify(content));
+		fs.renameSync(`${target}.new`, target);
+	}
+
+	// The daemon has taken notice: a line of the audit log says so.
+	async noticed(event, test = () => true) {
+		return until(async () => (await this.audit(event)).find(test), `${event} in the audit log`);
+	}
+
+	async close() {
+		for (const agent of this.agents) {
+			const late = setTimeout(agent.kill, 5000);
+			await agent.end();
+			clearTimeout(late);
+		}
+		await this.stop();
+	}
+}
+
+// Whatever happens in it, nothing is left running.
+function scenario(name, run) {
+	test(name, async () => {
+		const fleet = new Fleet();
+		try {
+			await run(fleet);
+		} finally {
+			await fleet.close();
+		}
+	});
+}
+
+scenario('the spike: a cap of 0.00005 is spent, raised live to 1.0, and the next call goes through', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('spike', { 'limit-usd': '0.00005', window: '1h' });
+	const first = await agent.call();
+	assert.equal(first.status, 200, JSON.stringify(first));
+	const refused = await agent.call();
+	assert.equal(refused.status, 429);
+	assert.match(refused.message, /exhausted: \$/);
+	const [line] = await fleet.audit('refused');
+	assert.deepEqual([line.agent, line.reason, line.status, line.budget.limit_usd], ['spike', 'budget_exceeded', 429, '0.00005']);
+	const before = await mock.bill();
+	assert.ok(BigInt(before.nanousd) <= dollars('0.00005'));
+
+	const change = await fleet.budget('set', 'spike', '--limit-usd', '1.0', '--reason', 'the demo goes on');
+	assert.equal(change.before[0].limit_usd, '0.00005');
+	assert.equal(change.after[0].limit_usd, '1.0');
+	assert.equal((await agent.call()).status, 200);
+	const shown = (await fleet.budget('show', 'spike')).agents[0];
+	const billed = BigInt((await mock.bill()).nanousd);
+	assert.equal(dollars(shown.usage.budgets[0].spent_usd), billed); // what was spent before is still counted
+	assert.ok(billed > BigInt(before.nanousd));
+	const [changed] = await fleet.audit('budget_changed');
+	assert.deepEqual([changed.who, changed.change.reason, changed.before[0].limit_usd, changed.after[0].limit_usd], ['cli:alice', 'the demo goes on', '0.00005', '1.0']);
+	assert.equal(fs.statSync(path.join(fleet.env.SPENDGATE_STATE_DIR, 'ledger/audit.jsonl')).mode & 0o777, 0o600);
+});
+
+scenario('case 31: an override file raises the cap: the next call obeys, no restart', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('c31', { 'limit-usd': '0.00005', window: '1h' });
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	fleet.write(fleet.governance, 'c31', 'budget-override.json', { limit_usd: 0.5 });
+	await fleet.noticed('budget_changed', (line) => line.who.endsWith('c31/budget-override.json'));
+	assert.equal((await agent.call()).status, 200);
+	// The stronger file lowers it again, below what is spent.
+	fleet.write(fleet.governance, 'c31', 'budget.json', { limit_usd: '0.00004' });
+	await fleet.noticed('budget_changed', (line) => line.who.endsWith('c31/budget.json'));
+	assert.equal((await agent.call()).status, 429);
+	// And without it the weaker one is in force again.
+	fs.unlinkSync(path.join(fleet.governance, 'c31/budget.json'));
+	await fleet.noticed('budget_changed', (line) => line.change.removed);
+	assert.equal((await agent.call()).status, 200);
+	assert.equal((await mock.bill()).calls, 3);
+});
+
+scenario('case 32: an override of max_requests alone keeps the other fields', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('c32', { 'max-requests': 1, 'limit-usd': '0.5', window: '1h' });
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	fleet.write(fleet.governance, 'c32', 'budget.json', { max_requests: 2 });
+	await fleet.noticed('budget_changed');
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	const [shown] = (await fleet.budget('show', 'c32')).agents;
+	assert.deepEqual([shown.budgets[0].limit_usd, shown.budgets[0].max_requests, shown.budgets[0].window], ['0.5', 2, '1h']);
+	assert.equal((await mock.bill()).calls, 2);
+});
+
+scenario('case 33: an agent that had no budget gets one', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('c33', {});
+	assert.equal((await agent.call()).status, 200);
+	fleet.write(fleet.governance, 'c33', 'budget.json', { max_requests: 2, window: '1h' });
+	await fleet.noticed('budget_changed');
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]); // the first call counts
+	assert.equal((await agent.call({ model: 'gpt-99' })).status, 403); // and so do the rules of agents with a budget
+	assert.equal((await mock.bill()).calls, 2);
+});
+
+scenario('case 34: a malformed or zero override is refused: the last good policy stays, over a restart too', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('c34', { 'max-requests': 9, window: '1h' });
+	fleet.write(fleet.governance, 'c34', 'budget.json', { max_requests: 1 });
+	await fleet.noticed('budget_changed');
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	for (const [bad, reason] of [['{"max_requests": 5', /line 1/], [{ max_requests: 0 }, /max-requests must be > 0/], [{ limit_usd: -1 }, /limit-usd must be > 0/], [{ limit: 5 }, /unknown key "limit"/], ['', /line/]]) {
+		const known = (await fleet.audit('override_rejected')).length;
+		fleet.write(fleet.governance, 'c34', 'budget.json', bad);
+		await until(async () => (await fleet.audit('override_rejected')).length > known, 'a rejection');
+		const line = (await fleet.audit('override_rejected')).at(-1);
+		assert.match(line.error, reason);
+		assert.match(line.source, /c34\/budget.json$/);
+		assert.equal((await agent.call()).status, 429);
+	}
+	const { stdout } = await fleet.cli('status', '--json');
+	assert.match(JSON.parse(stdout).agents[0].policy_errors[0].error, /line 1/);
+	assert.match((await fleet.cli('budget', 'show')).stdout, /REFUSED .*budget.json/);
+	// The enforcer is killed while the file is bad.
+	process.kill(Number([...fleet.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)[1]), 'SIGKILL');
+	await until(() => [...fleet.running.stderr.matchAll(/enforcer_ready/g)].length === 2, 'another enforcer');
+	await until(async () => (await agent.call()).status === 429, 'a refusal');
+	assert.equal((await mock.bill()).calls, 1);
+	// A good file ends it.
+	fleet.write(fleet.governance, 'c34', 'budget.json', { max_requests: 2 });
+	await until(async () => (await fleet.budget('show', 'c34')).agents[0].errors.length === 0, 'no error');
+	assert.equal((await agent.call()).status, 200);
+});
+
+scenario('live overrides: stronger than files, add up, survive a restart, expire, and are taken back', async (fleet) => {
+	await fleet.open();
+	const agent = await fleet.join('live', { 'max-requests': 1, 'limit-usd': '0.5', window: '1h' });
+	fleet.write(fleet.governance, 'live', 'budget.json', { max_requests: 2 });
+	await fleet.noticed('budget_changed');
+	await fleet.budget('set', 'live', '--max-requests', '3');
+	for (const status of [200, 200, 200, 429]) assert.equal((await agent.call()).status, status);
+	assert.equal((await fleet.budget('add', 'live', '0.25')).after[0].limit_usd, '0.75');
+	assert.equal((await fleet.budget('add', 'live', '0.05')).after[0].limit_usd, '0.8');
+	process.kill(Number([...fleet.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)[1]), 'SIGKILL');
+	await until(() => [...fleet.running.stderr.matchAll(/enforcer_ready/g)].length === 2, 'another enforcer');
+	await until(async () => (await fleet.budget('show', 'live')).agents[0]?.started, 'the agent again');
+	const kept = (await fleet.budget('show', 'live')).agents[0].budgets[0];
+	assert.deepEqual([kept.max_requests, kept.limit_usd], [3, '0.8']);
+	// For a second only.
+	await fleet.budget('set', 'live', '--max-requests', '100', '--expires', '1s');
+	assert.equal((await agent.call()).status, 200);
+	await fleet.noticed('budget_expired');
+	assert.equal((await agent.call()).status, 429);
+	assert.equal((await fleet.budget('rm', 'live')).after[0].max_requests, 2);
+	assert.equal((await mock.bill()).calls, 4);
+
+	for (const [args, reason] of [[['set', 'live', '--limit-usd', '0'], /limit-usd must be > 0/], [['set', 'live'], /nothing to set/], [['set', 'live', '--window', 'soon'], /window must be a positive duration/],
+		[['add', 'live', '-1'], /invalid option|add_usd must be > 0/], [['set', 'live', '--max-requests', '5', '--expires', '2020-01-01T00:00:00Z'], /in the past/], [['rm', 'live'], /no live override/], [['show', 'nobody'], /no agent "nobody"/], [['set', '../x', '--limit-usd', '1'], /agent name/]]) {
+		const { code, stderr } = await fleet.cli('budget', ...args);
+		assert.notEqual(code, 0);
+		assert.match(stderr, reason);
+	}
+});
+
+scenario('an override that was set before the agent starts, and compiled metadata, hold from its first call', async (fleet) => {
+	fleet.write(fleet.compiled, 'early', 'metadata.json', { agent_id: 'early', budget: { max_requests: 1, window: '1h', behavior: 'hard_stop' } });
+	await fleet.open();
+	const agent = await fleet.join('early', {});
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	assert.match((await fleet.cli('budget', 'set', 'later', '--max-requests', '1', '--window', '1h')).stdout, /not started yet/);
+	const later = await fleet.join('later', {});
+	assert.deepEqual([(await later.call()).status, (await later.call()).status], [200, 429]);
+	// Whole directories come and go.
+	fs.renameSync(path.join(fleet.compiled, 'early'), path.join(fleet.compiled, '.away'));
+	await fleet.noticed('budget_changed', (line) => line.agent === 'early' && line.change.removed);
+	assert.equal((await agent.call()).status, 200);
+	fs.renameSync(path.join(fleet.compiled, '.away'), path.join(fleet.compiled, 'early'));
+	await until(async () => (await agent.call()).status === 429, 'the budget again');
+});
+
+scenario('a link in a watched directory is not followed', async (fleet) => {
+	await fleet.open();
+	fs.mkdirSync(path.join(fleet.governance, 'link'));
+	fs.symlinkSync('/etc/shadow', path.join(fleet.governance, 'link/budget.json'));
+	const line = await fleet.noticed('override_rejected', (line) => line.agent === 'link');
+	assert.match(line.error, /symbolic link/);
+});
+
+scenario('the audit log goes on after it was rotated', async (fleet) => {
+	await fleet.open();
+	const file = path.join(fleet.env.SPENDGATE_STATE_DIR, 'ledger/audit.jsonl');
+	await fleet.budget('set', 'rotated', '--max-requests', '1', '--window', '1h');
+	fs.renameSync(file, `${file}.1`);
+	await fleet.budget('set', 'rotated', '--max-requests', '2');
+	assert.equal(JSON.parse(fs.readFileSync(file, 'utf8')).change.max_requests, 2);
+	assert.equal(JSON.parse(fs.readFileSync(`${file}.1`, 'utf8')).change.max_requests, 1);
+});

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/record.h"
+
+#include "base/log.h"
+#include "base/money.h"
+#include "enforcer/client.h"
+#include "enforcer/worker.h"
+
+static json_t *describe_budget(const struct sg_refusal *refusal)
+{
+	char spent[32], held[32], limit[32];
+
+	sg_money_format(refusal->spent_nanousd, spent, sizeof(spent));
+	sg_money_format(refusal->held_nanousd, held, sizeof(held));
+	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
+	return json_pack("{s:s, s:s*, s:s, s:s, s:I}", "name", refusal->budget, "limit_usd",
+		refusal->limit_nanousd ? limit : NULL, "spent_usd", spent, "held_usd", held, "requests",
+		(json_int_t)refusal->requests);
+}
+
+static json_t *describe_call(const struct sg_client *client, const char *model, const char *reason)
+{
+	return json_pack("{s:s, s:I, s:s, s:s, s:s}", "agent", client->agent->name, "connection",
+		(json_int_t)client->connection, "host", client->host, "model", model, "reason",
+		reason);
+}
+
+const char *sg_record_cap(const struct sg_refusal *refusal)
+{
+	return refusal->money ? "budget_exceeded" : "rate_limited";
+}
+
+void sg_record_refused(const struct sg_client *client, const char *model, const char *reason,
+	unsigned status, const struct sg_refusal *refusal, const char *detail)
+{
+	json_t *call = describe_call(client, model, reason);
+
+	json_object_set_new(call, "status", json_integer(status));
+	if (refusal)
+		json_object_set_new(call, "budget", describe_budget(refusal));
+	if (detail)
+		json_object_set_new(call, "detail", json_string(detail));
+	sg_audit_write(client->worker->enforcer->audit, "refused", false, call);
+}
+
+void sg_record_soft_alert(
+	const struct sg_client *client, const char *model, const struct sg_refusal *refusal)
+{
+	json_t *call = describe_call(client, model, sg_record_cap(refusal));
+
+	json_object_set_new(call, "budget", describe_budget(refusal));
+	sg_audit_write(client->worker->enforcer->audit, "soft_alert", false, call);
+	sg_log(SG_LOG_WARN, "soft_alert", "agent=%s connection=%llu budget=%s", client->agent->name,
+		(unsigned long long)client->connection, refusal->budget);
+}
