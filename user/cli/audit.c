@@ -42,8 +42,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = { option_table, parse_option, NULL,
-	"Shows who changed which limit, what was refused, and alerts, as JSON lines (docs/control.md).", NULL, NULL,
-	NULL };
+	"Shows who changed which limit, what was refused, and alerts, as JSON lines "
+	"(docs/control.md).",
+	NULL, NULL, NULL };
 
 int sg_cli_audit(int argc, char **argv)
 {
@@ -65,7 +66,9 @@ int sg_cli_audit(int argc, char **argv)
 	sg_daemon_close(&daemon);
 	if (r < 0) {
 		fprintf(stderr, "spendgate: %s\n", error.text);
-		return r == -EPERM ? SG_EXIT_NOPERM : r == -EREMOTEIO ? SG_EXIT_FAILED : SG_EXIT_UNAVAILABLE;
+		return r == -EPERM	 ? SG_EXIT_NOPERM
+		       : r == -EREMOTEIO ? SG_EXIT_FAILED
+					 : SG_EXIT_UNAVAILABLE;
 	}
 	json_array_foreach(json_object_get(answer, "lines"), index, line)
 	{

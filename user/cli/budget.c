@@ -47,7 +47,8 @@ static const struct argp_option set_options[] = {
 	{ "behavior", KEY_BEHAVIOR, "B", 0, "hard_stop, rate_limit or soft_alert", 0 },
 	{ "field", KEY_FIELD, "KEY=VALUE", 0,
 		"any field of a budget, as in the configuration; null takes the field away", 0 },
-	{ "expires", KEY_EXPIRES, "WHEN", 0, "ends after this time (2h), or at it (2026-11-24T08:30:00Z)", 0 },
+	{ "expires", KEY_EXPIRES, "WHEN", 0,
+		"ends after this time (2h), or at it (2026-11-24T08:30:00Z)", 0 },
 	{ "reason", KEY_REASON, "TEXT", 0, "for the audit log", 0 },
 	{ "json", 'j', NULL, 0, "answer as JSON", 0 },
 	{ 0 },
@@ -55,7 +56,8 @@ static const struct argp_option set_options[] = {
 
 static const struct argp_option add_options[] = {
 	{ "budget", 'b', "NAME", 0, "which budget, where the agent has several", 0 },
-	{ "expires", KEY_EXPIRES, "WHEN", 0, "ends after this time (2h), or at it (2026-11-24T08:30:00Z)", 0 },
+	{ "expires", KEY_EXPIRES, "WHEN", 0,
+		"ends after this time (2h), or at it (2026-11-24T08:30:00Z)", 0 },
 	{ "reason", KEY_REASON, "TEXT", 0, "for the audit log", 0 },
 	{ "json", 'j', NULL, 0, "answer as JSON", 0 },
 	{ 0 },
@@ -176,16 +178,19 @@ static const struct {
 	struct argp argp;
 } verbs[] = {
 	[VERB_SET] = { "set", { set_options, parse_option, "AGENT",
-				     "Changes the limits of an agent from its next call on. What it has spent stays "
-				     "counted. Kept over restarts, until `spendgate budget rm`.",
-				     NULL, NULL, NULL } },
-	[VERB_ADD] = { "add", { add_options, parse_option, "AGENT USD", "Adds to the dollars that an agent may spend.",
-				     NULL, NULL, NULL } },
-	[VERB_REMOVE] = { "rm", { remove_options, parse_option, "AGENT [BUDGET]",
-					"Takes back what `set` and `add` have changed.", NULL, NULL, NULL } },
+				      "Changes the limits of an agent from its next call on. What "
+				      "it has spent stays "
+				      "counted. Kept over restarts, until `spendgate budget rm`.",
+				      NULL, NULL, NULL } },
+	[VERB_ADD] = { "add",
+		{ add_options, parse_option, "AGENT USD",
+			"Adds to the dollars that an agent may spend.", NULL, NULL, NULL } },
+	[VERB_REMOVE] = { "rm",
+		{ remove_options, parse_option, "AGENT [BUDGET]",
+			"Takes back what `set` and `add` have changed.", NULL, NULL, NULL } },
 	[VERB_SHOW] = { "show", { show_options, parse_option, "[AGENT]",
-					"Shows the budgets in force, and files that are refused.", NULL, NULL,
-					NULL } },
+					"Shows the budgets in force, and files that are refused.",
+					NULL, NULL, NULL } },
 };
 
 // ---- Asking ----
@@ -205,22 +210,25 @@ static json_t *make_request(const struct options *options)
 
 	describe_caller(who, sizeof(who));
 	if (options->verb == VERB_SHOW)
-		return json_pack("{s:s, s:s, s:s*}", "op", "budget", "verb", "show", "agent", options->agent);
+		return json_pack("{s:s, s:s, s:s*}", "op", "budget", "verb", "show", "agent",
+			options->agent);
 	if (options->verb == VERB_REMOVE)
-		return json_pack("{s:s, s:s, s:s, s:s, s:O*, s:O*}", "op", "budget", "verb", "remove", "agent",
-			options->agent, "who", who, "budget", json_object_get(options->override, "name"), "reason",
+		return json_pack("{s:s, s:s, s:s, s:s, s:O*, s:O*}", "op", "budget", "verb",
+			"remove", "agent", options->agent, "who", who, "budget",
+			json_object_get(options->override, "name"), "reason",
 			json_object_get(options->override, "reason"));
 	if (options->amount)
 		json_object_set_new(options->override, "add_usd", json_string(options->amount));
-	return json_pack("{s:s, s:s, s:s, s:s, s:O}", "op", "budget", "verb", "set", "agent", options->agent, "who", who,
-		"override", options->override);
+	return json_pack("{s:s, s:s, s:s, s:s, s:O}", "op", "budget", "verb", "set", "agent",
+		options->agent, "who", who, "override", options->override);
 }
 
 // ---- Printing ----
 
 static void print_value(const json_t *value)
 {
-	char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	char *text =
+		json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 
 	printf("%s", json_is_string(value) ? json_string_value(value) : text ? text : "?");
 	free(text);
@@ -245,7 +253,8 @@ static const json_t *usage_of(const json_t *agent, const char *name)
 	size_t index;
 	json_t *budget;
 
-	json_array_foreach(json_object_get(json_object_get(agent, "usage"), "budgets"), index, budget)
+	json_array_foreach(
+		json_object_get(json_object_get(agent, "usage"), "budgets"), index, budget)
 	{
 		const char *its = json_string_value(json_object_get(budget, "name"));
 
@@ -263,8 +272,9 @@ static void print_agent(const json_t *agent)
 
 	if (!json_array_size(json_object_get(agent, "budgets")))
 		printf("%s: %s\n", name,
-			json_is_true(json_object_get(agent, "started")) ? "no budget: metered, not limited"
-									: "has not started yet");
+			json_is_true(json_object_get(agent, "started"))
+				? "no budget: metered, not limited"
+				: "has not started yet");
 	json_array_foreach(json_object_get(agent, "budgets"), index, item)
 	{
 		const char *budget = json_string_value(json_object_get(item, "name"));
@@ -283,8 +293,8 @@ static void print_agent(const json_t *agent)
 	{
 		const char *source = json_string_value(json_object_get(item, "source"));
 
-		printf("%s: REFUSED %s: %s (the last good policy stays in force)\n", name, source ? source : "",
-			json_string_value(json_object_get(item, "error")));
+		printf("%s: REFUSED %s: %s (the last good policy stays in force)\n", name,
+			source ? source : "", json_string_value(json_object_get(item, "error")));
 	}
 }
 
@@ -303,7 +313,8 @@ static void print_change(const json_t *answer)
 
 		json_array_foreach(json_object_get(answer, sides[i]), index, budget)
 		{
-			printf("%-6s %s %s:", sides[i], name, json_string_value(json_object_get(budget, "name")));
+			printf("%-6s %s %s:", sides[i], name,
+				json_string_value(json_object_get(budget, "name")));
 			print_budget(budget);
 			putchar('\n');
 		}
@@ -335,7 +346,8 @@ static int usage(FILE *out, int code)
 		     "       spendgate budget add AGENT USD [OPTION...]\n"
 		     "       spendgate budget rm AGENT [BUDGET]\n"
 		     "       spendgate budget show [AGENT]\n\n"
-		     "The limits of agents, changed while they run (docs/control.md). `spendgate budget VERB --help` "
+		     "The limits of agents, changed while they run (docs/control.md). `spendgate "
+		     "budget VERB --help` "
 		     "tells the options.\n");
 	return code;
 }
@@ -373,7 +385,8 @@ int sg_cli_budget(int argc, char **argv)
 	while (argc > 1 && i < SG_ARRAY_SIZE(verbs) && strcmp(argv[1], verbs[i].name) != 0)
 		i++;
 	if (argc < 2 || i == SG_ARRAY_SIZE(verbs)) {
-		bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0);
+		bool help =
+			argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0);
 
 		json_decref(options.override);
 		return help ? usage(stdout, SG_EXIT_OK) : usage(stderr, SG_EXIT_USAGE);

@@ -14,8 +14,8 @@ static json_t *describe_budget(const struct sg_refusal *refusal)
 	sg_money_format(refusal->held_nanousd, held, sizeof(held));
 	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
 	return json_pack("{s:s, s:s*, s:s, s:s, s:I}", "name", refusal->budget, "limit_usd",
-		refusal->limit_nanousd ? limit : NULL, "spent_usd", spent, "held_usd", held, "requests",
-		(json_int_t)refusal->requests);
+		refusal->limit_nanousd ? limit : NULL, "spent_usd", spent, "held_usd", held,
+		"requests", (json_int_t)refusal->requests);
 }
 
 static json_t *describe_call(const struct sg_client *client, const char *model, const char *reason)

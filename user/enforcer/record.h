@@ -8,9 +8,11 @@ struct sg_refusal;
 // Which kind of cap: "budget_exceeded" or "rate_limited".
 const char *sg_record_cap(const struct sg_refusal *refusal);
 
-// A call was refused: `reason` is one word, `refusal` (may be NULL) names the budget, `detail` may be NULL.
+// A call was refused: `reason` is one word, `refusal` (may be NULL) names the budget, `detail` may
+// be NULL.
 void sg_record_refused(const struct sg_client *client, const char *model, const char *reason,
 	unsigned status, const struct sg_refusal *refusal, const char *detail);
 
 // A call was served although a soft_alert budget is over its cap. Also a log line.
-void sg_record_soft_alert(const struct sg_client *client, const char *model, const struct sg_refusal *refusal);
+void sg_record_soft_alert(
+	const struct sg_client *client, const char *model, const struct sg_refusal *refusal);

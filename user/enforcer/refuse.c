@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/record.h"
 
 static const char *answer_reason(enum sg_answer_kind kind)
 {

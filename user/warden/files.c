@@ -18,11 +18,14 @@
 #include "budget/policy.h"
 #include "warden/warden.h"
 
-#define FILE_LIMIT  (64u << 10)
-#define RETRY_MS    1000
-#define ROOT_EVENTS (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
-#define FOLDER_EVENTS                                                                                                  \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW)
+#define FILE_LIMIT (64u << 10)
+#define RETRY_MS   1000
+#define ROOT_EVENTS                                                                                \
+	(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF |     \
+		IN_ONLYDIR)
+#define FOLDER_EVENTS                                                                              \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR |  \
+		IN_DONT_FOLLOW)
 
 // What is looked for in a directory: <root>/<agent>/<file>.
 struct kind {
@@ -33,8 +36,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "compiled", { { "metadata.json", "metadata" }, { "budget-override.json", "compiled_override" } } },
-	{ "governance", { { "budget.json", "governance" }, { "budget-override.json", "override" } } },
+	{ "compiled", { { "metadata.json", "metadata" },
+			      { "budget-override.json", "compiled_override" } } },
+	{ "governance",
+		{ { "budget.json", "governance" }, { "budget-override.json", "override" } } },
 };
 
 #define KIND_COUNT SG_ARRAY_SIZE(kinds)
@@ -63,15 +68,19 @@ static bool is_agent_name(const char *name)
 	size_t length = strlen(name);
 
 	return *name != '.' && length < SG_BUDGET_NAME_BYTES &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == length;
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+		       length;
 }
 
 // Links are not followed: whoever may write here must not have the warden read what only root may.
 static int read_file(const char *folder, const char *name, char **ret_text, size_t *ret_length)
 {
-	SG_CLEANUP_CLOSE int directory = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	SG_CLEANUP_CLOSE int directory =
+		open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	SG_CLEANUP_CLOSE int fd =
-		directory < 0 ? -1 : openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		directory < 0
+			? -1
+			: openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat file;
 
 	if (fd < 0 || fstat(fd, &file) < 0)
@@ -96,7 +105,8 @@ static const char *problem_of(int r)
 }
 
 // One file as it is now, for message FILES.
-static json_t *describe_file(const struct sg_files *files, unsigned kind, const char *agent, unsigned index)
+static json_t *describe_file(
+	const struct sg_files *files, unsigned kind, const char *agent, unsigned index)
 {
 	const char *name = kinds[kind].files[index].file;
 	char folder[PATH_MAX], path[PATH_MAX + 64], *text = NULL;
@@ -106,7 +116,8 @@ static json_t *describe_file(const struct sg_files *files, unsigned kind, const 
 
 	snprintf(folder, sizeof(folder), "%s/%s", files->roots[kind], agent);
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = json_pack("{s:s, s:s, s:s}", "agent", agent, "layer", kinds[kind].files[index].layer, "path", path);
+	file = json_pack("{s:s, s:s, s:s}", "agent", agent, "layer", kinds[kind].files[index].layer,
+		"path", path);
 	r = read_file(folder, name, &text, &length);
 	if (r == 0) {
 		content = json_stringn(text, length);
@@ -124,7 +135,8 @@ static bool is_there(const json_t *file)
 	return json_object_get(file, "text") || json_object_get(file, "error");
 }
 
-static void describe_folder(const struct sg_files *files, unsigned kind, const char *agent, json_t *list)
+static void describe_folder(
+	const struct sg_files *files, unsigned kind, const char *agent, json_t *list)
 {
 	for (unsigned i = 0; i < SG_ARRAY_SIZE(kinds[kind].files); i++)
 		json_array_append_new(list, describe_file(files, kind, agent, i));
@@ -159,8 +171,10 @@ static void watch_folder(struct sg_files *files, unsigned kind, const char *agen
 	wd = inotify_add_watch(files->watch.fd, path, FOLDER_EVENTS);
 	if (wd < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
-			sg_log(SG_LOG_ERROR, "files", "path=%s reason=\"%s: its changes are not seen\"", path,
-				errno == ENOSPC ? "fs.inotify.max_user_watches is reached" : strerror(errno));
+			sg_log(SG_LOG_ERROR, "files",
+				"path=%s reason=\"%s: its changes are not seen\"", path,
+				errno == ENOSPC ? "fs.inotify.max_user_watches is reached"
+						: strerror(errno));
 		return;
 	}
 	if (*find_folder(files, wd))
@@ -186,7 +200,8 @@ static int scan(struct sg_files *files, unsigned kind, json_t *list)
 	if (!entries)
 		return -errno;
 	while ((entry = readdir(entries))) {
-		if ((entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) || !is_agent_name(entry->d_name))
+		if ((entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
+			!is_agent_name(entry->d_name))
 			continue;
 		watch_folder(files, kind, entry->d_name);
 		describe_folder(files, kind, entry->d_name, list);
@@ -233,7 +248,8 @@ void sg_files_tell_all(struct sg_files *files)
 			continue;
 		// Not "all files are gone": what was in force stays until it is back.
 		complete = false;
-		sg_log(SG_LOG_ERROR, "files", "path=%s reason=\"%s\" effect=\"what it said last stays in force\"",
+		sg_log(SG_LOG_ERROR, "files",
+			"path=%s reason=\"%s\" effect=\"what it said last stays in force\"",
 			files->roots[i], strerror(-r));
 		sg_loop_arm(files->warden->loop, &files->retry, RETRY_MS, on_retry);
 	}
@@ -254,7 +270,8 @@ static int find_root(const struct sg_files *files, int wd)
 }
 
 // Returns whether everything must be read again.
-static bool take_root_event(struct sg_files *files, unsigned kind, const struct inotify_event *event, json_t *list)
+static bool take_root_event(
+	struct sg_files *files, unsigned kind, const struct inotify_event *event, json_t *list)
 {
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
 		inotify_rm_watch(files->watch.fd, event->wd);
@@ -269,7 +286,8 @@ static bool take_root_event(struct sg_files *files, unsigned kind, const struct 
 	return false;
 }
 
-static void take_folder_event(struct sg_files *files, const struct inotify_event *event, json_t *list)
+static void take_folder_event(
+	struct sg_files *files, const struct inotify_event *event, json_t *list)
 {
 	struct folder **at = find_folder(files, event->wd);
 	const struct folder *folder = *at;
@@ -282,7 +300,8 @@ static void take_folder_event(struct sg_files *files, const struct inotify_event
 	}
 	for (unsigned i = 0; event->len && i < SG_ARRAY_SIZE(kinds[folder->kind].files); i++)
 		if (strcmp(event->name, kinds[folder->kind].files[i].file) == 0)
-			json_array_append_new(list, describe_file(files, folder->kind, folder->agent, i));
+			json_array_append_new(
+				list, describe_file(files, folder->kind, folder->agent, i));
 }
 
 static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
@@ -295,12 +314,14 @@ static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 
 	while ((n = read(watch->fd, buffer, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < n;) {
-			const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
+			const struct inotify_event *event =
+				(const struct inotify_event *)(buffer + at);
 			int kind = find_root(files, event->wd);
 
 			again = again || event->mask & IN_Q_OVERFLOW;
 			if (kind >= 0)
-				again = take_root_event(files, (unsigned)kind, event, list) || again;
+				again = take_root_event(files, (unsigned)kind, event, list) ||
+					again;
 			else
 				take_folder_event(files, event, list);
 			at += (ssize_t)(sizeof(*event) + event->len);
@@ -331,7 +352,8 @@ int sg_files_start(struct sg_warden *warden, struct sg_files **ret_files, struct
 		files->roots[i] = json_string_value(json_object_get(warden->config, kinds[i].key));
 		wanted = wanted || files->roots[i];
 		if (files->roots[i] && access(files->roots[i], R_OK | X_OK) < 0) {
-			r = sg_error_set(error, -errno, "%s: %s: %s", kinds[i].key, files->roots[i], strerror(errno));
+			r = sg_error_set(error, -errno, "%s: %s: %s", kinds[i].key, files->roots[i],
+				strerror(errno));
 			free(files);
 			return r;
 		}

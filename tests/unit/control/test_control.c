@@ -312,10 +312,11 @@ static void the_audit_line_says_who_what_before_and_after(void **state)
 
 static void usage_is_never_reset(void **state)
 {
-	struct sg_call call = { "openai", "m", "chat" };
+	struct sg_call call = { .provider = "openai", .model = "m", .api = "chat" };
 	struct sg_charge bound = { .nanousd = 5 };
 	struct sg_settlement settlement = { .state = SG_SETTLED, .charge = bound };
-	struct sg_hold spent = { NULL }, held = { NULL }, refused = { NULL };
+	struct sg_hold spent = { .account = NULL }, held = { .account = NULL },
+		       refused = { .account = NULL };
 	struct sg_refusal refusal;
 	struct sg_account *account;
 	const _Atomic bool *has_budgets;
