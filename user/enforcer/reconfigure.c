@@ -72,7 +72,8 @@ static int replace_prices(struct sg_enforcer *enforcer, struct sg_price_table *p
 static void name_restart_keys(
 	const json_t *running, const json_t *next, char *ret_restart, size_t size)
 {
-	static const char *const keys[] = { "user", "workers", "durability", "providers" };
+	static const char *const keys[] = { "user", "workers", "durability", "providers",
+		"compiled", "governance" };
 
 	*ret_restart = 0;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++) {

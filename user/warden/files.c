@@ -56,8 +56,8 @@ struct sg_files {
 	struct sg_watch watch; // first
 	struct sg_timer retry;
 	struct sg_warden *warden;
-	const char *roots[KIND_COUNT]; // of the configuration; NULL: not watched
-	int root_wds[KIND_COUNT];      // -1: gone for now
+	char *roots[KIND_COUNT];  // owned; NULL: not watched
+	int root_wds[KIND_COUNT]; // -1: gone for now
 	struct folder *folders;
 };
 
@@ -338,6 +338,37 @@ static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 
 // ---- Life ----
 
+static struct sg_files *free_files(struct sg_files *files)
+{
+	while (files->folders)
+		forget_folder(&files->folders);
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		free(files->roots[i]);
+	free(files);
+	return NULL;
+}
+
+// What the configuration names. *ret_wanted: is there anything?
+static int take_roots(struct sg_files *files, bool *ret_wanted, struct sg_error *error)
+{
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		const char *path =
+			json_string_value(json_object_get(files->warden->config, kinds[i].key));
+
+		files->root_wds[i] = -1;
+		if (!path)
+			continue;
+		if (access(path, R_OK | X_OK) < 0)
+			return sg_error_set(
+				error, -errno, "%s: %s: %s", kinds[i].key, path, strerror(errno));
+		files->roots[i] = strdup(path);
+		if (!files->roots[i])
+			return sg_error_set(error, -ENOMEM, "out of memory");
+		*ret_wanted = true;
+	}
+	return 0;
+}
+
 int sg_files_start(struct sg_warden *warden, struct sg_files **ret_files, struct sg_error *error)
 {
 	struct sg_files *files = calloc(1, sizeof(*files));
@@ -347,27 +378,17 @@ int sg_files_start(struct sg_warden *warden, struct sg_files **ret_files, struct
 	if (!files)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	files->warden = warden;
-	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		files->root_wds[i] = -1;
-		files->roots[i] = json_string_value(json_object_get(warden->config, kinds[i].key));
-		wanted = wanted || files->roots[i];
-		if (files->roots[i] && access(files->roots[i], R_OK | X_OK) < 0) {
-			r = sg_error_set(error, -errno, "%s: %s: %s", kinds[i].key, files->roots[i],
-				strerror(errno));
-			free(files);
-			return r;
-		}
-	}
-	if (!wanted) {
-		free(files);
-		return 0;
+	r = take_roots(files, &wanted, error);
+	if (r < 0 || !wanted) {
+		free_files(files);
+		return r;
 	}
 	fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	r = fd < 0 ? -errno : sg_loop_watch(warden->loop, &files->watch, fd, EPOLLIN, on_event);
 	if (r < 0) {
 		if (fd >= 0)
 			close(fd);
-		free(files);
+		free_files(files);
 		return sg_error_set(error, r, "inotify: %s", strerror(-r));
 	}
 	*ret_files = files;
@@ -384,8 +405,5 @@ struct sg_files *sg_files_stop(struct sg_files *files)
 	sg_loop_disarm(&files->retry);
 	sg_loop_unwatch(files->warden->loop, &files->watch);
 	close(fd);
-	while (files->folders)
-		forget_folder(&files->folders);
-	free(files);
-	return NULL;
+	return free_files(files);
 }
