@@ -49,10 +49,12 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 		.content_type = { type, strlen(type) },
 		.content_encoding = { "", 0 },
 		.own_host = true };
-	struct sg_route route = { SG_ROUTE_METERED, api, SG_TRAIT_ASK_USAGE | OTHERS, "" };
+	struct sg_route route = {
+		.kind = SG_ROUTE_METERED, .api = api, .traits = SG_TRAIT_ASK_USAGE | OTHERS
+	};
 
 	memset(result, 0, sizeof(*result));
-	if (sg_request_reader_new(&route, &reader) < 0)
+	if (sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader) < 0)
 		abort();
 	for (size_t at = 0; at < request_length; at += piece)
 		(void)!sg_request_reader_feed(reader, request + at,

@@ -11,11 +11,13 @@ static inline void read_request_bytes(struct feeder *feeder, const struct sg_api
 	const char *body, size_t length, struct sg_request_facts *facts,
 	struct sg_request_edits *edits)
 {
-	struct sg_route route = { SG_ROUTE_METERED, api, SG_TRAIT_ASK_USAGE, "" };
+	struct sg_route route = {
+		.kind = SG_ROUTE_METERED, .api = api, .traits = SG_TRAIT_ASK_USAGE
+	};
 	struct sg_request_reader *reader;
 
 	memset(edits, 0, sizeof(*edits));
-	assert_int_equal(sg_request_reader_new(&route, &reader), 0);
+	assert_int_equal(sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader), 0);
 	for (size_t at = 0, piece; at < length; at += piece) {
 		piece = feed_next(feeder, length - at);
 		assert_int_equal(sg_request_reader_feed(reader, body + at, piece), 0);

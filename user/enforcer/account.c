@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
+#include "enforcer/limits.h"
+#include "enforcer/pending.h"
 #include "enforcer/record.h"
 #include "enforcer/worker.h"
 
@@ -47,6 +50,7 @@ bool sg_exchange_admit(struct sg_exchange *exchange)
 	int r;
 
 	exchange->facts.regional = client->regional;
+	exchange->facts.unknown_path = exchange->unknown_path;
 	memcpy(asked_model, exchange->facts.model, sizeof(asked_model));
 	r = sg_call_bound(client, &exchange->facts, &bound);
 	if (r == -ENOENT)
@@ -62,6 +66,55 @@ bool sg_exchange_admit(struct sg_exchange *exchange)
 	if (soft_alert)
 		sg_record_soft_alert(client, asked_model, &refusal);
 	return true;
+}
+
+// The call goes on at the provider: its hold stays out until a GET tells its end. Returns false
+// where that can't be waited for.
+static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome)
+{
+	const struct sg_client *client = exchange->client;
+	struct sg_worker *worker = client->worker;
+	struct sg_pending pending = { .provider = client->provider,
+		.facts = exchange->facts,
+		.hold = exchange->hold,
+		.expires_ms = sg_loop_now_ms(worker->loop) + SG_PENDING_MS };
+	int r;
+
+	if (!outcome->pending_id[0] || !exchange->hold.account)
+		return false;
+	memcpy(pending.id, outcome->pending_id, sizeof(pending.id));
+	r = sg_pending_put(worker->enforcer->pendings, &pending);
+	if (r == -EEXIST)
+		// More work for a call that is held for already: its end tells the whole.
+		sg_hold_release(worker->enforcer->engine, &exchange->hold);
+	else if (r < 0)
+		return false;
+	sg_log(SG_LOG_INFO, "deferred", "agent=%s connection=%llu host=%s id=%s",
+		client->agent->name, (unsigned long long)client->connection, client->host,
+		pending.id);
+	exchange->hold = (struct sg_hold){ .account = NULL };
+	return true;
+}
+
+// What a GET told about an earlier call. An answer that was cut, or tells of no end, tells nothing.
+static void settle_earlier(struct sg_exchange *exchange, struct sg_outcome *outcome, bool complete)
+{
+	const struct sg_client *client = exchange->client;
+	struct sg_settlement settlement = { .http_status = exchange->status };
+	struct sg_pending pending;
+
+	if (outcome->state == SG_EXCHANGE_PENDING ||
+		(!complete && outcome->state != SG_EXCHANGE_SETTLED) ||
+		!sg_pending_find(client->worker->enforcer->pendings, client->agent->account,
+			client->provider, exchange->route.pending_id, &pending))
+		return;
+	if (outcome->state == SG_EXCHANGE_ERROR_FREE) {
+		sg_pending_settle(client->worker, &pending, NULL);
+		return;
+	}
+	sg_call_price(client, &exchange->facts, exchange->started_ms, &pending.hold.bound, outcome,
+		&settlement);
+	sg_pending_settle(client->worker, &pending, &settlement);
 }
 
 void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_buf *out)
@@ -80,6 +133,12 @@ void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_b
 			.usage.input_tokens = -1, // nothing was told: the hold is charged
 			.note = "out_of_memory" };
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);
+	if (exchange->is_poll) {
+		settle_earlier(exchange, &outcome, complete);
+		return;
+	}
+	if (outcome.state == SG_EXCHANGE_PENDING && defer(exchange, &outcome))
+		return;
 	sg_call_settle(client, &exchange->facts, exchange->started_ms, &exchange->hold, &outcome,
 		&settlement);
 }

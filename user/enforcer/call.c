@@ -24,13 +24,30 @@ static int bound_unknown(const struct sg_client *client, const struct sg_request
 	return 0;
 }
 
+// What nothing bounds is held at the operator's amount. Returns 0 or -ERANGE (there is none:
+// refuse).
+static int bound_by_amount(const struct sg_client *client, const struct sg_request_facts *facts,
+	struct sg_charge *ret_bound)
+{
+	const struct sg_enforcer *enforcer = client->worker->enforcer;
+	int64_t amount =
+		facts->unknown_path ? enforcer->unknown_path_hold : enforcer->unbounded_hold;
+
+	*ret_bound = (struct sg_charge){ .nanousd = amount, .requests = 1 };
+	return amount ? 0 : -ERANGE;
+}
+
 int sg_call_bound(
 	const struct sg_client *client, struct sg_request_facts *facts, struct sg_charge *ret_bound)
 {
 	const struct sg_enforcer *enforcer = client->worker->enforcer;
 	int64_t now_ns = sg_clock_wall_ns();
-	int r = sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
+	int r = facts->unbounded ? -ERANGE
+				 : sg_price_bound(enforcer->prices, client->provider, facts, now_ns,
+					   ret_bound);
 
+	if (r == -ERANGE)
+		return bound_by_amount(client, facts, ret_bound);
 	if (r != -ENOENT)
 		return r;
 	if (client->agent->unknown_model != SG_UNKNOWN_PRICE_AS)
@@ -87,12 +104,26 @@ static int64_t known(int64_t count)
 	return count < 0 ? 0 : count;
 }
 
+void sg_call_price(const struct sg_client *client, const struct sg_request_facts *facts,
+	int64_t started_ms, const struct sg_charge *bound, struct sg_outcome *outcome,
+	struct sg_settlement *settlement)
+{
+	const struct sg_usage *usage = &outcome->usage;
+
+	price_outcome(client, facts, bound, outcome, settlement);
+	settlement->model = usage->model[0] ? usage->model : NULL;
+	settlement->cache_read_tokens = known(usage->cache_read_tokens);
+	settlement->cache_write_tokens = known(usage->cache_write_tokens);
+	settlement->cache_write_1h_tokens = known(usage->cache_write_1h_tokens);
+	settlement->reasoning_tokens = known(usage->reasoning_tokens);
+	log_call(client, facts, started_ms, settlement, outcome);
+}
+
 void sg_call_settle(const struct sg_client *client, const struct sg_request_facts *facts,
 	int64_t started_ms, struct sg_hold *hold, struct sg_outcome *outcome,
 	struct sg_settlement *settlement)
 {
 	struct sg_engine *engine = client->worker->enforcer->engine;
-	const struct sg_usage *usage = &outcome->usage;
 
 	if (outcome->bad_evidence)
 		sg_log(SG_LOG_WARN, "bad_usage",
@@ -103,12 +134,6 @@ void sg_call_settle(const struct sg_client *client, const struct sg_request_fact
 		sg_hold_release(engine, hold);
 		return;
 	}
-	price_outcome(client, facts, &hold->bound, outcome, settlement);
-	settlement->model = usage->model[0] ? usage->model : NULL;
-	settlement->cache_read_tokens = known(usage->cache_read_tokens);
-	settlement->cache_write_tokens = known(usage->cache_write_tokens);
-	settlement->cache_write_1h_tokens = known(usage->cache_write_1h_tokens);
-	settlement->reasoning_tokens = known(usage->reasoning_tokens);
-	log_call(client, facts, started_ms, settlement, outcome);
+	sg_call_price(client, facts, started_ms, &hold->bound, outcome, settlement);
 	sg_hold_settle(engine, hold, settlement);
 }

@@ -71,6 +71,8 @@ struct sg_exchange {
 	bool head_sent;
 	uint64_t sent_bytes; // of the body
 	struct sg_hold hold;
+	bool unknown_path; // held at the operator's amount
+	bool is_poll;	   // a GET that may settle an earlier call, whose facts are above
 	int64_t started_ms;
 
 	// refused requests: what will be said

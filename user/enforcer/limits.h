@@ -49,3 +49,6 @@
 
 // Buffers larger than this are given back when a connection falls idle.
 #define SG_IDLE_BUFFER_BYTES (16u << 10)
+
+// A call that goes on behind its answer: providers give a batch a day, and its GET some time.
+#define SG_PENDING_MS (INT64_C(26) * 3600000)

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "enforcer/leaf.h"
 #include "enforcer/link.h"
+#include "enforcer/pending.h"
 #include "enforcer/reconfigure.h"
 #include "enforcer/sandbox.h"
 #include "enforcer/upstream_tls.h"
@@ -117,7 +118,10 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r < 0)
 		return r;
 	enforcer->prices = prices;
+	sg_set_amounts(enforcer, configuration);
 	r = sg_upstream_context_new(NULL, ret_context, error);
+	if (r == 0)
+		r = sg_pendings_new(enforcer->worker_count, &enforcer->pendings);
 	if (r == 0)
 		r = sg_engine_open(&engine, &enforcer->engine, error);
 	if (r < 0)
@@ -210,6 +214,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	sg_control_free(enforcer->control);
 	sg_audit_close(enforcer->audit);
 	sg_engine_close(enforcer->engine);
+	sg_pendings_free(enforcer->pendings);
 	sg_price_table_free((struct sg_price_table *)atomic_load(&enforcer->prices));
 	SSL_CTX_free(context);
 	sg_loop_free(loop);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/money.h"
 #include "enforcer/worker.h"
 #include "provider/price.h"
 
@@ -69,6 +70,22 @@ static int replace_prices(struct sg_enforcer *enforcer, struct sg_price_table *p
 	return 0;
 }
 
+// {"hold_usd": amount}, as the warden has checked it; "deny": 0.
+static int64_t amount_of(const json_t *configuration, const char *key)
+{
+	const char *text =
+		json_string_value(json_object_get(json_object_get(configuration, key), "hold_usd"));
+	int64_t nanousd = 0;
+
+	return text && sg_money_parse(text, strlen(text), 9, &nanousd) == 0 ? nanousd : 0;
+}
+
+void sg_set_amounts(struct sg_enforcer *enforcer, const json_t *configuration)
+{
+	atomic_store(&enforcer->unbounded_hold, amount_of(configuration, "unbounded"));
+	atomic_store(&enforcer->unknown_path_hold, amount_of(configuration, "unknown_path"));
+}
+
 static void name_restart_keys(
 	const json_t *running, const json_t *next, char *ret_restart, size_t size)
 {
@@ -101,6 +118,7 @@ int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_r
 		return sg_error_set(error, r, "out of memory");
 	}
 	sg_set_log_level(next);
+	sg_set_amounts(enforcer, next);
 	name_restart_keys(enforcer->configuration, next, ret_restart, size);
 	sg_log(SG_LOG_INFO, "configured", "restart_needed=\"%s\"", ret_restart);
 	return 0;

@@ -16,6 +16,9 @@ struct sg_retired;
 // The level of the log that a configuration names.
 void sg_set_log_level(const json_t *configuration);
 
+// What it says of calls that nothing bounds, and of unknown paths.
+void sg_set_amounts(struct sg_enforcer *enforcer, const json_t *configuration);
+
 // The price table that a configuration names, read anew.
 int sg_load_prices(const json_t *configuration, struct sg_price_table **ret_prices,
 	struct sg_error *error) SG_WUNRES;
@@ -23,8 +26,8 @@ int sg_load_prices(const json_t *configuration, struct sg_price_table **ret_pric
 // A worker has taken his mail: he looks at no table that was replaced before.
 void sg_retired_pass(struct sg_retired *retired);
 
-// Puts prices and log level of `next` in force for the calls that come. On an error nothing has
-// changed. `ret_restart`: the keys in which it differs from what this process was started with and
-// that it can't change, as "workers, user", or "".
+// Puts prices, amounts and log level of `next` in force for the calls that come. On an error
+// nothing has changed. `ret_restart`: the keys in which it differs from what this process was
+// started with and that it can't change, as "workers, user", or "".
 int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_restart, size_t size,
 	struct sg_error *error) SG_WUNRES;

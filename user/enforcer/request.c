@@ -52,7 +52,9 @@ static bool host_agrees(const struct sg_exchange *exchange)
 static int start_metering(struct sg_exchange *exchange)
 {
 	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
-	int r = sg_request_reader_new(&exchange->route, &exchange->request_reader);
+	const struct sg_h1_header *type = sg_h1_find(&exchange->head, "content-type");
+	int r = sg_request_reader_new(&exchange->route,
+		type ? type->value : (struct sg_str){ "", 0 }, &exchange->request_reader);
 
 	if (r == 0 && coding) {
 		r = sg_inflate_new(coding->value, &exchange->request_inflate);
@@ -121,6 +123,12 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	switch (exchange->route.kind) {
 	case SG_ROUTE_LIVE:
 	case SG_ROUTE_UNKNOWN:
+		if (exchange->route.api && client->worker->enforcer->unknown_path_hold) {
+			exchange->route.kind = SG_ROUTE_METERED;
+			exchange->unknown_path = true;
+			start_metered(exchange);
+			break;
+		}
 		snprintf(shown, sizeof(shown), "%.*s %.*s", (int)head->method.length,
 			head->method.data, (int)strcspn(path.data, "? \r"), path.data);
 		sg_exchange_refuse(exchange, SG_ANSWER_UNKNOWN_PATH, NULL, shown);
@@ -128,6 +136,7 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	case SG_ROUTE_METERED:
 		start_metered(exchange);
 		break;
+	case SG_ROUTE_POLL:
 	case SG_ROUTE_FREE:
 		continue_if_asked(exchange);
 		sg_exchange_dial(exchange, false);

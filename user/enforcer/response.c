@@ -7,6 +7,7 @@
 
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/pending.h"
 #include "enforcer/worker.h"
 
 static int forward_raw(struct sg_exchange *exchange, const void *data, size_t length)
@@ -75,6 +76,20 @@ static int start_reader(struct sg_exchange *exchange, const struct sg_h1_head *h
 	return r;
 }
 
+// Does a GET ask about a call that is held for?
+static bool is_awaited_poll(struct sg_exchange *exchange, const struct sg_h1_head *head)
+{
+	const struct sg_client *client = exchange->client;
+	struct sg_pending pending;
+
+	if (exchange->route.kind != SG_ROUTE_POLL || head->status != 200 ||
+		!sg_pending_find(client->worker->enforcer->pendings, client->agent->account,
+			client->provider, exchange->route.pending_id, &pending))
+		return false;
+	exchange->facts = pending.facts;
+	return true;
+}
+
 static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
 	int r = 0;
@@ -82,7 +97,8 @@ static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 	exchange->status = head->status;
 	exchange->upstream_keep_alive = head->keep_alive && head->framing != SG_H1_UNTIL_CLOSE;
 	sg_h1_body_init(&exchange->response_body, head);
-	if (exchange->route.kind == SG_ROUTE_METERED)
+	exchange->is_poll = is_awaited_poll(exchange, head);
+	if (exchange->route.kind == SG_ROUTE_METERED || exchange->is_poll)
 		r = start_reader(exchange, head);
 	exchange->reframe = exchange->filter || !exchange->side->keeps_framing;
 	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->reframe)

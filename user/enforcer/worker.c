@@ -13,6 +13,7 @@
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
+#include "enforcer/pending.h"
 #include "enforcer/reconfigure.h"
 #include "enforcer/upstream.h"
 
@@ -128,6 +129,9 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 	case SG_MAIL_PRICES:
 		sg_retired_pass(mail->retired);
 		break;
+	case SG_MAIL_SETTLE:
+		sg_pending_end(worker, mail->end);
+		break;
 	case SG_MAIL_STOP:
 		sg_loop_stop(worker->loop);
 		break;
@@ -183,6 +187,7 @@ static void on_sweep(struct sg_timer *timer)
 		(struct sg_worker *)((char *)timer - offsetof(struct sg_worker, sweep));
 
 	sg_pool_sweep(&worker->pool, sg_loop_now_ms(worker->loop));
+	sg_pending_sweep(worker, sg_loop_now_ms(worker->loop));
 	sg_loop_arm(worker->loop, &worker->sweep, SWEEP_MS, on_sweep);
 }
 

@@ -22,6 +22,8 @@
 struct sg_client;
 struct sg_exchange;
 struct sg_link;
+struct sg_pending_end;
+struct sg_pendings;
 struct sg_upstream;
 struct sg_worker;
 
@@ -37,6 +39,10 @@ struct sg_enforcer {
 	struct sg_leaves *leaves;
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process
+	struct sg_pendings *pendings;
+	// What is held of a call that nothing bounds, and of one on an unknown path, in
+	// nano-dollars; 0: it is refused.
+	_Atomic int64_t unbounded_hold, unknown_path_hold;
 	const char *spill_directory;
 	unsigned worker_count;
 	struct sg_worker *workers[SG_MAX_WORKERS];
@@ -48,6 +54,7 @@ enum sg_mail_kind {
 	SG_MAIL_LEAF,	// host: look again
 	SG_MAIL_SOCKET, // id, result, fds[0]
 	SG_MAIL_PRICES, // retired
+	SG_MAIL_SETTLE, // end: owned by the message
 	SG_MAIL_STOP,
 };
 
@@ -58,6 +65,7 @@ struct sg_mail {
 	uint32_t id;
 	int result;
 	int fds[2];
+	struct sg_pending_end *end;
 	char host[256];
 	struct sg_retired *retired;
 };

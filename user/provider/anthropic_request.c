@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/money.h"
 #include "provider/anthropic.h"
 
 // The provider ends a server tool's loop after this many turns when no max_uses is given, and says
@@ -55,48 +56,59 @@ enum request_node {
 
 _Static_assert(THINKING_BUDGET == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
-const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = {
-	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
-	[MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", 0 },
-	[STREAM - 1] = { SG_JSON_ROOT, "stream", 0 },
-	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier", 0 },
-	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
-	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
-	[CONTENT - 1] = { MESSAGE, "content", 0 },
-	[PART - 1] = { CONTENT, NULL, 0 },
-	[PART_TYPE - 1] = { PART, "type", 0 },
-	[NESTED_CONTENT - 1] = { PART, "content", 0 },
-	[NESTED_PART - 1] = { NESTED_CONTENT, NULL, 0 },
-	[NESTED_PART_TYPE - 1] = { NESTED_PART, "type", 0 },
-	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
-	[TOOL - 1] = { TOOLS, NULL, 0 },
-	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
-	[TOOL_MAX_USES - 1] = { TOOL, "max_uses", 0 },
-	[MCP_SERVERS - 1] = { SG_JSON_ROOT, "mcp_servers", 0 },
-	[MCP_SERVER - 1] = { MCP_SERVERS, NULL, 0 },
-	[CONTAINER - 1] = { SG_JSON_ROOT, "container", 0 },
-	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management", 0 },
-	[EDITS - 1] = { CONTEXT_MANAGEMENT, "edits", 0 },
-	[EDIT - 1] = { EDITS, NULL, 0 },
-	[EDIT_TYPE - 1] = { EDIT, "type", 0 },
-	[FALLBACKS - 1] = { SG_JSON_ROOT, "fallbacks", 0 },
-	[FALLBACK - 1] = { FALLBACKS, NULL, 0 },
-	[SPEED - 1] = { SG_JSON_ROOT, "speed", 0 },
-	[ROOT_CACHE - 1] = { SG_JSON_ROOT, "cache_control", 0 },
-	[ROOT_TTL - 1] = { ROOT_CACHE, "ttl", 0 },
-	[SYSTEM - 1] = { SG_JSON_ROOT, "system", 0 },
-	[SYSTEM_PART - 1] = { SYSTEM, NULL, 0 },
-	[SYSTEM_PART_TYPE - 1] = { SYSTEM_PART, "type", 0 },
-	[SYSTEM_CACHE - 1] = { SYSTEM_PART, "cache_control", 0 },
-	[SYSTEM_TTL - 1] = { SYSTEM_CACHE, "ttl", 0 },
-	[PART_CACHE - 1] = { PART, "cache_control", 0 },
-	[PART_TTL - 1] = { PART_CACHE, "ttl", 0 },
-	[NESTED_CACHE - 1] = { NESTED_PART, "cache_control", 0 },
-	[NESTED_TTL - 1] = { NESTED_CACHE, "ttl", 0 },
-	[TOOL_CACHE - 1] = { TOOL, "cache_control", 0 },
-	[TOOL_TTL - 1] = { TOOL_CACHE, "ttl", 0 },
-	[THINKING - 1] = { SG_JSON_ROOT, "thinking", 0 },
-	[THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 },
+// The rows of a request that stands at `base`.
+#define REQUEST_PATHS(base)                                                                        \
+	[MODEL - 1] = { base, "model", 0 }, [MAX_TOKENS - 1] = { base, "max_tokens", 0 },          \
+		 [STREAM - 1] = { base, "stream", 0 },                                             \
+		 [SERVICE_TIER - 1] = { base, "service_tier", 0 },                                 \
+		 [MESSAGES - 1] = { base, "messages", 0 }, [MESSAGE - 1] = { MESSAGES, NULL, 0 },  \
+		 [CONTENT - 1] = { MESSAGE, "content", 0 }, [PART - 1] = { CONTENT, NULL, 0 },     \
+		 [PART_TYPE - 1] = { PART, "type", 0 },                                            \
+		 [NESTED_CONTENT - 1] = { PART, "content", 0 },                                    \
+		 [NESTED_PART - 1] = { NESTED_CONTENT, NULL, 0 },                                  \
+		 [NESTED_PART_TYPE - 1] = { NESTED_PART, "type", 0 },                              \
+		 [TOOLS - 1] = { base, "tools", 0 }, [TOOL - 1] = { TOOLS, NULL, 0 },              \
+		 [TOOL_TYPE - 1] = { TOOL, "type", 0 },                                            \
+		 [TOOL_MAX_USES - 1] = { TOOL, "max_uses", 0 },                                    \
+		 [MCP_SERVERS - 1] = { base, "mcp_servers", 0 },                                   \
+		 [MCP_SERVER - 1] = { MCP_SERVERS, NULL, 0 },                                      \
+		 [CONTAINER - 1] = { base, "container", 0 },                                       \
+		 [CONTEXT_MANAGEMENT - 1] = { base, "context_management", 0 },                     \
+		 [EDITS - 1] = { CONTEXT_MANAGEMENT, "edits", 0 },                                 \
+		 [EDIT - 1] = { EDITS, NULL, 0 }, [EDIT_TYPE - 1] = { EDIT, "type", 0 },           \
+		 [FALLBACKS - 1] = { base, "fallbacks", 0 },                                       \
+		 [FALLBACK - 1] = { FALLBACKS, NULL, 0 }, [SPEED - 1] = { base, "speed", 0 },      \
+		 [ROOT_CACHE - 1] = { base, "cache_control", 0 },                                  \
+		 [ROOT_TTL - 1] = { ROOT_CACHE, "ttl", 0 }, [SYSTEM - 1] = { base, "system", 0 },  \
+		 [SYSTEM_PART - 1] = { SYSTEM, NULL, 0 },                                          \
+		 [SYSTEM_PART_TYPE - 1] = { SYSTEM_PART, "type", 0 },                              \
+		 [SYSTEM_CACHE - 1] = { SYSTEM_PART, "cache_control", 0 },                         \
+		 [SYSTEM_TTL - 1] = { SYSTEM_CACHE, "ttl", 0 },                                    \
+		 [PART_CACHE - 1] = { PART, "cache_control", 0 },                                  \
+		 [PART_TTL - 1] = { PART_CACHE, "ttl", 0 },                                        \
+		 [NESTED_CACHE - 1] = { NESTED_PART, "cache_control", 0 },                         \
+		 [NESTED_TTL - 1] = { NESTED_CACHE, "ttl", 0 },                                    \
+		 [TOOL_CACHE - 1] = { TOOL, "cache_control", 0 },                                  \
+		 [TOOL_TTL - 1] = { TOOL_CACHE, "ttl", 0 },                                        \
+		 [THINKING - 1] = { base, "thinking", 0 },                                         \
+		 [THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 }
+
+const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = { REQUEST_PATHS(
+	SG_JSON_ROOT) };
+
+// ---- A batch: requests, each with its params ----
+
+enum batch_node {
+	BATCH_REQUESTS = SG_ANTHROPIC_REQUEST_PATHS + 1,
+	BATCH_ITEM,
+	BATCH_PARAMS,
+};
+
+const struct sg_json_path sg_anthropic_batch_paths[SG_ANTHROPIC_BATCH_PATHS] = {
+	REQUEST_PATHS(BATCH_PARAMS),
+	[BATCH_REQUESTS - 1] = { SG_JSON_ROOT, "requests", 0 },
+	[BATCH_ITEM - 1] = { BATCH_REQUESTS, NULL, 0 },
+	[BATCH_PARAMS - 1] = { BATCH_ITEM, "params", 0 },
 };
 
 static bool starts_with(const char *text, const char *head)
@@ -263,4 +275,49 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		on_cache_control(facts, value);
 		break;
 	}
+}
+
+// Limits add up; a model that differs from the one before has a price of its own.
+static void on_params(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (!value->end) {
+		memcpy(reader->last_model, facts->model, sizeof(reader->last_model));
+		facts->model[0] = 0;
+		reader->max_primary = -1;
+		reader->calls++;
+		return;
+	}
+	if (reader->calls > 1 && strcmp(reader->last_model, facts->model) != 0)
+		reader->models_differ = true;
+	if (reader->max_primary < 0)
+		reader->call_output = -1;
+	else if (reader->call_output >= 0)
+		reader->call_output = sg_money_add(reader->call_output, reader->max_primary);
+}
+
+void sg_anthropic_on_batch_request(
+	struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (value->node == BATCH_PARAMS)
+		on_params(reader, value);
+	else
+		sg_anthropic_on_request(reader, value);
+}
+
+void sg_anthropic_finish_batch_request(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	sg_request_bound_compaction(reader);
+	facts->batch = true;
+	facts->calls = reader->calls;
+	facts->max_output = reader->call_output;
+	sg_request_add_reason(facts, "batch");
+	// What a tool's loop may do in each call is not added up.
+	if (reader->models_differ || facts->tool_turns || !reader->calls || reader->call_output < 0)
+		facts->unbounded = true;
+	if (reader->models_differ)
+		sg_request_add_reason(facts, "models_differ");
 }

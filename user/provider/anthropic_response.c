@@ -6,127 +6,14 @@
 #include "provider/anthropic.h"
 
 // A message, or events with a message or usage in them.
-
-enum response_node {
-	R_MODEL = 1,
-	R_CONTENT,
-	R_PART,
-	R_TEXT,
-	R_THINKING,
-	R_USAGE,
-	U_INPUT,
-	U_OUTPUT,
-	U_CACHE_READ,
-	U_CACHE_CREATION,
-	U_CREATION,
-	U_CREATION_5M,
-	U_CREATION_1H,
-	U_OUTPUT_DETAILS,
-	U_THINKING,
-	U_SERVER_TOOLS,
-	U_WEB_SEARCH,
-	U_SERVICE_TIER,
-	U_SPEED,
-	U_GEO,
-	U_ITERATIONS,
-	I_ITEM,
-	I_TYPE,
-	I_MODEL,
-	I_INPUT,
-	I_OUTPUT,
-	I_CACHE_READ,
-	I_CACHE_CREATION,
-	I_CREATION,
-	I_CREATION_5M,
-	I_CREATION_1H,
-	SHARED_NODES,
-	// body only
-	B_ERROR = SHARED_NODES,
-	// events only
-	E_TYPE = SHARED_NODES,
-	E_MESSAGE,
-	E_MESSAGE_USAGE,
-	E_DELTA,
-	E_DELTA_TEXT,
-	E_DELTA_THINKING,
-	E_DELTA_JSON,
-	E_STOP_REASON,
-	// usage inside message_start: the same members again, under another parent
-	M_INPUT,
-	M_OUTPUT,
-	M_CACHE_READ,
-	M_CACHE_CREATION,
-	M_CREATION,
-	M_CREATION_5M,
-	M_CREATION_1H,
-	M_SERVICE_TIER,
-	M_SPEED,
-	M_GEO,
-	E_INDEX,
-	E_BLOCK,
-	E_BLOCK_TYPE,
-};
-
-// The rows below a message at `base` whose usage is at `usage_base`.
-#define SHARED_PATHS(base, usage_base)                                                             \
-	[R_MODEL - 1] = { base, "model", 0 }, [R_CONTENT - 1] = { base, "content", 0 },            \
-		   [R_PART - 1] = { R_CONTENT, NULL, 0 }, [R_TEXT - 1] = { R_PART, "text", 0 },    \
-		   [R_THINKING - 1] = { R_PART, "thinking", 0 },                                   \
-		   [R_USAGE - 1] = { usage_base, "usage", 0 },                                     \
-		   [U_INPUT - 1] = { R_USAGE, "input_tokens", 0 },                                 \
-		   [U_OUTPUT - 1] = { R_USAGE, "output_tokens", 0 },                               \
-		   [U_CACHE_READ - 1] = { R_USAGE, "cache_read_input_tokens", 0 },                 \
-		   [U_CACHE_CREATION - 1] = { R_USAGE, "cache_creation_input_tokens", 0 },         \
-		   [U_CREATION - 1] = { R_USAGE, "cache_creation", 0 },                            \
-		   [U_CREATION_5M - 1] = { U_CREATION, "ephemeral_5m_input_tokens", 0 },           \
-		   [U_CREATION_1H - 1] = { U_CREATION, "ephemeral_1h_input_tokens", 0 },           \
-		   [U_OUTPUT_DETAILS - 1] = { R_USAGE, "output_tokens_details", 0 },               \
-		   [U_THINKING - 1] = { U_OUTPUT_DETAILS, "thinking_tokens", 0 },                  \
-		   [U_SERVER_TOOLS - 1] = { R_USAGE, "server_tool_use", 0 },                       \
-		   [U_WEB_SEARCH - 1] = { U_SERVER_TOOLS, "web_search_requests", 0 },              \
-		   [U_SERVICE_TIER - 1] = { R_USAGE, "service_tier", 0 },                          \
-		   [U_SPEED - 1] = { R_USAGE, "speed", 0 },                                        \
-		   [U_GEO - 1] = { R_USAGE, "inference_geo", 0 },                                  \
-		   [U_ITERATIONS - 1] = { R_USAGE, "iterations", 0 },                              \
-		   [I_ITEM - 1] = { U_ITERATIONS, NULL, 0 }, [I_TYPE - 1] = { I_ITEM, "type", 0 }, \
-		   [I_MODEL - 1] = { I_ITEM, "model", 0 },                                         \
-		   [I_INPUT - 1] = { I_ITEM, "input_tokens", 0 },                                  \
-		   [I_OUTPUT - 1] = { I_ITEM, "output_tokens", 0 },                                \
-		   [I_CACHE_READ - 1] = { I_ITEM, "cache_read_input_tokens", 0 },                  \
-		   [I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens", 0 },          \
-		   [I_CREATION - 1] = { I_ITEM, "cache_creation", 0 },                             \
-		   [I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens", 0 },           \
-		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens", 0 }
+enum body_node { B_ERROR = SHARED_NODES };
 
 static const struct sg_json_path body_paths[] = {
-	SHARED_PATHS(SG_JSON_ROOT, SG_JSON_ROOT),
+	SG_ANTHROPIC_PATHS(SG_JSON_ROOT, SG_JSON_ROOT),
 	[B_ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
 };
 
-static const struct sg_json_path event_paths[] = {
-	SHARED_PATHS(E_MESSAGE, SG_JSON_ROOT),
-	[E_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
-	[E_MESSAGE - 1] = { SG_JSON_ROOT, "message", 0 },
-	[E_MESSAGE_USAGE - 1] = { E_MESSAGE, "usage", 0 },
-	[E_DELTA - 1] = { SG_JSON_ROOT, "delta", 0 },
-	[E_DELTA_TEXT - 1] = { E_DELTA, "text", 0 },
-	[E_DELTA_THINKING - 1] = { E_DELTA, "thinking", 0 },
-	[E_DELTA_JSON - 1] = { E_DELTA, "partial_json", 0 },
-	[E_STOP_REASON - 1] = { E_DELTA, "stop_reason", 0 },
-	[M_INPUT - 1] = { E_MESSAGE_USAGE, "input_tokens", 0 },
-	[M_OUTPUT - 1] = { E_MESSAGE_USAGE, "output_tokens", 0 },
-	[M_CACHE_READ - 1] = { E_MESSAGE_USAGE, "cache_read_input_tokens", 0 },
-	[M_CACHE_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation_input_tokens", 0 },
-	[M_CREATION - 1] = { E_MESSAGE_USAGE, "cache_creation", 0 },
-	[M_CREATION_5M - 1] = { M_CREATION, "ephemeral_5m_input_tokens", 0 },
-	[M_CREATION_1H - 1] = { M_CREATION, "ephemeral_1h_input_tokens", 0 },
-	[M_SERVICE_TIER - 1] = { E_MESSAGE_USAGE, "service_tier", 0 },
-	[M_SPEED - 1] = { E_MESSAGE_USAGE, "speed", 0 },
-	[M_GEO - 1] = { E_MESSAGE_USAGE, "inference_geo", 0 },
-	[E_INDEX - 1] = { SG_JSON_ROOT, "index", 0 },
-	[E_BLOCK - 1] = { SG_JSON_ROOT, "content_block", 0 },
-	[E_BLOCK_TYPE - 1] = { E_BLOCK, "type", 0 },
-};
+static const struct sg_json_path event_paths[] = { SG_ANTHROPIC_EVENT_PATHS };
 
 // Where message_start's usage members are the same as those of a body or a message_delta.
 static int same_member(int node)
@@ -150,11 +37,13 @@ static void add_usage(struct sg_usage *sum, const struct sg_usage *usage)
 	sum->cache_read_tokens += usage->cache_read_tokens;
 	sum->cache_write_tokens += usage->cache_write_tokens;
 	sum->cache_write_1h_tokens += usage->cache_write_1h_tokens;
+	sum->reasoning_tokens += usage->reasoning_tokens;
+	sum->web_search_requests += usage->web_search_requests;
 }
 
 // The total of cache writes, where it is more than its two kinds say: the rest is of the kind that
 // was asked for, of the dearer one where both are in use.
-static void split_creation(
+void sg_anthropic_split_creation(
 	const struct sg_response_reader *reader, struct sg_usage *usage, int64_t creation)
 {
 	int64_t split = usage->cache_write_tokens + usage->cache_write_1h_tokens;
@@ -167,26 +56,32 @@ static void split_creation(
 		usage->cache_write_tokens += creation - split;
 }
 
-static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
+void sg_anthropic_add_line(struct sg_response_reader *reader, const struct sg_usage *line)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
+	for (unsigned i = 0; i < outcome->line_count; i++)
+		if (strcmp(outcome->lines[i].model, line->model) == 0 &&
+			strcmp(outcome->lines[i].inference_geo, line->inference_geo) == 0) {
+			add_usage(&outcome->lines[i], line);
+			return;
+		}
+	if (outcome->line_count < SG_USAGE_MAX_LINES)
+		outcome->lines[outcome->line_count++] = *line;
+	else
+		outcome->bad_evidence = true; // more models than can be priced: the hold is charged
+}
+
+static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
 	if (!value->end) {
 		sg_usage_reset(&reader->line);
 		reader->line.model[0] = 0;
 		reader->line_cache_creation = 0;
 		return;
 	}
-	split_creation(reader, &reader->line, reader->line_cache_creation);
-	for (unsigned i = 0; i < outcome->line_count; i++)
-		if (strcmp(outcome->lines[i].model, reader->line.model) == 0) {
-			add_usage(&outcome->lines[i], &reader->line);
-			return;
-		}
-	if (outcome->line_count < SG_USAGE_MAX_LINES)
-		outcome->lines[outcome->line_count++] = reader->line;
-	else
-		outcome->bad_evidence = true; // more models than can be priced: the hold is charged
+	sg_anthropic_split_creation(reader, &reader->line, reader->line_cache_creation);
+	sg_anthropic_add_line(reader, &reader->line);
 }
 
 static void on_iteration_type(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -199,7 +94,7 @@ static void on_iteration_type(struct sg_response_reader *reader, const struct sg
 }
 
 // Members of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
-static bool on_usage_member(
+bool sg_anthropic_on_usage(
 	struct sg_response_reader *reader, int node, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage, *line = &reader->line;
@@ -280,7 +175,7 @@ static void on_body(struct sg_response_reader *reader, const struct sg_json_valu
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
-	if (on_usage_member(reader, value->node, value))
+	if (sg_anthropic_on_usage(reader, value->node, value))
 		return;
 	switch (value->node) {
 	case R_MODEL:
@@ -301,11 +196,11 @@ static void on_body(struct sg_response_reader *reader, const struct sg_json_valu
 	}
 }
 
-static void on_event(struct sg_response_reader *reader, const struct sg_json_value *value)
+void sg_anthropic_on_event(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
-	if (on_usage_member(reader, same_member(value->node), value))
+	if (sg_anthropic_on_usage(reader, same_member(value->node), value))
 		return;
 	switch (value->node) {
 	case R_MODEL:
@@ -351,7 +246,7 @@ static void mark_blocks(struct sg_stream_mark *mark, const char *type)
 		sg_index_set_put(mark, &mark->open, mark->index, false);
 }
 
-static void end_event(struct sg_response_reader *reader)
+void sg_anthropic_end_event(struct sg_response_reader *reader)
 {
 	const char *type = reader->event_type;
 
@@ -402,11 +297,11 @@ static void sum_lines(struct sg_outcome *outcome)
 
 // Advisors, compactions and fallbacks are not in the top level: then the iterations alone are
 // priced (rule 5).
-static void finish_response(struct sg_response_reader *reader)
+void sg_anthropic_finish(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 
-	split_creation(reader, &outcome->usage, reader->cache_creation);
+	sg_anthropic_split_creation(reader, &outcome->usage, reader->cache_creation);
 	if (reader->line_by_iterations && outcome->line_count)
 		sum_lines(outcome);
 	else
@@ -430,10 +325,10 @@ const struct sg_api sg_api_anthropic_messages = {
 	.on_body = on_body,
 	.event_paths = event_paths,
 	.event_path_count = SG_ARRAY_SIZE(event_paths),
-	.on_event = on_event,
-	.end_event = end_event,
+	.on_event = sg_anthropic_on_event,
+	.end_event = sg_anthropic_end_event,
 	.end_stream = sg_anthropic_end_stream,
-	.finish_response = finish_response,
+	.finish_response = sg_anthropic_finish,
 	.is_filler = is_filler,
 	.dialect = SG_DIALECT_ANTHROPIC,
 };

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "http/frames.h"
 #include "http/inflate.h"
+#include "http/multipart.h"
 #include "http/sse.h"
 #include "provider/json_scan.h"
 #include "provider/provider.h"
@@ -80,6 +81,9 @@ struct sg_live_marks {
 struct sg_request_reader {
 	const struct sg_api *api;
 	struct sg_live_marks marks; // of a message
+	bool is_form;
+	bool form_failed;
+	struct sg_form form;
 	struct sg_json_scan scan;
 	struct sg_request_facts facts;
 	char path_model[SG_MODEL_BYTES]; // where the path names it
@@ -90,12 +94,19 @@ struct sg_request_reader {
 	int limit_object_node;
 	// the tool that is being read
 	bool tool_is_hosted;
-	int64_t tool_max_uses;	  // -1: not told
-	bool hosted_tools;	  // any
-	int64_t max_tool_calls;	  // of the whole request; 0: not told
-	int64_t best_of, prompts; // of completions
-	int64_t documents;	  // of a rerank
-	bool whole_answer;	  // "stream": false where an answer streams without it
+	int64_t tool_max_uses;	    // -1: not told
+	bool hosted_tools;	    // any
+	int64_t max_tool_calls;	    // of the whole request; 0: not told
+	int64_t best_of, prompts;   // of completions
+	int64_t documents;	    // of a rerank
+	int64_t file_bytes;	    // of a form's files
+	char size[16], quality[16]; // of images
+	int64_t partial_images;
+	int64_t calls;			 // of a batch, so far
+	int64_t call_output;		 // the sum of their limits; -1: one had none
+	char last_model[SG_MODEL_BYTES]; // of the call before
+	bool models_differ;		 // of a batch's calls
+	bool whole_answer;		 // "stream": false where an answer streams without it
 	bool compacts; // a compaction may run: one more call a turn, up to the model's limits
 	// the input item that is being read
 	struct {
@@ -163,9 +174,13 @@ struct sg_response_reader {
 	struct sg_frames frames;
 	int64_t header_counts[4]; // Bedrock: input, output, cache read, cache write; -1: none
 	bool by_headers;	  // the usage is theirs
+	int64_t body_counts[2]; // Bedrock: input and output, of makers who have no usage; -1: none
+	bool metrics_seen;
+	struct sg_buf inner;	  // what was wrapped into a frame
 	struct sg_json_scan scan; // of the body, or of one event
 	struct sg_outcome outcome;
 	bool usage_seen;
+	bool by_units;	   // what is billed is known without usage
 	bool final;	   // the counters are the final ones
 	bool stream_ended; // the stream's own end was seen
 	bool filtered;	   // the error is the content filter's
@@ -188,6 +203,8 @@ struct sg_response_reader {
 		int64_t count;
 		char kind;
 	} part;
+	int64_t text_output; // of an answer with pictures: what is text
+	int64_t duration_ms; // of the sound, outside of usage
 	int64_t tool_prompt; // Gemini: input of its own tools
 	// OpenAI: the output item that is being read, and searches so far
 	bool item_is_search, item_is_no_query;
@@ -234,6 +251,9 @@ struct sg_api {
 	// Does the event say nothing that settles the call, by its looks? NULL: every event is
 	// read.
 	bool (*is_filler)(const struct sg_sse_event *event);
+	bool takes_form;	     // multipart/form-data
+	bool counts_characters;	     // of wanted strings
+	bool any_body;		     // what the request is does not matter
 	bool tells_usage_when_asked; // of streams (SG_TRAIT_ASK_USAGE: only then)
 	enum sg_dialect dialect;
 	// Of the answer's head; NULL: none matters
@@ -242,6 +262,7 @@ struct sg_api {
 	// Appends a stream's last events, in our own words. NULL: it has no clean end
 	int (*end_stream)(struct sg_response_reader *reader, const struct sg_stream_totals *totals,
 		struct sg_buf *out);
+	bool wraps_events;    // into the "bytes" of a frame
 	const char *end_mark; // an event whose data starts with it ends the stream, or NULL
 	const struct sg_live_ways *live; // of its WebSocket sessions, or NULL
 };
@@ -250,6 +271,16 @@ extern const struct sg_api sg_api_openai_chat;
 extern const struct sg_api sg_api_openai_completions;
 extern const struct sg_api sg_api_openai_embeddings;
 extern const struct sg_api sg_api_openai_responses;
+extern const struct sg_api sg_api_openai_images;
+extern const struct sg_api sg_api_openai_speech;
+extern const struct sg_api sg_api_openai_transcription;
+extern const struct sg_api sg_api_openai_batch;
+extern const struct sg_api sg_api_openai_run;
+extern const struct sg_api sg_api_anthropic_batch;
+extern const struct sg_api sg_api_anthropic_complete;
+extern const struct sg_api sg_api_mistral_ocr;
+// Nothing tells what such a call costs: what the operator says is held and charged.
+extern const struct sg_api sg_api_by_amount;
 extern const struct sg_api sg_api_anthropic_messages;
 extern const struct sg_api sg_api_gemini_generate;
 extern const struct sg_api sg_api_gemini_embed;
@@ -262,6 +293,11 @@ extern const struct sg_api sg_api_bedrock_invoke;
 extern const struct sg_api sg_api_cohere_chat;
 extern const struct sg_api sg_api_cohere_embed;
 extern const struct sg_api sg_api_cohere_rerank;
+extern const struct sg_api sg_api_cohere_v1;
+extern const struct sg_api sg_api_cohere_classify;
+extern const struct sg_api sg_api_gemini_predict;
+extern const struct sg_api sg_api_gemini_interactions;
+extern const struct sg_api sg_api_bedrock_invoke_stream;
 
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
@@ -312,6 +348,9 @@ void sg_response_price(struct sg_response_reader *reader, const struct sg_json_v
 // are passed over: in another's answer they might mean another thing.
 void sg_response_stated_price(
 	struct sg_response_reader *reader, const struct sg_json_value *value, enum sg_trait trait);
+
+// What is billed is known, and it is no tokens.
+void sg_response_settle_by_units(struct sg_response_reader *reader);
 
 void sg_usage_reset(struct sg_usage *usage);
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/money.h"
-#include "provider/api.h"
+#include "provider/bedrock.h"
 
 enum request_node {
 	CONFIG = 1,
@@ -42,7 +42,9 @@ enum request_node {
 	TOOL_TYPE,
 };
 
-static const struct sg_json_path request_paths[] = {
+_Static_assert(TOOL_TYPE == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
+
+const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
 	[MAX_TOKENS - 1] = { CONFIG, "maxTokens", 0 },
 	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
@@ -102,7 +104,7 @@ static void on_part(struct sg_request_facts *facts, const struct sg_json_value *
 	}
 }
 
-static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
+void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const own[] = { "custom", "function", NULL };
 	struct sg_request_facts *facts = &reader->facts;
@@ -145,7 +147,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	}
 }
 
-static void finish_invoke_request(struct sg_request_reader *reader)
+void sg_bedrock_finish_invoke_request(struct sg_request_reader *reader)
 {
 	if (strstr(reader->facts.model, "embed"))
 		reader->facts.max_output = 0;
@@ -175,6 +177,13 @@ enum response_node {
 	DELTA_CALL,
 	DELTA_CALL_INPUT,
 	DELTA_REASONING,
+	// of the makers who have no usage
+	FAMILY_INPUT,
+	FAMILY_OUTPUT,
+	TITAN_INPUT,
+	TITAN_RESULTS,
+	TITAN_RESULT,
+	TITAN_OUTPUT,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -201,6 +210,12 @@ static const struct sg_json_path response_paths[] = {
 	[DELTA_CALL - 1] = { DELTA, "toolUse", 0 },
 	[DELTA_CALL_INPUT - 1] = { DELTA_CALL, "input", DELTA_TEXT },
 	[DELTA_REASONING - 1] = { DELTA, "reasoningContent", 0 },
+	[FAMILY_INPUT - 1] = { SG_JSON_ROOT, "prompt_token_count", 0 },
+	[FAMILY_OUTPUT - 1] = { SG_JSON_ROOT, "generation_token_count", 0 },
+	[TITAN_INPUT - 1] = { SG_JSON_ROOT, "inputTextTokenCount", FAMILY_INPUT },
+	[TITAN_RESULTS - 1] = { SG_JSON_ROOT, "results", 0 },
+	[TITAN_RESULT - 1] = { TITAN_RESULTS, NULL, 0 },
+	[TITAN_OUTPUT - 1] = { TITAN_RESULT, "tokenCount", 0 },
 };
 
 static void on_detail(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -213,6 +228,22 @@ static void on_detail(struct sg_response_reader *reader, const struct sg_json_va
 	} else if (reader->part.kind == '1') {
 		usage->cache_write_1h_tokens =
 			sg_money_add(usage->cache_write_1h_tokens, reader->part.count);
+	}
+}
+
+// What the body of some makers' models tells: it counts where no header does.
+static void on_family(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	int64_t count = 0;
+
+	if (value->node == FAMILY_INPUT) {
+		sg_response_count(reader, value, &reader->body_counts[0]);
+	} else if (value->node == FAMILY_OUTPUT) {
+		sg_response_count(reader, value, &reader->body_counts[1]);
+	} else if (value->node == TITAN_OUTPUT) {
+		sg_response_count(reader, value, &count);
+		reader->body_counts[1] = sg_money_add(
+			reader->body_counts[1] < 0 ? 0 : reader->body_counts[1], count);
 	}
 }
 
@@ -267,6 +298,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 			reader->mark.lost = true;
 		break;
 	default:
+		on_family(reader, value);
 		break;
 	}
 }
@@ -319,12 +351,25 @@ static void take_headers(struct sg_response_reader *reader)
 	reader->usage_seen = reader->by_headers = true;
 }
 
+static void take_body(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	usage->input_tokens = reader->body_counts[0];
+	usage->output_tokens = reader->body_counts[1];
+	if (usage->output_tokens < 0 && reader->facts->max_output == 0)
+		usage->output_tokens = 0;
+	reader->usage_seen = true;
+}
+
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
 	if (!reader->usage_seen && reader->header_counts[0] >= 0 && reader->status < 400)
 		take_headers(reader);
+	else if (!reader->usage_seen && reader->body_counts[0] >= 0 && reader->complete)
+		take_body(reader);
 	// The sum of both kinds is told: what is not for an hour is the other.
 	if (usage->cache_write_1h_tokens > usage->cache_write_tokens)
 		reader->outcome.bad_evidence = true;
@@ -333,8 +378,8 @@ static void finish_response(struct sg_response_reader *reader)
 }
 
 #define BEDROCK_PARTS                                                                              \
-	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
-	.on_request = on_request, .body_paths = response_paths,                                    \
+	.request_paths = sg_bedrock_request_paths, .request_path_count = SG_BEDROCK_REQUEST_PATHS, \
+	.on_request = sg_bedrock_on_request, .body_paths = response_paths,                         \
 	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
 	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
 	.on_event = on_response, .end_event = end_event, .on_header = on_header,                   \
@@ -349,5 +394,5 @@ const struct sg_api sg_api_bedrock_converse = {
 const struct sg_api sg_api_bedrock_invoke = {
 	.name = "invoke",
 	BEDROCK_PARTS,
-	.finish_request = finish_invoke_request,
+	.finish_request = sg_bedrock_finish_invoke_request,
 };

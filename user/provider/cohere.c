@@ -27,6 +27,12 @@ enum request_node {
 	INPUTS,
 	INPUT,
 	INPUT_CONTENT,
+	// the first version's
+	HISTORY,
+	HISTORY_ITEM,
+	CONNECTORS,
+	CONNECTOR,
+	GENERATIONS,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -46,6 +52,11 @@ static const struct sg_json_path request_paths[] = {
 	[INPUTS - 1] = { SG_JSON_ROOT, "inputs", 0 },
 	[INPUT - 1] = { INPUTS, NULL, 0 },
 	[INPUT_CONTENT - 1] = { INPUT, "content", CONTENT },
+	[HISTORY - 1] = { SG_JSON_ROOT, "chat_history", 0 },
+	[HISTORY_ITEM - 1] = { HISTORY, NULL, MESSAGE },
+	[CONNECTORS - 1] = { SG_JSON_ROOT, "connectors", 0 },
+	[CONNECTOR - 1] = { CONNECTORS, NULL, 0 },
+	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", 0 },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -85,9 +96,21 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case DOCUMENT:
 		reader->documents += !value->end;
 		break;
+	case INPUT:
+		reader->documents += !value->end;
+		break;
 	case IMAGES:
 		if (given)
 			sg_request_take_window(facts, "image_part");
+		break;
+	case CONNECTOR:
+		// Searches at prices that the request does not tell.
+		facts->unbounded = true;
+		sg_request_take_window(facts, "connectors");
+		break;
+	case GENERATIONS:
+		sg_request_limit(value, 1, &facts->choices);
+		facts->choices = facts->choices < 1 ? 1 : facts->choices;
 		break;
 	default:
 		break;
@@ -106,6 +129,13 @@ static void finish_rerank_request(struct sg_request_reader *reader)
 
 	facts->max_output = 0;
 	facts->search_units = 1 + parts / DOCUMENTS_A_SEARCH;
+}
+
+// Each input is charged for.
+static void finish_classify_request(struct sg_request_reader *reader)
+{
+	reader->facts.max_output = 0;
+	reader->facts.search_units = reader->documents;
 }
 
 enum response_node {
@@ -130,6 +160,11 @@ enum response_node {
 	R_FINISH_REASON,
 	R_ID,
 	R_INDEX,
+	R_CLASSIFICATIONS,
+	R_EVENT_TYPE,
+	R_RESPONSE,
+	R_RESPONSE_META,
+	R_WHOLE_TEXT,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -154,6 +189,11 @@ static const struct sg_json_path response_paths[] = {
 	[R_FINISH_REASON - 1] = { R_DELTA, "finish_reason", 0 },
 	[R_ID - 1] = { SG_JSON_ROOT, "id", 0 },
 	[R_INDEX - 1] = { SG_JSON_ROOT, "index", 0 },
+	[R_CLASSIFICATIONS - 1] = { R_BILLED, "classifications", R_SEARCHES },
+	[R_EVENT_TYPE - 1] = { SG_JSON_ROOT, "event_type", R_TYPE },
+	[R_RESPONSE - 1] = { SG_JSON_ROOT, "response", 0 },
+	[R_RESPONSE_META - 1] = { R_RESPONSE, "meta", R_USAGE },
+	[R_WHOLE_TEXT - 1] = { SG_JSON_ROOT, "text", R_TEXT },
 };
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -216,7 +256,8 @@ static void end_event(struct sg_response_reader *reader)
 	reader->produced = true;
 	if (reader->mark.kept)
 		mark_blocks(&reader->mark, reader->event_type);
-	if (strcmp(reader->event_type, "message-end") == 0)
+	if (strcmp(reader->event_type, "message-end") == 0 ||
+		strcmp(reader->event_type, "stream-end") == 0)
 		reader->final = reader->event_usage;
 }
 
@@ -256,6 +297,14 @@ const struct sg_api sg_api_cohere_chat = {
 	COHERE_PARTS,
 	.limit = &limit,
 	.end_stream = sg_cohere_end_stream,
+};
+
+const struct sg_api sg_api_cohere_v1 = { .name = "cohere_v1", COHERE_PARTS };
+
+const struct sg_api sg_api_cohere_classify = {
+	.name = "cohere_classify",
+	COHERE_PARTS,
+	.finish_request = finish_classify_request,
 };
 
 const struct sg_api sg_api_cohere_embed = {

@@ -243,7 +243,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 }
 
 // All thoughts are in the total, whichever other count has them (providers.md, rule 4).
-static void count_output(struct sg_response_reader *reader)
+void sg_gemini_count_output(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 	int64_t by_parts =
@@ -259,20 +259,27 @@ static void count_output(struct sg_response_reader *reader)
 	sg_response_take_out_cached(reader);
 }
 
-static void finish_response(struct sg_response_reader *reader)
+// From Gemini 3 on each query has a fee, before it each prompt that was searched for.
+void sg_gemini_count_searches(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 	const char *model = usage->model[0] ? usage->model : reader->facts->model;
 
-	if (!reader->usage_seen)
-		return;
-	if (usage->input_tokens >= 0)
-		count_output(reader);
-	// From Gemini 3 on each query has a fee, before it each prompt that was searched for.
 	usage->web_search_requests =
 		strncmp(model, "gemini-2", 8) == 0 || strncmp(model, "gemini-1", 8) == 0
 			? reader->done_searches > 0
 			: reader->done_searches;
+}
+
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (!reader->usage_seen)
+		return;
+	if (usage->input_tokens >= 0)
+		sg_gemini_count_output(reader);
+	sg_gemini_count_searches(reader);
 	reader->final = reader->finished_choices > 0 &&
 			(reader->complete || reader->finished_choices >= reader->facts->choices);
 }

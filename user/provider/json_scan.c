@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/money.h"
+#include "provider/json_index.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -16,50 +17,27 @@ void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *pat
 	size_t path_count, sg_json_fn on_value, void *context)
 {
 	memset(scan, 0, offsetof(struct sg_json_scan, text));
-	scan->paths = paths;
-	scan->path_count = path_count;
+	scan->index = sg_json_index_of(paths, path_count);
 	scan->on_value = on_value;
 	scan->context = context;
-	scan->state = SG_JSON_VALUE;
+	// Without memory nothing is understood, and the call is refused.
+	scan->state = scan->index ? SG_JSON_VALUE : SG_JSON_FAILED;
 }
 
 // ---- Nodes ----
 
-static int node_of(const struct sg_json_scan *scan, size_t row)
-{
-	return scan->paths[row].same_as ? scan->paths[row].same_as : (int)row + 1;
-}
-
-// Node of the member whose key was just read.
+// Node of the member whose key was just read. A key that is longer than what is kept is none of
+// ours.
 static int find_member(const struct sg_json_scan *scan, int parent)
 {
-	bool whole = scan->decoded_length == scan->text_length;
-	int any = SG_JSON_UNWANTED;
+	size_t length = scan->decoded_length == scan->text_length ? scan->text_length : SIZE_MAX;
 
-	if (parent == SG_JSON_UNWANTED)
-		return SG_JSON_UNWANTED;
-	for (size_t i = 0; i < scan->path_count; i++) {
-		const struct sg_json_path *path = &scan->paths[i];
-
-		if (path->parent != parent || !path->key)
-			continue;
-		if (whole && strlen(path->key) == scan->text_length &&
-			memcmp(path->key, scan->text, scan->text_length) == 0)
-			return node_of(scan, i);
-		if (path->key[0] == '*')
-			any = node_of(scan, i);
-	}
-	return any;
+	return sg_json_find_member(scan->index, parent, scan->text, length);
 }
 
 static int find_element(const struct sg_json_scan *scan, int parent)
 {
-	if (parent == SG_JSON_UNWANTED)
-		return SG_JSON_UNWANTED;
-	for (size_t i = 0; i < scan->path_count; i++)
-		if (scan->paths[i].parent == parent && !scan->paths[i].key)
-			return node_of(scan, i);
-	return SG_JSON_UNWANTED;
+	return sg_json_find_element(scan->index, parent);
 }
 
 static void tell(struct sg_json_scan *scan, enum sg_json_type type, bool end, int node)
@@ -70,6 +48,7 @@ static void tell(struct sg_json_scan *scan, enum sg_json_type type, bool end, in
 		.text = scan->text,
 		.length = scan->text_length,
 		.decoded_length = scan->decoded_length,
+		.characters = scan->characters,
 		.offset = scan->value_offset,
 		.end_offset = scan->offset };
 
@@ -127,6 +106,7 @@ static void start_string(struct sg_json_scan *scan, bool in_key)
 {
 	scan->in_key = in_key;
 	scan->text_length = 0;
+	scan->characters = 0;
 	scan->decoded_length = 0;
 	scan->high_surrogate = 0;
 }
@@ -136,6 +116,16 @@ static bool keeps_text(const struct sg_json_scan *scan)
 	return scan->in_key || scan->node != SG_JSON_UNWANTED;
 }
 
+// All bytes but those that go on with a code point.
+static uint64_t count_characters(const char *bytes, size_t length)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < length; i++)
+		count += ((unsigned char)bytes[i] & 0xc0) != 0x80;
+	return count;
+}
+
 static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length)
 {
 	size_t room = SG_JSON_TEXT_BYTES - scan->text_length;
@@ -143,6 +133,8 @@ static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length
 	scan->decoded_length += length;
 	if (!keeps_text(scan))
 		return;
+	if (scan->counts_characters)
+		scan->characters += count_characters(bytes, length);
 	if (length > room)
 		length = room;
 	memcpy(scan->text + scan->text_length, bytes, length);

@@ -45,6 +45,7 @@ struct sg_json_value {
 			  // NUL-terminated
 	size_t length;	  // of text
 	uint64_t decoded_length; // of the whole string in UTF-8 bytes
+	uint64_t characters;	 // the same in code points, where they are counted
 	uint64_t offset;	 // of the first byte of the value in the text
 	uint64_t end_offset;	 // one past its last byte; of an object or array only at its end
 };
@@ -78,14 +79,16 @@ enum sg_json_number {
 	SG_JSON_EXPONENT_DIGITS,
 };
 
+struct sg_json_index;
+
 struct sg_json_scan {
-	const struct sg_json_path *paths;
-	size_t path_count;
+	const struct sg_json_index *index;
 	sg_json_fn on_value;
 	void *context;
 	enum sg_json_state state;
 	enum sg_json_number number;
 	bool in_key;
+	bool counts_characters; // of wanted strings: set after init
 	uint8_t bom_matched;
 	uint8_t unicode_digits;
 	uint16_t unicode;
@@ -97,6 +100,7 @@ struct sg_json_scan {
 	uint64_t offset; // of the next byte
 	uint64_t value_offset;
 	uint64_t decoded_length;
+	uint64_t characters;
 	size_t text_length;
 	char text[SG_JSON_TEXT_BYTES + 1];
 	struct {
@@ -105,6 +109,7 @@ struct sg_json_scan {
 	} stack[SG_JSON_MAX_DEPTH];
 };
 
+// `paths` must live as long as the program.
 void sg_json_scan_init(struct sg_json_scan *scan, const struct sg_json_path *paths,
 	size_t path_count, sg_json_fn on_value, void *context);
 

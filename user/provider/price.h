@@ -17,6 +17,27 @@
 
 struct sg_price_table;
 
+#define SG_PRICE_KINDS 24
+
+// What a piece costs or takes, by its kind ("hd/1792x1024").
+struct sg_price_kind {
+	char name[SG_KIND_BYTES];
+	int64_t value;
+};
+
+// Of models that are billed by the piece, which are few.
+struct sg_price_pieces {
+	struct sg_price_pieces *next; // owned by the table
+	unsigned image_count, image_token_count;
+	struct sg_price_kind images[SG_PRICE_KINDS];	   // micro-dollars a picture
+	struct sg_price_kind image_tokens[SG_PRICE_KINDS]; // output tokens a picture
+	int64_t characters;				   // pico-dollars a character
+	int64_t pages;					   // nano-dollars a page
+	int64_t annotated_pages;			   // the same of an annotated one
+	int64_t audio_hour;				   // micro-dollars an hour of sound
+	int64_t least_audio_ms;				   // that are billed of a call
+};
+
 // One model's prices in force from a date. Classes without a price of their own carry the price
 // that is charged for them.
 struct sg_price {
@@ -37,7 +58,8 @@ struct sg_price {
 	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
 	// no such thing
 	int64_t flex, priority, batch, geo_us, fast, regional;
-	unsigned sequence; // in which it was read
+	const struct sg_price_pieces *pieces; // NULL: tokens only
+	unsigned sequence;		      // in which it was read
 };
 
 // The table that is built in. Returns 0 or -errno.

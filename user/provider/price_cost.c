@@ -18,10 +18,14 @@
 // A call that is dispatched now may be billed at the price of its end.
 #define LONGEST_CALL_NS (3600 * SG_NS_PER_SEC)
 
+#define MAX_CALLS      100000
 #define MAX_CHOICES    1024
 #define MAX_TOOL_TURNS 1000
 
-typedef unsigned __int128 wide;
+// What a stream shows of a picture before it is whole.
+#define TOKENS_OF_PARTIAL_IMAGE 100
+
+typedef sg_wide wide;
 
 struct class_prices {
 	int64_t input, output, cache_read, cache_write, cache_write_1h;
@@ -124,6 +128,7 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
 	sum *= (wide)tier_multiplier(price, usage, regional);
+	sum += sg_price_pieces_cost(price->pieces, &usage->units, usage->kind);
 	// Fees are per use, whatever the tier.
 	searches += counted(usage->search_units);
 	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
@@ -171,27 +176,39 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 
 // ---- The most that may be used ----
 
+// Of a batch.
+static int64_t calls_of(const struct sg_request_facts *facts)
+{
+	return min_of(max_of(facts->calls, 1), MAX_CALLS);
+}
+
 static int64_t input_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
 	int64_t overhead = TOKENS_OVERHEAD + (facts->tools ? TOKENS_FOR_TOOLS : 0);
 
+	int64_t window = price->context_window * calls_of(facts);
+
 	// What a hosted tool finds is read by the next turn of its loop.
 	if (facts->context_window || facts->tool_turns)
-		return price->context_window;
-	return min_of(price->context_window, counted(facts->body_bytes) +
-						     TOKENS_PER_MESSAGE * counted(facts->messages) +
-						     overhead);
+		return window;
+	return min_of(window, counted(facts->body_bytes) +
+				      TOKENS_PER_MESSAGE * counted(facts->messages) +
+				      overhead * calls_of(facts));
 }
 
 // The request's own limit counts also above the table's: headers of the provider raise a model's
 // maximum, its context window never.
 static int64_t output_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	int64_t one = facts->max_output >= 0 ? facts->max_output : price->max_output;
+	int64_t image = sg_price_pieces_image_tokens(price->pieces, facts->kind);
+	int64_t one = facts->max_output >= 0		  ? facts->max_output
+		      : image >= 0 && facts->units.images ? image
+							  : price->max_output;
 	int64_t choices = min_of(max_of(facts->choices, 1), MAX_CHOICES);
 	int64_t predicted = min_of(counted(facts->prediction_bytes), price->context_window);
 
-	return min_of(one, price->context_window) * choices + predicted;
+	one += min_of(counted(facts->partial_images), MAX_CHOICES) * TOKENS_OF_PARTIAL_IMAGE;
+	return min_of(one, price->context_window * calls_of(facts)) * choices + predicted;
 }
 
 static bool may_be_priority(const struct sg_request_facts *facts)
@@ -207,6 +224,8 @@ static int64_t worst_multiplier(const struct sg_price *price, const struct sg_re
 	int64_t multiplier =
 		may_be_priority(facts) ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
 
+	if (facts->batch)
+		multiplier = price->batch;
 	multiplier = times_up(multiplier, max_of(price->geo_us, SG_PRICE_ONE));
 	if (facts->regional)
 		multiplier = times_up(multiplier, price->regional);
@@ -241,6 +260,7 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	sum += (wide)output *
 	       (wide)max_of(max_of(prices.output, price->audio_output), price->image_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
+	sum += sg_price_pieces_cost(price->pieces, &facts->units, facts->kind);
 	sum += (wide)(facts->tool_turns + searches + counted(facts->search_units)) *
 	       (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
 	return to_nanousd(sum);

@@ -179,18 +179,21 @@ static int read_multipliers(const struct loading *loading, struct sg_price *pric
 	return read_parts(loading, loading->model, parts, SG_ARRAY_SIZE(parts), 1, MAX_MULTIPLIER);
 }
 
-static int read_model(
-	const json_t *model, size_t index, struct sg_price *price, struct sg_error *error)
+static int read_model(struct sg_price_table *table, const json_t *model, size_t index,
+	struct sg_price *price, struct sg_error *error)
 {
 	static const char *const known[] = { "provider", "model", "from", "input", "output",
 		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
 		"image_input", "image_output", "audio_cache_read", "image_cache_read",
 		"long_context", "web_search_per_1k", "always_searches", "context_window",
-		"max_output", "flex", "priority", "batch", "geo_us", "fast", "regional" };
+		"max_output", "flex", "priority", "batch", "geo_us", "fast", "regional",
+		"per_image", "image_tokens", "per_million_characters", "per_1k_pages",
+		"per_1k_annotated_pages", "per_audio_hour", "least_audio_ms" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];
 	struct loading loading = { model, place, error };
+	struct sg_price_pieces *pieces = NULL;
 	int r;
 
 	if (!provider || !name || strlen(provider) >= sizeof(price->provider) ||
@@ -213,6 +216,12 @@ static int read_model(
 		r = read_count(&loading, model, "context_window", &price->context_window);
 	if (r == 0)
 		r = read_count(&loading, model, "max_output", &price->max_output);
+	if (r == 0)
+		r = sg_price_pieces_read(model, place, &pieces, error);
+	if (r == 0 && pieces) {
+		pieces->next = table->pieces;
+		price->pieces = table->pieces = pieces;
+	}
 	return r;
 }
 
@@ -280,7 +289,7 @@ static int add_document(
 	for (size_t i = 0; r == 0 && i < json_array_size(models); i++) {
 		struct sg_price price = { .provider = "", .sequence = (unsigned)table->count };
 
-		r = read_model(json_array_get(models, i), i, &price, error);
+		r = read_model(table, json_array_get(models, i), i, &price, error);
 		if (r == 0)
 			table->prices[table->count++] = price;
 	}
@@ -328,6 +337,12 @@ int sg_price_table_load(const char *path, struct sg_price_table **ret_table, str
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table)
 {
 	if (table) {
+		while (table->pieces) {
+			struct sg_price_pieces *next = table->pieces->next;
+
+			free(table->pieces);
+			table->pieces = next;
+		}
 		free(table->prices);
 		free(table);
 	}

@@ -6,5 +6,19 @@
 
 struct sg_price_table {
 	size_t count;
-	struct sg_price *prices; // sorted by provider, model, from_ns
+	struct sg_price *prices;	// sorted by provider, model, from_ns
+	struct sg_price_pieces *pieces; // all, also of entries that others replaced
 };
+
+// price_pieces.c: the members of an entry that are no prices of tokens. `place` is for the
+// sentence. *ret_pieces is NULL where there are none. Returns 0, -EINVAL or -ENOMEM.
+int sg_price_pieces_read(const json_t *model, const char *place,
+	struct sg_price_pieces **ret_pieces, struct sg_error *error) SG_WUNRES;
+
+// Millionths of a pico-dollar for what was used, or may be: an unknown kind costs the dearest.
+typedef unsigned __int128 sg_wide;
+sg_wide sg_price_pieces_cost(
+	const struct sg_price_pieces *pieces, const struct sg_units *units, const char *kind);
+
+// The tokens that a picture takes at most, or -1: it is not told.
+int64_t sg_price_pieces_image_tokens(const struct sg_price_pieces *pieces, const char *kind);

@@ -437,6 +437,19 @@ static void route_upgrade(const struct sg_provider *provider, const char *normal
 	route->api = rule->api;
 }
 
+// A GET is free, and some tell what an earlier call cost.
+static void route_get(const struct sg_provider *provider, const char *path, struct sg_route *route)
+{
+	const struct sg_path_rule *rule = find_rule(provider->gets, path, route->model);
+
+	if (rule && strlen(route->model) < sizeof(route->pending_id)) {
+		route->kind = SG_ROUTE_POLL;
+		route->api = rule->api;
+		strcpy(route->pending_id, route->model);
+	}
+	route->model[0] = 0;
+}
+
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade)
 {
@@ -452,6 +465,9 @@ struct sg_route sg_provider_route(
 	}
 	if (is_free_method(method)) {
 		route.kind = SG_ROUTE_FREE;
+		if (method_is(method, "GET") &&
+			normalise(path, provider->traits, normal, sizeof(normal)))
+			route_get(provider, normal, &route);
 		return route;
 	}
 	if (!(method_is(method, "POST") || method_is(method, "PUT") ||
@@ -464,6 +480,8 @@ struct sg_route sg_provider_route(
 	} else if (rule && method_is(method, "POST")) {
 		route.kind = SG_ROUTE_METERED;
 		route.api = rule->api;
+	} else {
+		route.api = &sg_api_by_amount;
 	}
 	return route;
 }

@@ -16,8 +16,11 @@
 #include "http/h1.h"
 #include "provider/request_edit.h"
 
-#define SG_MODEL_BYTES 128
-#define SG_COUNT_MAX   (INT64_C(1) << 53) // counts above it are no evidence
+#define SG_MODEL_BYTES	    128
+#define SG_PENDING_ID_BYTES 96
+#define SG_KIND_BYTES	    40
+#define SG_KIND_ANNOTATED   "annotated"
+#define SG_COUNT_MAX	    (INT64_C(1) << 53) // counts above it are no evidence
 
 struct sg_provider; // one const table row per provider, e.g. name "openai"
 struct sg_api;	    // one const table row per wire format, e.g. name "chat"
@@ -27,14 +30,17 @@ enum sg_route_kind {
 		       // nothing
 	SG_ROUTE_METERED,
 	SG_ROUTE_LIVE,	  // a WebSocket of which every message is read (live.h)
+	SG_ROUTE_POLL,	  // a GET that may tell what an earlier call cost: free itself
 	SG_ROUTE_UNKNOWN, // a POST, PUT, PATCH or upgrade that is in no table: refused
 };
 
 struct sg_route {
 	enum sg_route_kind kind;
-	const struct sg_api *api;   // when metered or live
+	const struct sg_api *api;   // when metered, live, or a poll; of an unknown path: what an
+				    // amount of the operator's is charged by
 	unsigned traits;	    // of the provider: what its answers say in its own way
 	char model[SG_MODEL_BYTES]; // where the path or its query names it, else ""
+	char pending_id[SG_PENDING_ID_BYTES]; // of a poll: which call it asks about
 };
 
 // Adds the providers of a configuration: a list of {"name", "hosts", "prefix"?}, each of which
@@ -67,6 +73,14 @@ const char *sg_api_name(const struct sg_api *api);
 
 enum sg_include_usage { SG_USAGE_NOT_NEEDED, SG_USAGE_ASKED, SG_USAGE_TO_ADD };
 
+// What is billed by other things than tokens.
+struct sg_units {
+	int64_t images;
+	int64_t characters;
+	int64_t pages;
+	int64_t milliseconds; // of sound
+};
+
 // What the request allows.
 struct sg_request_facts {
 	bool is_object;		    // the body is one JSON object, well-formed to its end
@@ -76,6 +90,7 @@ struct sg_request_facts {
 	bool stream;
 	bool background;
 	bool fast;	     // Anthropic: speed fast
+	bool unknown_path;   // that is in no table: set by whoever holds for it
 	bool regional;	     // goes to a region's host: set by whoever knows the host
 	bool cache_write;    // Anthropic: asks for cache writes,
 	bool cache_write_1h; // some of them for an hour
@@ -89,10 +104,17 @@ struct sg_request_facts {
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
 	int64_t prediction_bytes;
-	int64_t search_units; // of a rerank, at most
-	bool can_limit;	      // the output limit can be set by an edit of the body, and is obeyed
-	int64_t least_limit;  // what is below it the provider refuses
-	unsigned traits;      // of the provider, for the answer's reader
+	int64_t search_units;	  // of a rerank, at most
+	int64_t calls;		  // of a batch: how many it is; 1 for all others
+	bool batch;		  // at the batch price
+	struct sg_units units;	  // at most
+	char kind[SG_KIND_BYTES]; // of what is billed by the piece, as the price table names
+				  // it: of a picture "hd/1792x1024", of a page SG_KIND_ANNOTATED
+	int64_t partial_images;	  // that a stream shows before each
+	bool unbounded_input;	  // only what the provider takes bounds it
+	bool can_limit;	     // the output limit can be set by an edit of the body, and is obeyed
+	int64_t least_limit; // what is below it the provider refuses
+	unsigned traits;     // of the provider, for the answer's reader
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
@@ -102,8 +124,9 @@ struct sg_request_facts {
 struct sg_request_reader;
 
 // `route` is metered; it is copied from.
-int sg_request_reader_new(
-	const struct sg_route *route, struct sg_request_reader **ret_reader) SG_WUNRES;
+// `content_type` of the body: a form is read as such, all else as JSON.
+int sg_request_reader_new(const struct sg_route *route, struct sg_str content_type,
+	struct sg_request_reader **ret_reader) SG_WUNRES;
 struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reader);
 
 // Decoded body bytes in any pieces. Returns 0 or -ENOMEM; what is wrong with the body shows in the
@@ -164,6 +187,8 @@ struct sg_usage {
 	int64_t search_units;		// of a rerank
 	int64_t reasoning_apart_tokens; // reasoning that is not in output
 	int64_t citation_tokens;	// that the provider charges apart
+	struct sg_units units;
+	char kind[SG_KIND_BYTES]; // as in the request's facts
 };
 
 #define SG_USAGE_MAX_LINES 8
@@ -176,7 +201,7 @@ struct sg_outcome {
 			     // is their sum
 	struct sg_usage lines[SG_USAGE_MAX_LINES];
 	int64_t visible_output_bytes; // text, reasoning text and tool arguments delivered
-	char pending_id[96];
+	char pending_id[SG_PENDING_ID_BYTES];
 	bool regional; // as in the request's facts
 	// What the provider itself says that the call costs: told only by its own host.
 	bool provider_priced;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One row a provider: its hosts, what its POST paths cost, and its own ways. Paths that are in no
-// table are refused: a POST to a provider is never free by oversight.
-#include "provider/table.h"
+// One row a provider: its hosts, where its paths begin, and its own ways.
+#include "provider/paths.h"
 
 #define END_RULES                                                                                  \
 	{                                                                                          \
@@ -9,199 +8,21 @@
 	}
 #define END_GROUPS END_RULES
 
-// ---- OpenAI, and who speaks its API ----
-
-static const struct sg_path_rule openai_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/responses", &sg_api_openai_responses },
-	{ "/completions", &sg_api_openai_completions },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/moderations", NULL },
-	{ "/responses/input_tokens", NULL },
-	{ "/responses/+/cancel", NULL },
-	{ "/files", NULL },
-	{ "/uploads", NULL },
-	{ "/uploads/*", NULL },
-	{ "/conversations", NULL },
-	{ "/conversations/*", NULL },
-	{ "/batches/+/cancel", NULL },
-	{ "/organization/*", NULL },
-	END_RULES,
-};
-
-// What inference servers and most providers have: text in, text out, and counting.
-const struct sg_path_rule sg_compatible_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/responses", &sg_api_openai_responses },
-	{ "/completions", &sg_api_openai_completions },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/messages", &sg_api_anthropic_messages },
-	{ "/messages/count_tokens", NULL },
-	{ "/responses/+/cancel", NULL },
-	{ "/tokenize", NULL },
-	{ "/detokenize", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule anthropic_rules[] = {
-	{ "/messages", &sg_api_anthropic_messages },
-	{ "/messages/count_tokens", NULL },
-	{ "/messages/batches/+/cancel", NULL },
-	{ "/files", NULL },
-	{ "/skills", NULL },
-	{ "/skills/*", NULL },
-	{ "/organizations/*", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule deepseek_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/completions", &sg_api_openai_completions },
-	END_RULES,
-};
-
-static const struct sg_path_rule messages_rules[] = {
-	{ "/messages", &sg_api_anthropic_messages },
-	{ "/messages/count_tokens", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule groq_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/responses", &sg_api_openai_responses },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/files", NULL },
-	{ "/batches/+/cancel", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule mistral_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/fim/completions", &sg_api_openai_completions },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/files", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule xai_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/responses", &sg_api_openai_responses },
-	{ "/completions", &sg_api_openai_completions },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/messages", &sg_api_anthropic_messages },
-	{ "/tokenize-text", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule together_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/completions", &sg_api_openai_completions },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	{ "/files", NULL },
-	{ "/files/upload", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule perplexity_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	END_RULES,
-};
-
-static const struct sg_path_rule azure_deployment_rules[] = {
-	{ "/=/chat/completions", &sg_api_openai_chat },
-	{ "/=/completions", &sg_api_openai_completions },
-	{ "/=/embeddings", &sg_api_openai_embeddings },
-	END_RULES,
-};
-
-static const struct sg_path_rule azure_rules[] = {
-	{ "/responses", &sg_api_openai_responses },
-	{ "/responses/+/cancel", NULL },
-	{ "/responses/input_tokens", NULL },
-	{ "/files", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule gemini_rules[] = {
-	{ "/models/=:generateContent", &sg_api_gemini_generate },
-	{ "/models/=:streamGenerateContent", &sg_api_gemini_generate },
-	{ "/models/=:embedContent", &sg_api_gemini_embed },
-	{ "/models/=:batchEmbedContents", &sg_api_gemini_embed },
-	{ "/models/=:countTokens", NULL },
-	{ "/files/*", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule chat_and_embeddings_rules[] = {
-	{ "/chat/completions", &sg_api_openai_chat },
-	{ "/embeddings", &sg_api_openai_embeddings },
-	END_RULES,
-};
-
-static const struct sg_path_rule gemini_upload_rules[] = { { "", NULL }, END_RULES };
-
-static const struct sg_path_rule vertex_rules[] = {
-	{ "/projects/+/locations/+/publishers/google/models/=:generateContent",
-		&sg_api_gemini_generate },
-	{ "/projects/+/locations/+/publishers/google/models/=:streamGenerateContent",
-		&sg_api_gemini_generate },
-	{ "/projects/+/locations/+/publishers/google/models/=:countTokens", NULL },
-	{ "/projects/+/locations/+/publishers/google/models/=:computeTokens", NULL },
-	{ "/projects/+/locations/+/publishers/anthropic/models/count-tokens:rawPredict", NULL },
-	{ "/projects/+/locations/+/publishers/anthropic/models/=:rawPredict",
-		&sg_api_anthropic_messages },
-	{ "/projects/+/locations/+/publishers/anthropic/models/=:streamRawPredict",
-		&sg_api_anthropic_messages },
-	{ "/publishers/google/models/=:generateContent", &sg_api_gemini_generate },
-	{ "/publishers/google/models/=:streamGenerateContent", &sg_api_gemini_generate },
-	{ "/publishers/google/models/=:countTokens", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule cohere_rules[] = {
-	{ "/v2/chat", &sg_api_cohere_chat },
-	{ "/v2/embed", &sg_api_cohere_embed },
-	{ "/v2/rerank", &sg_api_cohere_rerank },
-	{ "/v1/tokenize", NULL },
-	{ "/v1/detokenize", NULL },
-	{ "/v1/check-api-key", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule bedrock_rules[] = {
-	{ "/=/converse", &sg_api_bedrock_converse },
-	{ "/=/converse-stream", &sg_api_bedrock_converse },
-	{ "/=/invoke", &sg_api_bedrock_invoke },
-	{ "/=/count-tokens", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_rule ollama_rules[] = {
-	{ "/chat", &sg_api_ollama },
-	{ "/generate", &sg_api_ollama },
-	{ "/embed", &sg_api_ollama_embed },
-	{ "/show", NULL },
-	{ "/copy", NULL },
-	{ "/pull", NULL },
-	{ "/create", NULL },
-	END_RULES,
-};
-
-static const struct sg_path_group openai_posts[] = { { "/v1", openai_rules }, END_GROUPS };
-static const struct sg_path_group anthropic_posts[] = { { "/v1", anthropic_rules }, END_GROUPS };
+static const struct sg_path_group openai_posts[] = { { "/v1", sg_openai_rules }, END_GROUPS };
+static const struct sg_path_group anthropic_posts[] = { { "/v1", sg_anthropic_rules }, END_GROUPS };
 static const struct sg_path_group azure_posts[] = {
-	{ "/openai/v1", openai_rules },
-	{ "/openai/deployments", azure_deployment_rules },
-	{ "/openai", azure_rules },
-	{ "/models", chat_and_embeddings_rules },
-	{ "/anthropic/v1", messages_rules },
+	{ "/openai/v1", sg_openai_rules },
+	{ "/openai/deployments", sg_azure_deployment_rules },
+	{ "/openai", sg_azure_rules },
+	{ "/models", sg_chat_and_embeddings_rules },
+	{ "/anthropic/v1", sg_messages_rules },
 	END_GROUPS,
 };
 static const struct sg_path_group deepseek_posts[] = {
-	{ "/anthropic/v1", messages_rules },
-	{ "/v1", deepseek_rules },
-	{ "/beta", deepseek_rules },
-	{ "", deepseek_rules },
+	{ "/anthropic/v1", sg_messages_rules },
+	{ "/v1", sg_deepseek_rules },
+	{ "/beta", sg_deepseek_rules },
+	{ "", sg_deepseek_rules },
 	END_GROUPS,
 };
 static const struct sg_path_group fireworks_posts[] = {
@@ -209,39 +30,59 @@ static const struct sg_path_group fireworks_posts[] = {
 	END_GROUPS,
 };
 static const struct sg_path_group gemini_posts[] = {
-	{ "/v1beta/openai", chat_and_embeddings_rules },
-	{ "/v1beta", gemini_rules },
-	{ "/v1alpha", gemini_rules },
-	{ "/v1", gemini_rules },
-	{ "/upload/v1beta/files", gemini_upload_rules },
+	{ "/v1beta/openai", sg_chat_and_embeddings_rules },
+	{ "/v1beta", sg_gemini_rules },
+	{ "/v1alpha", sg_gemini_rules },
+	{ "/v1", sg_gemini_rules },
+	{ "/upload/v1beta/files", sg_gemini_upload_rules },
+	{ "/upload/v1alpha/files", sg_gemini_upload_rules },
+	{ "/upload/v1/files", sg_gemini_upload_rules },
+	{ "/upload/v1beta", sg_gemini_store_rules },
 	END_GROUPS,
 };
+static const struct sg_path_group gemini_gets[] = {
+	{ "/v1beta", sg_gemini_polls },
+	{ "/v1alpha", sg_gemini_polls },
+	{ "/v1", sg_gemini_polls },
+	END_GROUPS,
+};
+static const struct sg_path_group openai_gets[] = { { "/v1", sg_openai_polls }, END_GROUPS };
+static const struct sg_path_group azure_gets[] = {
+	{ "/openai/v1", sg_openai_polls },
+	{ "/openai", sg_batch_polls },
+	END_GROUPS,
+};
+static const struct sg_path_group groq_gets[] = { { "/openai/v1", sg_batch_polls }, END_GROUPS };
+static const struct sg_path_group v1_gets[] = { { "/v1", sg_batch_polls }, END_GROUPS };
+static const struct sg_path_group anthropic_gets[] = { { "/v1", sg_anthropic_polls }, END_GROUPS };
+static const struct sg_path_group perplexity_gets[] = { { "", sg_perplexity_polls }, END_GROUPS };
 static const struct sg_path_group vertex_posts[] = {
-	{ "/v1beta1", vertex_rules },
-	{ "/v1", vertex_rules },
+	{ "/v1beta1", sg_vertex_rules },
+	{ "/v1", sg_vertex_rules },
 	END_GROUPS,
 };
-static const struct sg_path_group cohere_posts[] = { { "", cohere_rules }, END_GROUPS };
+static const struct sg_path_group cohere_posts[] = { { "", sg_cohere_rules }, END_GROUPS };
 static const struct sg_path_group bedrock_posts[] = {
-	{ "/model", bedrock_rules },
-	{ "/openai/v1", chat_and_embeddings_rules },
-	{ "/anthropic/v1", messages_rules },
+	{ "/model", sg_bedrock_rules },
+	{ "/openai/v1", sg_chat_and_embeddings_rules },
+	{ "/anthropic/v1", sg_messages_rules },
+	{ "", sg_bedrock_other_rules },
 	END_GROUPS,
 };
 static const struct sg_path_group ollama_posts[] = {
-	{ "/api", ollama_rules },
+	{ "/api", sg_ollama_rules },
 	{ "/v1", sg_compatible_rules },
 	END_GROUPS,
 };
-static const struct sg_path_group groq_posts[] = { { "/openai/v1", groq_rules }, END_GROUPS };
-static const struct sg_path_group mistral_posts[] = { { "/v1", mistral_rules }, END_GROUPS };
+static const struct sg_path_group groq_posts[] = { { "/openai/v1", sg_groq_rules }, END_GROUPS };
+static const struct sg_path_group mistral_posts[] = { { "/v1", sg_mistral_rules }, END_GROUPS };
 static const struct sg_path_group openrouter_posts[] = {
-	{ "/api/v1", sg_compatible_rules },
+	{ "/api/v1", sg_openrouter_rules },
 	END_GROUPS,
 };
-static const struct sg_path_group perplexity_posts[] = { { "", perplexity_rules }, END_GROUPS };
-static const struct sg_path_group together_posts[] = { { "/v1", together_rules }, END_GROUPS };
-static const struct sg_path_group xai_posts[] = { { "/v1", xai_rules }, END_GROUPS };
+static const struct sg_path_group perplexity_posts[] = { { "", sg_perplexity_rules }, END_GROUPS };
+static const struct sg_path_group together_posts[] = { { "/v1", sg_together_rules }, END_GROUPS };
+static const struct sg_path_group xai_posts[] = { { "/v1", sg_xai_rules }, END_GROUPS };
 
 // vLLM has its counting outside /v1.
 const struct sg_path_group sg_compatible_posts[] = {
@@ -303,15 +144,18 @@ const struct sg_provider sg_providers[] = {
 		.hosts = HOSTS("api.openai.com"),
 		.posts = openai_posts,
 		.upgrades = openai_upgrades,
+		.gets = openai_gets,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT },
 	{ .name = "anthropic",
 		.hosts = HOSTS("api.anthropic.com"),
 		.posts = anthropic_posts,
+		.gets = anthropic_gets,
 		.dialect = SG_DIALECT_ANTHROPIC },
 	{ .name = "gemini",
 		.hosts = HOSTS("generativelanguage.googleapis.com"),
 		.posts = gemini_posts,
 		.upgrades = gemini_upgrades,
+		.gets = gemini_gets,
 		.dialect = SG_DIALECT_GOOGLE,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_OUTPUT_BY_TOTAL },
 	{ .name = "vertex",
@@ -345,6 +189,7 @@ const struct sg_provider sg_providers[] = {
 			"openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
 		.posts = azure_posts,
 		.upgrades = azure_upgrades,
+		.gets = azure_gets,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT | SG_TRAIT_BILLS_FILTERED |
 			  SG_TRAIT_DEPLOYMENTS },
 	{ .name = "deepseek",
@@ -355,6 +200,7 @@ const struct sg_provider sg_providers[] = {
 	{ .name = "groq",
 		.hosts = HOSTS("api.groq.com"),
 		.posts = groq_posts,
+		.gets = groq_gets,
 		.traits = SG_TRAIT_COMPLETION_LIMIT },
 	{ .name = "mistral",
 		.hosts = HOSTS("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai"),
@@ -368,13 +214,16 @@ const struct sg_provider sg_providers[] = {
 	{ .name = "perplexity",
 		.hosts = HOSTS("api.perplexity.ai"),
 		.posts = perplexity_posts,
+		.gets = perplexity_gets,
 		.traits = SG_TRAIT_COST_TOTAL | SG_TRAIT_REASONING_APART },
 	{ .name = "together",
 		.hosts = HOSTS("api.together.ai", "api.together.xyz"),
-		.posts = together_posts },
+		.posts = together_posts,
+		.gets = v1_gets },
 	{ .name = "xai",
 		.hosts = HOSTS("api.x.ai"),
 		.posts = xai_posts,
+		.gets = v1_gets,
 		.traits = SG_TRAIT_OUTPUT_BY_TOTAL | SG_TRAIT_LIMIT_LEAKS | SG_TRAIT_COST_TICKS },
 	// Whoever runs an inference server of his own registers it under this name, or under one of
 	// the configuration.

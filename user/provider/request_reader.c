@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/money.h"
 #include "provider/api.h"
+#include "provider/json_index.h"
 
 // OpenAI's responses take no limit below it, and what is shorter answers nothing.
 #define LEAST_LIMIT 16
@@ -25,6 +27,27 @@ static void on_value(void *context, const struct sg_json_value *value)
 	reader->api->on_request(reader, value);
 }
 
+// A field of a form stands for the member of that name; a file is told as an object.
+static void on_part(void *context, const struct sg_form_part *part)
+{
+	struct sg_request_reader *reader = context;
+	struct sg_json_value value = { .type = SG_JSON_STRING,
+		.text = part->value,
+		.length = part->length,
+		.decoded_length = part->bytes };
+	size_t length = strcspn(part->name, "[");
+
+	if (part->is_file) {
+		value.type = SG_JSON_OBJECT;
+		reader->file_bytes = sg_money_add(reader->file_bytes, (int64_t)part->bytes);
+	} else if (strcmp(part->value, "true") == 0) {
+		value.type = SG_JSON_TRUE;
+	}
+	value.node = sg_json_find_member(reader->scan.index, SG_JSON_ROOT, part->name, length);
+	if (value.node != SG_JSON_UNWANTED)
+		reader->api->on_request(reader, &value);
+}
+
 void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_route *route)
 {
 	const struct sg_api *api = route->api;
@@ -32,20 +55,26 @@ void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_ro
 	memset(reader, 0, sizeof(*reader));
 	reader->api = api;
 	reader->facts.max_output = reader->max_primary = reader->max_fallback = -1;
-	reader->facts.choices = 1;
+	reader->facts.choices = reader->facts.calls = 1;
 	reader->facts.traits = route->traits;
 	memcpy(reader->path_model, route->model, sizeof(reader->path_model));
 	sg_json_scan_init(
 		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
+	reader->scan.counts_characters = api->counts_characters;
 }
 
-int sg_request_reader_new(const struct sg_route *route, struct sg_request_reader **ret_reader)
+int sg_request_reader_new(const struct sg_route *route, struct sg_str content_type,
+	struct sg_request_reader **ret_reader)
 {
 	struct sg_request_reader *reader = malloc(sizeof(*reader));
 
 	if (!reader)
 		return -ENOMEM;
 	sg_request_reader_init(reader, route);
+	reader->is_form = route->api->takes_form && reader->scan.index && sg_form_is(content_type);
+	if (reader->is_form)
+		reader->form_failed =
+			sg_form_init(&reader->form, content_type, on_part, reader) < 0;
 	*ret_reader = reader;
 	return 0;
 }
@@ -59,8 +88,33 @@ struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reade
 int sg_request_reader_feed(struct sg_request_reader *reader, const char *bytes, size_t length)
 {
 	reader->facts.body_bytes += (int64_t)length;
-	sg_json_scan_feed(&reader->scan, bytes, length);
+	if (reader->is_form)
+		sg_form_feed(&reader->form, bytes, length);
+	else if (!reader->api->any_body)
+		sg_json_scan_feed(&reader->scan, bytes, length);
 	return 0;
+}
+
+// Whether the body is one that could be understood, to its end.
+static bool is_whole(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (reader->api->any_body)
+		return true;
+	if (reader->is_form) {
+		if (!reader->form_failed && sg_form_finish(&reader->form) == 0)
+			return true;
+		snprintf(facts->malformed, sizeof(facts->malformed),
+			"the body is not the form that its Content-Type says");
+		return false;
+	}
+	if (sg_json_scan_finish(&reader->scan) == 0 && facts->is_object)
+		return true;
+	snprintf(facts->malformed, sizeof(facts->malformed),
+		"the body is not one JSON object (byte %llu)",
+		(unsigned long long)reader->scan.offset);
+	return false;
 }
 
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word)
@@ -260,12 +314,7 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 	struct sg_request_facts *facts = &reader->facts;
 
 	memset(ret_edits, 0, sizeof(*ret_edits));
-	if (sg_json_scan_finish(&reader->scan) < 0 || !facts->is_object) {
-		facts->is_object = false;
-		snprintf(facts->malformed, sizeof(facts->malformed),
-			"the body is not one JSON object (byte %llu)",
-			(unsigned long long)reader->scan.offset);
-	}
+	facts->is_object = is_whole(reader);
 	// What the path names is what answers, whatever the body says.
 	if (reader->path_model[0])
 		memcpy(facts->model, reader->path_model, sizeof(facts->model));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/money.h"
 #include "provider/api.h"
 
@@ -28,6 +29,7 @@ void sg_usage_reset(struct sg_usage *usage)
 	usage->web_search_requests = 0;
 	usage->image_input_tokens = usage->image_output_tokens = usage->search_units = 0;
 	usage->reasoning_apart_tokens = usage->citation_tokens = 0;
+	usage->units = (struct sg_units){ 0 };
 }
 
 void sg_response_count(
@@ -56,6 +58,14 @@ void sg_response_take_out_cached(struct sg_response_reader *reader)
 		reader->outcome.bad_evidence = true;
 	else
 		usage->input_tokens -= cached;
+}
+
+void sg_response_settle_by_units(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	usage->input_tokens = usage->output_tokens = 0;
+	reader->by_units = reader->status < 300;
 }
 
 void sg_response_price(struct sg_response_reader *reader, const struct sg_json_value *value,
@@ -228,19 +238,51 @@ void sg_response_reader_end_message(struct sg_response_reader *reader)
 	reader->line_begun = false;
 }
 
+// {"bytes": base64, "p": padding}: what is wrapped, in reader->inner. Returns 0, -EBADMSG or
+// -ENOMEM.
+static int unwrap(struct sg_response_reader *reader, const struct sg_frame *frame)
+{
+	static const char key[] = "\"bytes\":\"";
+	const char *end = frame->payload + frame->payload_length;
+	const char *text = memmem(frame->payload, frame->payload_length, key, sizeof(key) - 1);
+	const char *stop;
+
+	if (!text)
+		return -EBADMSG;
+	text += sizeof(key) - 1;
+	stop = memchr(text, '"', (size_t)(end - text));
+	sg_buf_consume(&reader->inner, sg_buf_length(&reader->inner));
+	return stop ? sg_base64_append(&reader->inner, text, (size_t)(stop - text)) : -EBADMSG;
+}
+
+static void read_frame(struct sg_response_reader *reader, const struct sg_frame *frame)
+{
+	const char *text = frame->payload;
+	size_t length = frame->payload_length;
+
+	snprintf(reader->event_type, sizeof(reader->event_type), "%s", frame->type);
+	if (reader->api->wraps_events) {
+		if (unwrap(reader, frame) < 0) {
+			reader->outcome.bad_evidence = reader->unreadable = true;
+			return;
+		}
+		text = (const char *)sg_buf_head(&reader->inner);
+		length = sg_buf_length(&reader->inner);
+	}
+	begin_scan(reader);
+	sg_json_scan_feed(&reader->scan, text, length);
+	finish_event(reader);
+}
+
 static void on_frame(void *context, const struct sg_frame *frame)
 {
 	struct sg_response_reader *reader = context;
 
 	begin_event(reader);
-	if (frame->is_exception) {
+	if (frame->is_exception)
 		reader->failed_early = true;
-	} else {
-		snprintf(reader->event_type, sizeof(reader->event_type), "%s", frame->type);
-		begin_scan(reader);
-		sg_json_scan_feed(&reader->scan, frame->payload, frame->payload_length);
-		finish_event(reader);
-	}
+	else if (!reader->unreadable)
+		read_frame(reader, frame);
 	if (reader->pass_result == 0)
 		reader->pass_result = pass_event(reader, frame->raw_end, false);
 }
@@ -274,13 +316,24 @@ static bool has_type(struct sg_str value, const char *type)
 	return value.length >= strlen(type) && strncasecmp(value.data, type, strlen(type)) == 0;
 }
 
+static bool is_lines(struct sg_str value)
+{
+	static const char *const types[] = { "application/x-ndjson", "application/x-jsonl",
+		"application/jsonl", "application/ndjson", "application/stream+json" };
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(types); i++)
+		if (has_type(value, types[i]))
+			return true;
+	return false;
+}
+
 static enum sg_framing framing_of(const struct sg_response_options *options)
 {
 	if (options->messages)
 		return SG_FRAMING_MESSAGES;
 	if (has_type(options->content_type, "text/event-stream"))
 		return SG_FRAMING_SSE;
-	if (has_type(options->content_type, "application/x-ndjson"))
+	if (is_lines(options->content_type))
 		return SG_FRAMING_NDJSON;
 	if (has_type(options->content_type, "application/vnd.amazon.eventstream"))
 		return SG_FRAMING_FRAMES;
@@ -299,6 +352,7 @@ int sg_response_reader_init(
 	reader->skims = options->skim && !options->may_end;
 	reader->framing = framing_of(options);
 	memset(reader->header_counts, -1, sizeof(reader->header_counts));
+	memset(reader->body_counts, -1, sizeof(reader->body_counts));
 	reader->is_stream = reader->framing != SG_FRAMING_BODY;
 	r = sg_inflate_new(options->content_encoding, &reader->inflate);
 	if (r == -ENOTSUP) {
@@ -332,6 +386,7 @@ void sg_response_reader_done(struct sg_response_reader *reader)
 	sg_buf_release(&reader->mark.items);
 	sg_buf_release(&reader->mark.item);
 	sg_buf_release(&reader->mark.text);
+	sg_buf_release(&reader->inner);
 }
 
 int sg_response_reader_new(
@@ -481,8 +536,8 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		[SG_FRAMING_MESSAGES] = SG_SOURCE_MESSAGES,
 	};
 	struct sg_outcome *outcome = &reader->outcome;
-	bool counted = reader->usage_seen && outcome->usage.output_tokens >= 0 &&
-		       outcome->usage.input_tokens >= 0;
+	bool counted = (reader->usage_seen || reader->by_units) &&
+		       outcome->usage.output_tokens >= 0 && outcome->usage.input_tokens >= 0;
 
 	if (reader->usage_seen)
 		outcome->usage.source =

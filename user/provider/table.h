@@ -5,7 +5,7 @@
 #include "provider/api.h"
 
 // '*' at the end stands for one or more segments, '+' for one segment, '=' for one segment (or what
-// is left of the next character of the pattern) that names the model.
+// is left of the next character of the pattern) that names the model, or of a GET the earlier call.
 struct sg_path_rule {
 	const char *pattern;
 	const struct sg_api *api; // NULL: free
@@ -23,6 +23,7 @@ struct sg_provider {
 	const char *const *hosts;
 	const struct sg_path_group *posts;    // POST, PUT, PATCH
 	const struct sg_path_group *upgrades; // GET with an upgrade to a WebSocket; NULL: none
+	const struct sg_path_group *gets;     // GETs that settle an earlier call; NULL: none
 	enum sg_dialect dialect;	      // of refusals where the path tells none
 	unsigned traits;		      // enum sg_trait
 };

@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "base/money.h"
 #include "provider/price.h"
 #include "provider/provider.h"
 #include "warden/definition.h"
@@ -192,6 +193,24 @@ static int check_profiles(const json_t *value, const char *key, struct sg_error 
 	return sg_definition_check_profiles(value, key, error);
 }
 
+// "deny", or what is held (and charged, where nothing else is told) of such a call.
+static int check_amount(const json_t *value, const char *key, struct sg_error *error)
+{
+	const char *text = json_string_value(json_object_get(value, "hold_usd"));
+	int64_t nanousd = 0;
+
+	if (json_is_string(value) && strcmp(json_string_value(value), "deny") == 0)
+		return 0;
+	if (json_object_size(value) != 1 || !text ||
+		sg_money_parse(text, strlen(text), 9, &nanousd) < 0 || !nanousd)
+		return sg_error_set(error, -EINVAL,
+			"%s: must be \"deny\" or {\"hold_usd\": \"2.50\"}: an amount above zero, "
+			"in "
+			"quotes",
+			key);
+	return 0;
+}
+
 static const struct {
 	const char *key;
 	check_fn check;
@@ -200,6 +219,8 @@ static const struct {
 	{ "workers", check_workers },
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
+	{ "unbounded", check_amount },
+	{ "unknown_path", check_amount },
 	{ "origins", check_origins },
 	{ "providers", check_providers },
 	{ "upstream_ca", check_upstream_ca },

@@ -116,7 +116,7 @@ static void read_facts(const struct row *row, struct sg_request_facts *facts)
 	struct sg_request_edits edits;
 
 	assert_int_equal(route.kind, SG_ROUTE_METERED);
-	assert_int_equal(sg_request_reader_new(&route, &reader), 0);
+	assert_int_equal(sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader), 0);
 	assert_int_equal(sg_request_reader_feed(reader, request, strlen(request)), 0);
 	sg_request_reader_finish(reader, facts, &edits);
 	sg_request_reader_free(reader);

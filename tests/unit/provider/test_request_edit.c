@@ -226,15 +226,16 @@ static const struct limit_row limit_rows[] = {
 static void run_limit_row(struct feeder *feeder, const void *context)
 {
 	const struct limit_row *row = context;
-	struct sg_route route = { SG_ROUTE_METERED, row->api, SG_TRAIT_ASK_USAGE | row->more_traits,
-		"" };
+	struct sg_route route = { .kind = SG_ROUTE_METERED,
+		.api = row->api,
+		.traits = SG_TRAIT_ASK_USAGE | row->more_traits };
 	struct sg_request_reader *reader;
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;
 	size_t length = strlen(row->body);
 	char edited[512];
 
-	assert_int_equal(sg_request_reader_new(&route, &reader), 0);
+	assert_int_equal(sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader), 0);
 	for (size_t at = 0, piece; at < length; at += piece) {
 		piece = feed_next(feeder, length - at);
 		assert_int_equal(sg_request_reader_feed(reader, row->body + at, piece), 0);

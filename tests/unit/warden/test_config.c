@@ -51,6 +51,7 @@ static void test_good(void **state)
 		"\"log_level\": "
 		"\"debug\"}",
 		"{\"unknown_model\": \"price_as:gpt-5\"}",
+		"{\"unbounded\": \"deny\", \"unknown_path\": {\"hold_usd\": \"0.25\"}}",
 		"{\"origins\": [{\"host\": \"api.openai.com\", \"address\": \"[::1]:443\"}]}",
 		"{\"origins\": [{\"host\": \"llm.example\", \"address\": \"10.0.0.5:80\", "
 		"\"provider\": "
@@ -87,6 +88,11 @@ static void test_bad(void **state)
 		{ "{\"log_level\": \"loud\"}", "log_level: " },
 		{ "{\"unknown_model\": \"price_as:\"}", "unknown_model" },
 		{ "{\"unknown_model\": 1}", "unknown_model: " },
+		{ "{\"unbounded\": \"allow\"}", "unbounded: " },
+		{ "{\"unbounded\": {\"hold_usd\": 2}}", "unbounded: " },
+		{ "{\"unbounded\": {\"hold_usd\": \"0\"}}", "unbounded: " },
+		{ "{\"unknown_path\": {\"hold_usd\": \"-1\"}}", "unknown_path: " },
+		{ "{\"unknown_path\": {\"hold_usd\": \"1\", \"x\": 1}}", "unknown_path: " },
 		{ "{\"prices\": \"prices.json\"}", "prices: must be an absolute path" },
 		{ "{\"prices\": \"/nonexistent/prices.json\"}", "prices: " },
 		{ "{\"origins\": {}}", "origins: " },

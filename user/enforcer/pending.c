@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/pending.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "budget/journal.h"
+#include "enforcer/worker.h"
+
+// Of a worker's slots in the journal, these may wait.
+#define WAITING_PART 4
+
+struct sg_pendings {
+	pthread_mutex_t lock;
+	struct sg_pending *first;
+	unsigned most_of_worker;
+	unsigned counts[SG_MAX_WORKERS];
+};
+
+struct sg_pending_end {
+	struct sg_hold hold;
+	bool owed;
+	struct sg_settlement settlement;
+	char model[SG_MODEL_BYTES];
+};
+
+int sg_pendings_new(unsigned workers, struct sg_pendings **ret_pendings)
+{
+	struct sg_pendings *pendings = calloc(1, sizeof(*pendings));
+
+	if (!pendings)
+		return -ENOMEM;
+	pthread_mutex_init(&pendings->lock, NULL);
+	pendings->most_of_worker = SG_JOURNAL_SLOTS / workers / WAITING_PART;
+	*ret_pendings = pendings;
+	return 0;
+}
+
+struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
+{
+	struct sg_pending *next;
+
+	for (struct sg_pending *at = pendings ? pendings->first : NULL; at; at = next) {
+		next = at->next;
+		free(at);
+	}
+	if (pendings)
+		pthread_mutex_destroy(&pendings->lock);
+	free(pendings);
+	return NULL;
+}
+
+// Under the lock: where the call is linked; *result is NULL when it is not there.
+static struct sg_pending **find(struct sg_pendings *pendings, const struct sg_account *account,
+	const struct sg_provider *provider, const char *id)
+{
+	struct sg_pending **at = &pendings->first;
+
+	while (*at && ((*at)->hold.account != account || (*at)->provider != provider ||
+			      strcmp((*at)->id, id) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+static struct sg_pending *unlink_at(struct sg_pendings *pendings, struct sg_pending **at)
+{
+	struct sg_pending *pending = *at;
+
+	if (pending) {
+		*at = pending->next;
+		pendings->counts[pending->hold.worker]--;
+	}
+	return pending;
+}
+
+int sg_pending_put(struct sg_pendings *pendings, const struct sg_pending *pending)
+{
+	struct sg_pending *copy = malloc(sizeof(*copy));
+	unsigned *count = &pendings->counts[pending->hold.worker];
+	int r = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *pending;
+	pthread_mutex_lock(&pendings->lock);
+	if (*find(pendings, pending->hold.account, pending->provider, pending->id)) {
+		r = -EEXIST;
+	} else if (*count >= pendings->most_of_worker) {
+		r = -ENOSPC;
+	} else {
+		copy->next = pendings->first;
+		pendings->first = copy;
+		++*count;
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	if (r < 0)
+		free(copy);
+	return r;
+}
+
+bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account,
+	const struct sg_provider *provider, const char *id, struct sg_pending *ret_pending)
+{
+	const struct sg_pending *found;
+
+	pthread_mutex_lock(&pendings->lock);
+	found = *find(pendings, account, provider, id);
+	if (found)
+		*ret_pending = *found;
+	pthread_mutex_unlock(&pendings->lock);
+	return found != NULL;
+}
+
+// ---- The end ----
+
+static void settle(struct sg_engine *engine, struct sg_pending_end *end)
+{
+	if (end->owed)
+		sg_hold_settle(engine, &end->hold, &end->settlement);
+	else
+		sg_hold_release(engine, &end->hold);
+}
+
+void sg_pending_end(struct sg_worker *worker, struct sg_pending_end *end)
+{
+	settle(worker->enforcer->engine, end);
+	free(end);
+}
+
+// A hold is settled by the worker that took it: the others send it mail. Without memory for that it
+// stays out, and is charged by the journal.
+static void end_hold(struct sg_worker *worker, const struct sg_pending_end *end)
+{
+	struct sg_mail mail = { .kind = SG_MAIL_SETTLE, .fds = { -1, -1 } };
+	struct sg_pending_end *copy;
+
+	copy = malloc(sizeof(*copy));
+	if (!copy) {
+		sg_log(SG_LOG_ERROR, "settle_failed", "call=%llu reason=\"out of memory\"",
+			(unsigned long long)end->hold.call_id);
+		return;
+	}
+	*copy = *end;
+	if (copy->settlement.model)
+		copy->settlement.model = copy->model;
+	if (end->hold.worker == worker->index) {
+		sg_pending_end(worker, copy);
+		return;
+	}
+	mail.end = copy;
+	if (sg_worker_post(worker->enforcer->workers[end->hold.worker], &mail) < 0)
+		free(copy);
+}
+
+void sg_pending_settle(struct sg_worker *worker, const struct sg_pending *pending,
+	const struct sg_settlement *settlement)
+{
+	struct sg_pendings *pendings = worker->enforcer->pendings;
+	struct sg_pending_end end = { .owed = settlement != NULL };
+	struct sg_pending *taken;
+
+	pthread_mutex_lock(&pendings->lock);
+	taken = unlink_at(
+		pendings, find(pendings, pending->hold.account, pending->provider, pending->id));
+	pthread_mutex_unlock(&pendings->lock);
+	if (!taken)
+		return;
+	end.hold = taken->hold;
+	if (settlement) {
+		end.settlement = *settlement;
+		if (settlement->model)
+			memcpy(end.model, settlement->model, strlen(settlement->model) + 1);
+	}
+	free(taken);
+	end_hold(worker, &end);
+}
+
+static struct sg_pending *take_expired(
+	struct sg_pendings *pendings, unsigned worker, int64_t now_ms)
+{
+	struct sg_pending **at = &pendings->first, *taken;
+
+	pthread_mutex_lock(&pendings->lock);
+	while (*at && ((*at)->hold.worker != worker || (*at)->expires_ms > now_ms))
+		at = &(*at)->next;
+	taken = unlink_at(pendings, at);
+	pthread_mutex_unlock(&pendings->lock);
+	return taken;
+}
+
+void sg_pending_sweep(struct sg_worker *worker, int64_t now_ms)
+{
+	struct sg_pending *expired;
+
+	while ((expired = take_expired(worker->enforcer->pendings, worker->index, now_ms))) {
+		struct sg_settlement settlement = { .state = SG_ESTIMATED,
+			.charge = expired->hold.bound };
+
+		sg_log(SG_LOG_WARN, "never_asked", "call=%llu id=%s effect=\"the hold is charged\"",
+			(unsigned long long)expired->hold.call_id, expired->id);
+		sg_hold_settle(worker->enforcer->engine, &expired->hold, &settlement);
+		free(expired);
+	}
+}

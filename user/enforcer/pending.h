@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that were answered before it was known what they cost (background answers, batches): their
+// holds stay out until a later GET tells, or until nobody can be expected to ask any more. Shared
+// by the workers, under a lock that only such calls take. What is here at the end of the process is
+// charged by its hold at the next start, as all that the journal still has.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "budget/engine.h"
+#include "provider/provider.h"
+
+struct sg_enforcer;
+struct sg_worker;
+
+struct sg_pending {
+	struct sg_pending *next;
+	const struct sg_provider *provider;
+	char id[SG_PENDING_ID_BYTES];
+	struct sg_request_facts facts; // of the call
+	struct sg_hold hold;
+	int64_t expires_ms; // of the loop's clock
+};
+
+struct sg_pendings;
+
+int sg_pendings_new(unsigned workers, struct sg_pendings **ret_pendings) SG_WUNRES;
+struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings);
+
+// Copies. The hold is the table's then. Returns 0, -EEXIST (a call of that id is held for already),
+// -ENOSPC (as many as one worker may have out) or -ENOMEM.
+int sg_pending_put(struct sg_pendings *pendings, const struct sg_pending *pending) SG_WUNRES;
+
+// The call that an agent's GET asks about, without taking it out.
+bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account,
+	const struct sg_provider *provider, const char *id, struct sg_pending *ret_pending);
+
+// Settles it as the outcome says, once: of several GETs the first one counts. `settlement` NULL:
+// nothing is owed.
+void sg_pending_settle(struct sg_worker *worker, const struct sg_pending *pending,
+	const struct sg_settlement *settlement);
+
+// A worker's own that nobody asked about in time: charged by their holds.
+void sg_pending_sweep(struct sg_worker *worker, int64_t now_ms);
+
+// What another worker found out about a hold of this one (SG_MAIL_SETTLE). Frees it.
+struct sg_pending_end;
+void sg_pending_end(struct sg_worker *worker, struct sg_pending_end *end);
