@@ -31,6 +31,7 @@ include tools/make/check.mk
 include tools/make/demo.mk
 include tools/make/bench.mk
 include tools/make/bench_engine.mk
+include tools/make/bench_meter.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all help clean

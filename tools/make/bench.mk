@@ -9,3 +9,4 @@ $(BENCH_LOAD): $(BENCH_LOAD_OBJECTS)
 .PHONY: bench
 bench: programs $(BENCH_LOAD) ## side by side with HAProxy, sslsplit and mitmproxy (root, some 6 minutes)
 	$(Q)/usr/bin/python3 tools/bench/bench.py --programs $(OUT) --load $(BENCH_LOAD)
+	$(Q)$(MAKE) -s bench-meter

@@ -130,9 +130,9 @@ static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length
 {
 	size_t room = SG_JSON_TEXT_BYTES - scan->text_length;
 
-	scan->decoded_length += length;
 	if (!keeps_text(scan))
 		return;
+	scan->decoded_length += length;
 	if (scan->counts_characters)
 		scan->characters += count_characters(bytes, length);
 	if (length > room)
@@ -231,20 +231,31 @@ static size_t plain_run(const char *bytes, size_t length)
 	return i;
 }
 
+// What the byte behind a backslash stands for; 0: it is no such byte, or begins \uXXXX.
+static const char escapes[256] = {
+	['"'] = '"',
+	['\\'] = '\\',
+	['/'] = '/',
+	['b'] = '\b',
+	['f'] = '\f',
+	['n'] = '\n',
+	['r'] = '\r',
+	['t'] = '\t',
+};
+
 static enum sg_json_state take_escape(struct sg_json_scan *scan, char c)
 {
-	static const char names[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
-	const char *at = c ? strchr(names, c) : NULL;
+	const char *meaning = &escapes[(unsigned char)c];
 
 	if (c == 'u') {
 		scan->unicode = 0;
 		scan->unicode_digits = 0;
 		return SG_JSON_UNICODE;
 	}
-	if (!at)
+	if (!*meaning)
 		return SG_JSON_FAILED;
 	flush_surrogate(scan);
-	add_text(scan, &meanings[at - names], 1);
+	add_text(scan, meaning, 1);
 	return SG_JSON_IN_STRING;
 }
 
@@ -422,23 +433,34 @@ static enum sg_json_state next_state(struct sg_json_scan *scan, char c)
 	return scan->state;
 }
 
+// Up to the end of the string, or to what is not plain and no escape of one byte.
 static size_t take_string(struct sg_json_scan *scan, const char *bytes, size_t length)
 {
-	size_t run = plain_run(bytes, length);
+	size_t at = 0;
 
-	if (run) {
+	for (;;) {
+		size_t run = plain_run(bytes + at, length - at);
+
+		if (run) {
+			flush_surrogate(scan);
+			add_text(scan, bytes + at, run);
+			at += run;
+		}
+		if (length - at < 2 || bytes[at] != '\\' || !escapes[(unsigned char)bytes[at + 1]])
+			break;
 		flush_surrogate(scan);
-		add_text(scan, bytes, run);
-		scan->offset += run;
+		add_text(scan, &escapes[(unsigned char)bytes[at + 1]], 1);
+		at += 2;
 	}
-	if (run == length)
-		return run;
+	scan->offset += at;
+	if (at == length)
+		return at;
 	scan->offset++;
-	if (bytes[run] == '"')
+	if (bytes[at] == '"')
 		scan->state = end_string(scan);
 	else
-		scan->state = bytes[run] == '\\' ? SG_JSON_ESCAPE : SG_JSON_FAILED;
-	return run + 1;
+		scan->state = bytes[at] == '\\' ? SG_JSON_ESCAPE : SG_JSON_FAILED;
+	return at + 1;
 }
 
 static size_t take_number(struct sg_json_scan *scan, const char *bytes, size_t length)
@@ -471,6 +493,16 @@ static bool take_bom(struct sg_json_scan *scan, char c)
 	return true;
 }
 
+// The first bytes: is it one of a mark? A part of the mark only is no text.
+static bool take_start(struct sg_json_scan *scan, char c)
+{
+	if (take_bom(scan, c))
+		return true;
+	if (scan->bom_matched % sizeof(bom))
+		scan->state = SG_JSON_FAILED;
+	return scan->state == SG_JSON_FAILED;
+}
+
 int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t length)
 {
 	size_t i = 0;
@@ -480,10 +512,8 @@ int sg_json_scan_feed(struct sg_json_scan *scan, const char *bytes, size_t lengt
 			i += take_string(scan, bytes + i, length - i);
 		} else if (scan->state == SG_JSON_IN_NUMBER) {
 			i += take_number(scan, bytes + i, length - i);
-		} else if (scan->offset < sizeof(bom) && take_bom(scan, bytes[i])) {
+		} else if (scan->offset < sizeof(bom) && take_start(scan, bytes[i])) {
 			i++;
-		} else if (scan->bom_matched % sizeof(bom)) {
-			scan->state = SG_JSON_FAILED; // a part of the mark only
 		} else {
 			scan->state = next_state(scan, bytes[i++]);
 			scan->offset++;
