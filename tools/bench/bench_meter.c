@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What metering itself costs: the readers over request bodies and streamed answers as agents and
-// providers send them, in the pieces that TLS records come in. Prints MB (10^6 bytes) a second of one
-// core's time; the best of several rounds.
+// providers send them, in the pieces that TLS records come in. Prints MB (10^6 bytes) a second of
+// one core's time; the best of several rounds.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,10 +45,14 @@ static void put_text(struct sg_buf *out, unsigned count)
 // A tool with a schema, as agents declare dozens of.
 static void put_tool(struct sg_buf *out, bool anthropic)
 {
-	put(out, anthropic ? "{\"name\":\"read_file\",\"description\":\"Reads a file.\",\"input_schema\":"
-			   : "{\"type\":\"function\",\"function\":{\"name\":\"read_file\",\"parameters\":");
-	put(out, "{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\",\"description\":"
-		 "\"Where it is\"},\"offset\":{\"type\":\"integer\",\"minimum\":0},\"limit\":{\"type\":"
+	put(out, anthropic ? "{\"name\":\"read_file\",\"description\":\"Reads a "
+			     "file.\",\"input_schema\":"
+			   : "{\"type\":\"function\",\"function\":{\"name\":\"read_file\","
+			     "\"parameters\":");
+	put(out, "{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\","
+		 "\"description\":"
+		 "\"Where it "
+		 "is\"},\"offset\":{\"type\":\"integer\",\"minimum\":0},\"limit\":{\"type\":"
 		 "\"integer\",\"minimum\":1,\"maximum\":2000}},\"required\":[\"path\"]}");
 	put(out, anthropic ? "}" : "}}");
 }
@@ -84,10 +88,12 @@ static void make_messages(struct sg_buf *out)
 static void make_chat_stream(struct sg_buf *out)
 {
 	while (sg_buf_length(out) < BODY_BYTES)
-		put(out, "data: {\"id\":\"chatcmpl-AbCdEfGhIjKlMn\",\"object\":\"chat.completion.chunk\","
+		put(out, "data: "
+			 "{\"id\":\"chatcmpl-AbCdEfGhIjKlMn\",\"object\":\"chat.completion.chunk\","
 			 "\"created\":1790000000,\"model\":\"gpt-5-2025-08-07\",\"service_tier\":"
 			 "\"default\",\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,"
-			 "\"delta\":{\"content\":\" word\"},\"logprobs\":null,\"finish_reason\":null}],"
+			 "\"delta\":{\"content\":\" "
+			 "word\"},\"logprobs\":null,\"finish_reason\":null}],"
 			 "\"usage\":null,\"obfuscation\":\"aBcDeFgH\"}\n\n");
 	put(out, "data: {\"id\":\"c\",\"model\":\"gpt-5-2025-08-07\",\"choices\":[],\"usage\":{"
 		 "\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}\n\ndata: "
@@ -102,7 +108,8 @@ static void make_messages_stream(struct sg_buf *out)
 		put(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\","
 			 "\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" a few words\"}"
 			 "}\n\n");
-	put(out, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+	put(out, "event: message_delta\ndata: "
+		 "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
 		 "\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\nevent: message_stop\ndata: "
 		 "{\"type\":\"message_stop\"}\n\n");
 }
@@ -111,8 +118,10 @@ static void make_responses_stream(struct sg_buf *out)
 {
 	while (sg_buf_length(out) < BODY_BYTES)
 		put(out, "event: response.output_text.delta\ndata: {\"type\":"
-			 "\"response.output_text.delta\",\"sequence_number\":7,\"item_id\":\"msg_1\","
-			 "\"output_index\":0,\"content_index\":0,\"delta\":\" word\",\"logprobs\":[],"
+			 "\"response.output_text.delta\",\"sequence_number\":7,\"item_id\":\"msg_"
+			 "1\","
+			 "\"output_index\":0,\"content_index\":0,\"delta\":\" "
+			 "word\",\"logprobs\":[],"
 			 "\"obfuscation\":\"aBcDeF\"}\n\n");
 	put(out, "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{"
 		 "\"status\":\"completed\",\"model\":\"gpt-5\",\"usage\":{\"input_tokens\":1,"
@@ -123,10 +132,13 @@ static void make_responses_stream(struct sg_buf *out)
 static void make_gemini_stream(struct sg_buf *out)
 {
 	while (sg_buf_length(out) < BODY_BYTES)
-		put(out, "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"A sentence that "
-			 "the model wrote, of some twenty tokens or so in all, as it comes.\"}],\"role\": "
+		put(out, "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"A "
+			 "sentence that "
+			 "the model wrote, of some twenty tokens or so in all, as it "
+			 "comes.\"}],\"role\": "
 			 "\"model\"},\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 9,"
-			 "\"candidatesTokenCount\": 20,\"totalTokenCount\": 29,\"promptTokensDetails\": "
+			 "\"candidatesTokenCount\": 20,\"totalTokenCount\": "
+			 "29,\"promptTokensDetails\": "
 			 "[{\"modality\": \"TEXT\",\"tokenCount\": 9}]},\"modelVersion\": "
 			 "\"gemini-2.5-flash\",\"responseId\": \"r1\"}\r\n\r\n");
 }
@@ -199,8 +211,8 @@ static int64_t processor_ns(void)
 
 static void measure(const struct sample *sample)
 {
-	struct sg_route route = sg_provider_route(sg_provider_by_name(sample->provider), text("POST"),
-		text(sample->path), false);
+	struct sg_route route = sg_provider_route(
+		sg_provider_by_name(sample->provider), text("POST"), text(sample->path), false);
 	struct sg_buf bytes = { .limit = 0 };
 	int64_t best_ns = INT64_MAX;
 

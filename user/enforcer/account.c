@@ -20,6 +20,52 @@ static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	return false;
 }
 
+struct decoding {
+	struct sg_body *body;
+	const char *directory;
+};
+
+static int append_decoded(void *context, const char *bytes, size_t length)
+{
+	struct decoding *decoding = context;
+
+	return sg_body_append(decoding->body, bytes, length, decoding->directory);
+}
+
+// What is to be edited is sent without its coding: edits are of the decoded body. Returns false
+// when refused.
+static bool decode_body(struct sg_exchange *exchange)
+{
+	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
+	struct sg_worker *worker = exchange->client->worker;
+	struct sg_body plain;
+	struct decoding decoding = { &plain, worker->enforcer->spill_directory };
+	struct sg_inflate *inflate = NULL;
+	uint64_t offset = 0;
+	ssize_t n = 1;
+	int r;
+
+	sg_body_init(&plain);
+	r = coding ? sg_inflate_new(coding->value, &inflate) : -EINVAL;
+	while (r == 0 && n > 0) {
+		n = sg_body_read(&exchange->body, offset, worker->scratch, SG_SCRATCH_BYTES);
+		offset += n > 0 ? (uint64_t)n : 0;
+		r = n < 0 ? (int)n
+			  : sg_inflate_feed(inflate, (const char *)worker->scratch, (size_t)n,
+				    append_decoded, &decoding);
+	}
+	sg_inflate_free(inflate);
+	if (r < 0) {
+		sg_body_done(&plain);
+		return refuse(exchange, r == -EFBIG ? SG_ANSWER_TOO_LARGE : SG_ANSWER_UNAVAILABLE,
+			NULL, strerror(-r));
+	}
+	sg_body_done(&exchange->body);
+	exchange->body = plain;
+	exchange->sent_plain = true;
+	return true;
+}
+
 bool sg_exchange_understand(struct sg_exchange *exchange)
 {
 	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
@@ -29,10 +75,8 @@ bool sg_exchange_understand(struct sg_exchange *exchange)
 			"the request's Content-Encoding can't be read");
 	if (!exchange->facts.is_object)
 		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
-	if (exchange->request_inflate && exchange->facts.include_usage == SG_USAGE_TO_ADD)
-		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
-			"a compressed streaming request must set stream_options.include_usage "
-			"itself");
+	if (exchange->request_inflate && exchange->edits.count)
+		return decode_body(exchange);
 	return true;
 }
 

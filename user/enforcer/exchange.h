@@ -64,6 +64,7 @@ struct sg_exchange {
 	// metered requests
 	struct sg_request_reader *request_reader;
 	struct sg_inflate *request_inflate;
+	bool sent_plain; // without the coding that it came in: it is edited
 	bool bad_coding;
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;

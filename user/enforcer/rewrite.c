@@ -5,14 +5,17 @@
 //  - Expect: 100-continue was answered by us;
 //  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
 //  identity where a usage chunk
-//    will have to be taken out;
+//    will have to be taken out; not where it is signed;
 //  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
-//  - Content-Length changes when usage is asked for in the agent's place;
+//  - Content-Length changes when usage is asked for in the agent's place, and Content-Encoding
+//  goes: what is edited is sent as it is without its coding;
 //  - an answer from which the usage chunk is taken out gets our own chunking.
 #include "enforcer/exchange.h"
 
 #include <string.h>
 #include <strings.h>
+
+#include "provider/aws_signature.h"
 
 static bool name_is(const struct sg_h1_header *header, const char *name)
 {
@@ -37,6 +40,10 @@ static int append_line(struct sg_buf *out, const struct sg_h1_header *header)
 static int append_accept_encoding(
 	const struct sg_exchange *exchange, const struct sg_h1_header *header, struct sg_buf *out)
 {
+	const struct sg_h1_header *authorization = sg_h1_find(&exchange->head, "authorization");
+
+	if (authorization && sg_aws_signs(authorization->value, "accept-encoding"))
+		return append_line(out, header);
 	if (exchange->facts.include_usage == SG_USAGE_TO_ADD)
 		return sg_buf_printf(out, "accept-encoding: identity\r\n");
 	if (!sg_h1_has_token(header->value, "br") && !sg_h1_has_token(header->value, "zstd") &&
@@ -55,6 +62,8 @@ static int append_request_header(
 		return append_line(out, header);
 	if (name_is(header, "accept-encoding"))
 		return append_accept_encoding(exchange, header, out);
+	if (name_is(header, "content-encoding") && exchange->sent_plain)
+		return 0;
 	if (name_is(header, "content-length") && exchange->edits.count)
 		return sg_buf_printf(out, "content-length: %llu\r\n",
 			(unsigned long long)sg_request_edits_length(
