@@ -266,3 +266,36 @@ scenario('the audit log goes on after it was rotated', async (fleet) => {
 	assert.equal(JSON.parse(fs.readFileSync(file, 'utf8')).change.max_requests, 2);
 	assert.equal(JSON.parse(fs.readFileSync(`${file}.1`, 'utf8')).change.max_requests, 1);
 });
+
+scenario('spendgate compile: a pod file reaches running agents, a mistake in it changes nothing', async (fleet) => {
+	const pod = path.join(scratch, `pod-${++counter}.yml`);
+	const write = (budget) => fs.writeFileSync(pod, `x-claw:\n  pod: demo\nservices:\n  trader:\n    image: none\n    x-claw:\n      count: 2\n      budget: ${budget}\n`);
+	write('{max-requests: 1, window: 1h}');
+	const once = await fleet.cli('compile', pod, '-o', fleet.compiled);
+	assert.equal(once.code, 0, once.stderr);
+	const metadata = JSON.parse(fs.readFileSync(path.join(fleet.compiled, 'trader-1/metadata.json')));
+	assert.deepEqual(metadata, { agent_id: 'trader-1', pod: 'demo', service: 'trader', budget: { max_requests: 1, window: '1h', behavior: 'hard_stop' } });
+	await fleet.open();
+	const agent = await fleet.join('trader-0', {});
+	const other = await fleet.join('trader-1', {});
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	assert.equal((await other.call()).status, 200); // a cap of its own
+	const watcher = start(path.join(build, 'spendgate'), ['compile', '--watch', pod, '-o', fleet.compiled], { env: fleet.env });
+	try {
+		await until(() => watcher.stdout.includes('2 agents'), 'the watcher');
+		write('{max-requests: 2, window: 1h}');
+		await until(async () => (await agent.call()).status === 200, 'the new cap');
+		write('{max-requests: 0, window: 1h}');
+		await until(() => watcher.stderr.includes('service "trader": parse budget: max-requests must be > 0 (line 8'), 'the mistake');
+		assert.equal((await agent.call()).status, 429);
+		write('null'); // no budget any more
+		await until(async () => (await agent.call()).status === 200, 'no cap');
+		fs.writeFileSync(pod, 'services: {}\n');
+		await until(() => !fs.existsSync(path.join(fleet.compiled, 'trader-1')), 'the end of the stale directory');
+	} finally {
+		watcher.child.kill();
+		await watcher.done;
+	}
+	for (const [args, code] of [[['compile', pod], 64], [['compile', '/nonexistent.yml', '-o', fleet.compiled], 1], [['compile', path.join(build, 'spendgate'), '-o', fleet.compiled], 65]])
+		assert.equal((await fleet.cli(...args)).code, code, args.join(' '));
+});
