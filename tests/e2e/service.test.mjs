@@ -118,3 +118,47 @@ test('a warden that was restarted gives a running enforcer, and the agents that 
 	await agent.done;
 	await gate.stop();
 });
+
+test('what an agent had named of its own is removed with it, also when its command was killed', async () => {
+	const gate = new Gate(mock, { REQUESTS_CA_BUNDLE: mock.ca });
+	await gate.daemon();
+	const trust = path.join(gate.env.SPENDGATE_RUN_DIR, 'trust');
+	const during = await gate.run('own', {}, ['sh', '-c', 'ls "$(dirname "$REQUESTS_CA_BUNDLE")"']);
+	assert.match(during.stdout, /^REQUESTS_CA_BUNDLE.pem$/m);
+	const left = () => fs.readdirSync(trust).sort().join();
+	await until(() => left() === 'bundle.pem,ca.pem', 'the files to be gone');
+	const killed = gate.begin('own', {}, ['sleep', '60']);
+	await until(() => left().includes('agent-'), 'the files of the second');
+	killed.child.kill('SIGKILL');
+	await killed.done;
+	for (const pid of fs.readFileSync(await cgroupOf(gate, 'own'), 'utf8').split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+	await until(() => left() === 'bundle.pem,ca.pem', 'the files of the second to be gone');
+	await gate.stop();
+});
+
+// The list of processes of an agent's cgroup, by the name that the log has.
+async function cgroupOf(gate, name) {
+	const [, directory] = await until(() => [...gate.running.stderr.matchAll(new RegExp(`event=agent_registered agent=${name} id=\\d+ cgroup=(\\S+)`, 'g'))].at(-1), 'the agent');
+	return path.join(directory, 'cgroup.procs');
+}
+
+test('a warden that is restarted without any agent takes the enforcer over; the first registration is served', async () => {
+	const gate = new Gate(mock);
+	await gate.daemon();
+	const enforcer = enforcerOf(gate);
+	gate.running.child.kill('SIGKILL');
+	await gate.running.exited;
+	await gate.daemon();
+	assert.equal(enforcerOf(gate), enforcer);
+	assert.equal((await gate.run('first', { 'max-requests': 1 }, ['true'])).code, 0);
+	assert.doesNotMatch(gate.running.stderr, /start_failed|enforcer_ended/);
+	// One that does not come back is ended: it has the ledger.
+	gate.running.child.kill('SIGKILL');
+	process.kill(enforcer, 'SIGSTOP');
+	await gate.running.exited;
+	await gate.daemon();
+	assert.notEqual(enforcerOf(gate), enforcer);
+	assert.match(gate.running.stderr, new RegExp(`event=enforcer_stale pid=${enforcer}`));
+	assert.equal((await gate.run('second', { 'max-requests': 1 }, ['true'])).code, 0);
+	await gate.stop();
+});

@@ -283,13 +283,13 @@ static int register_agent(
 	return r;
 }
 
-static int set_environment(
-	const struct agent *agent, const struct options *options, struct sg_error *error)
+static int set_environment(const struct agent *agent, struct sg_error *error)
 {
 	char directory[PATH_MAX];
 
-	snprintf(directory, sizeof(directory), "%s/trust/%s", sg_daemon_run_directory(),
-		options->agent);
+	// The daemon removes it with the agent.
+	snprintf(directory, sizeof(directory), "%s/trust/agent-%lld", sg_daemon_run_directory(),
+		(long long)agent->id);
 	return sg_environment_set(json_string_value(json_object_get(agent->registered, "ca")),
 		json_string_value(json_object_get(agent->registered, "bundle")), directory, error);
 }
@@ -379,7 +379,7 @@ static int run_agent(const struct options *options, int *ret_code, struct sg_err
 	if (r == 0)
 		r = register_agent(&agent, options, error);
 	if (r == 0)
-		r = set_environment(&agent, options, error);
+		r = set_environment(&agent, error);
 	if (r == 0)
 		r = sg_command_run(options->command, agent.cgroup_fd, ret_code, error);
 	if (agent.id)

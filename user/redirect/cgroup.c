@@ -97,22 +97,25 @@ int sg_cgroup_id(int cgroup_fd, uint64_t *ret_id)
 	return 0;
 }
 
-static int own_process(int cgroup_fd, pid_t *ret_pid)
+int sg_cgroup_other_process(int cgroup_fd, pid_t but, pid_t *ret_pid)
 {
 	SG_CLEANUP_CLOSE int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	char text[32];
+	char text[64]; // the first few, one a line
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	char *at = text;
 
-	if (n <= 0)
-		return -ESRCH;
-	text[n] = 0;
-	*ret_pid = (pid_t)strtol(text, NULL, 10);
-	return *ret_pid > 0 ? 0 : -ESRCH;
+	text[n > 0 ? n : 0] = 0;
+	for (char *end; (end = strchr(at, '\n')); at = end + 1) {
+		*ret_pid = (pid_t)strtol(at, NULL, 10);
+		if (*ret_pid > 0 && *ret_pid != but)
+			return 0;
+	}
+	return -ESRCH;
 }
 
 int sg_cgroup_any_process(int cgroup_fd, pid_t *ret_pid)
 {
-	int r = own_process(cgroup_fd, ret_pid);
+	int r = sg_cgroup_other_process(cgroup_fd, 0, ret_pid);
 	// A descriptor of its own: reading a directory moves the offset of all that share it.
 	int fd = r < 0 ? openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *entries = fd < 0 ? NULL : fdopendir(fd);

@@ -24,6 +24,9 @@ int sg_cgroup_enter(int cgroup_fd, pid_t pid) SG_WUNRES;
 // The kernel's id of a cgroup (its inode). Returns 0 or -errno.
 int sg_cgroup_id(int cgroup_fd, uint64_t *ret_id) SG_WUNRES;
 
+// One that runs in the cgroup itself and is not `but`. Returns 0 or -ESRCH.
+int sg_cgroup_other_process(int cgroup_fd, pid_t but, pid_t *ret_pid) SG_WUNRES;
+
 // A process of the group, or of one below it. Returns 0 or -ESRCH.
 int sg_cgroup_any_process(int cgroup_fd, pid_t *ret_pid) SG_WUNRES;
 

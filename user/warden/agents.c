@@ -116,6 +116,7 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 			warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
 	file_path(warden, agent->id, path, sizeof(path));
 	unlink(path);
+	sg_trust_forget(warden, agent->id);
 	// An engine removes the groups of its containers itself.
 	if (!json_object_get(agent->definition, "container") && rmdir(agent->cgroup_path) < 0 &&
 		errno != ENOENT)
@@ -450,6 +451,7 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 		// Its cgroup is gone, and with it everything that the pins could fence.
 		json_decref(file);
 		unlink(path);
+		sg_trust_forget(warden, id);
 		sg_redirect_detach_agent(warden->redirect, id);
 		return 0;
 	}
@@ -483,22 +485,6 @@ static void detach_unknown(
 		warden->next_agent_id = agent_id + 1;
 	if (!alive && !sg_agents_find(warden, agent_id))
 		sg_redirect_detach_agent(warden->redirect, agent_id);
-}
-
-bool sg_agents_were_left(const struct sg_warden *warden)
-{
-	char directory[PATH_MAX];
-	struct dirent *entry;
-	bool found = false;
-	DIR *entries;
-
-	snprintf(directory, sizeof(directory), "%s/agents", warden->run_directory);
-	entries = opendir(directory);
-	while (entries && !found && (entry = readdir(entries)))
-		found = entry->d_name[0] != '.';
-	if (entries)
-		closedir(entries);
-	return found;
 }
 
 int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "redirect/cgroup.h"
 #include "warden/files.h"
 #include "warden/spawn.h"
 
@@ -364,6 +365,23 @@ static void on_connection(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	sg_loop_disarm(&warden->respawn);
 }
 
+// Who else is in our cgroup is the enforcer of an earlier warden, and comes back by itself. Its
+// listeners must be ours before new ones are made; and it has the ledger.
+static bool adopt_enforcer(struct sg_warden *warden)
+{
+	pid_t pid;
+
+	if (sg_cgroup_other_process(warden->service_cgroup_fd, getpid(), &pid) < 0)
+		return false;
+	if (sg_enforcer_wait(warden, ADOPT_MS) == 0)
+		return true;
+	sg_log(SG_LOG_WARN, "enforcer_stale",
+		"pid=%d reason=\"it has not come back: another is started in its place\"",
+		(int)pid);
+	sg_spawn_stop(pid);
+	return false;
+}
+
 int sg_enforcer_start(struct sg_warden *warden, struct sg_error *error)
 {
 	char path[PATH_MAX];
@@ -377,9 +395,7 @@ int sg_enforcer_start(struct sg_warden *warden, struct sg_error *error)
 	r = sg_loop_watch(warden->loop, &warden->enforcer_listen_watch, fd, EPOLLIN, on_connection);
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
-	// Only where agents were left can an enforcer of an earlier warden be about; its listeners
-	// must be ours before new ones are made.
-	if (!sg_agents_were_left(warden) || sg_enforcer_wait(warden, ADOPT_MS) < 0)
+	if (!adopt_enforcer(warden))
 		on_respawn(&warden->respawn);
 	return 0;
 }

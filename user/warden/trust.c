@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warden/warden.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "trust/certificates.h"
 
 // Where distributions keep the certificates that OpenSSL programs trust.
@@ -17,6 +20,28 @@ static const char *const bundles[] = {
 	"/etc/ssl/ca-bundle.pem",
 	"/etc/ssl/cert.pem",
 };
+
+void sg_trust_forget(const struct sg_warden *warden, uint32_t agent_id)
+{
+	char directory[PATH_MAX], path[2 * PATH_MAX];
+	struct dirent *entry;
+	DIR *entries;
+
+	snprintf(
+		directory, sizeof(directory), "%s/trust/agent-%u", warden->run_directory, agent_id);
+	entries = opendir(directory);
+	while (entries && (entry = readdir(entries))) {
+		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+		if (entry->d_name[0] != '.' && unlink(path) < 0)
+			sg_log(SG_LOG_WARN, "trust", "path=%s reason=\"%s\"", path,
+				strerror(errno));
+	}
+	if (!entries)
+		return;
+	closedir(entries);
+	if (rmdir(directory) < 0)
+		sg_log(SG_LOG_WARN, "trust", "path=%s reason=\"%s\"", directory, strerror(errno));
+}
 
 int sg_trust_write(const struct sg_warden *warden, struct sg_error *error)
 {

@@ -128,9 +128,6 @@ void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *a
 int sg_agents_detach(
 	struct sg_warden *warden, const char *container, struct sg_error *error) SG_WUNRES;
 
-// Did an earlier warden leave any?
-bool sg_agents_were_left(const struct sg_warden *warden);
-
 // After a restart: the agents of <run>/agents whose pins are there.
 int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 
@@ -158,3 +155,7 @@ void sg_control_stop_if_idle(struct sg_warden *warden);
 
 // Writes <run>/trust/ca.pem and bundle.pem (the system's certificates and ours), readable by all.
 int sg_trust_write(const struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
+
+// Removes <run>/trust/agent-ID, where the command line put what the agent's own variables named,
+// merged with our certificate.
+void sg_trust_forget(const struct sg_warden *warden, uint32_t agent_id);
