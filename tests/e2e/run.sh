@@ -37,7 +37,7 @@ done
 if [ "${1:-}" = --brief ]; then
 	files="${SPENDGATE_FILES:-core.test.mjs cases.test.mjs}"
 else
-	files=$(ls *.test.mjs)
+	files=${SPENDGATE_FILES:-$(ls *.test.mjs)}
 fi
 status=0
 # shellcheck disable=SC2086

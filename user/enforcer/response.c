@@ -103,6 +103,9 @@ static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 	exchange->reframe = exchange->filter || !exchange->side->keeps_framing;
 	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->reframe)
 		exchange->close_agent = true;
+	// Before the whole request was there: what is left of it is no next request.
+	if (exchange->request != SG_REQUEST_DONE)
+		exchange->close_agent = true;
 	exchange->response = SG_RESPONSE_BODY;
 	if (r == 0 && !exchange->agent_gone)
 		r = exchange->side->send_head(exchange, head);

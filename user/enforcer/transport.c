@@ -249,6 +249,9 @@ void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop)
 	sg_loop_unwatch(loop, &transport->watch);
 	if (transport->failed)
 		ERR_clear_error();
+	// A connection that merely ends spoils no session: OpenSSL would take the ticket for bad.
+	if (transport->ssl && SSL_is_init_finished(transport->ssl))
+		SSL_set_shutdown(transport->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(transport->ssl);
 	transport->ssl = NULL;
 	close(fd);

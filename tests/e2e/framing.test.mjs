@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages that begin, end or pause where others do not: early answers, trailers, half-closed and slow connections, many of them.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import { after, before, beforeEach, test } from 'node:test';
+
+import { Gate, PYTHON, chat, dollars, scratch, start, startMock } from './lib.mjs';
+
+let mock, gate;
+before(async () => {
+	mock = await startMock(['--plain-port', '0']);
+	gate = new Gate(mock);
+	await gate.daemon({ workers: 1, origins: [{ host: 'llm.internal', address: `127.0.0.1:${mock.plain_port}`, provider: 'openai', plain: true }] });
+});
+beforeEach(() => mock.reset());
+after(async () => {
+	await gate.stop();
+	await mock.stop();
+});
+
+const BODY = JSON.stringify(chat('mock:tokens=4').body);
+// An agent that speaks for itself: `s` is its TLS connection, `answer()` reads one answer and says (status, headers, body).
+const PRELUDE = `
+import json, os, socket, ssl, sys, time
+def connect(session=None):
+    context = ssl.create_default_context() if session is None else session[1]
+    return context.wrap_socket(socket.create_connection(("203.0.113.10", 443), 20), server_hostname="api.openai.com", session=session and session[0])
+buffer = b""
+def until(end):
+    global buffer
+    while end not in buffer:
+        data = s.recv(65536)
+        if not data: raise EOFError(buffer)
+        buffer += data
+    head, buffer = buffer.split(end, 1)
+    return head
+def exactly(n):
+    global buffer
+    while len(buffer) < n: buffer += s.recv(65536) or sys.exit("cut: %r" % buffer)
+    data, buffer = buffer[:n], buffer[n:]
+    return data
+def answer():
+    lines = until(b"\\r\\n\\r\\n").decode().split("\\r\\n")
+    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
+    return int(lines[0].split()[1]), headers, exactly(int(headers["content-length"])) if "content-length" in headers else b""
+def head(path, *lines): return ("\\r\\n".join(["POST %s HTTP/1.1" % path, "Host: api.openai.com", *lines]) + "\\r\\n\\r\\n").encode()
+BODY = sys.argv[1].encode()
+s = connect()
+`;
+const speak = (agent, code, caps = { 'limit-usd': '1' }, extra = []) => gate.run(agent, caps, [PYTHON, '-c', PRELUDE + code, BODY], extra);
+
+test('an answer before the body is sent reaches the agent, which is told that the connection ends, and may send the rest', async () => {
+	await mock.faults({ fault: 'early', times: 1 });
+	const { stdout, stderr } = await speak('early', `
+s.sendall(head("/v1/files", "Content-Length: 3000000") + b"x" * 1000)
+status, headers, body = answer()
+print(status, headers.get("connection"))
+s.sendall(b"x" * 2999000)
+print(s.recv(1))`);
+	assert.equal(stdout, "413 close\nb''\n", stderr);
+});
+
+test('an early answer of a server that takes no more: the agent is told that the connection ends', async () => {
+	await mock.faults({ fault: 'early', close: 1, times: 1 });
+	const { stdout, stderr } = await speak('early-close', `
+s.sendall(head("/v1/files", "Content-Length: 3000000") + b"x" * 1000)
+status, headers, body = answer()
+print(status, headers.get("connection"))
+try: print(s.recv(1))
+except OSError as error: print(error)
+s = connect(); s.sendall(b"GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\n\\r\\n"); print(answer()[0])`);
+	assert.equal(stdout, "413 close\nb''\n200\n", stderr);
+});
+
+test('an early answer to a metered call is the agent\'s, and costs nothing', async () => {
+	await mock.faults({ fault: 'early', status: 400, times: 1 });
+	const { stdout, stderr, status } = await speak('early-metered', `
+s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY); print(answer()[0])
+s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY); print(answer()[0])`);
+	assert.equal(stdout, '400\n200\n', stderr);
+	assert.equal(dollars(status.spent_usd), BigInt((await mock.bill()).nanousd));
+	assert.equal(status.calls, 1);
+});
+
+test('our own refusal does not wait for the body, and is read whole before the end', async () => {
+	const { stdout, stderr } = await speak('refused-early', `
+s.sendall(head("/v1/videos", "Content-Length: 50000000") + b"x" * 1000)
+status, headers, body = answer()
+print(status, headers.get("connection"), len(body) > 20)
+try:
+    while s.recv(1000): pass
+    print("ended")
+except OSError as error: print(error)`);
+	assert.equal(stdout, '403 close True\nended\n', stderr);
+	assert.equal((await mock.bill()).requests, 0);
+});
+
+test('trailers: of an upload and of an answer they travel on; of a metered request they are dropped', async () => {
+	const { stdout, stderr, status } = await speak('trailers', `
+s.sendall(head("/v1/files", "Transfer-Encoding: Chunked", "Trailer: x-sum") + b"5\\r\\nhello\\r\\n0\\r\\nx-sum: 42\\r\\n\\r\\n")
+print(json.loads(answer()[2])["trailers"])
+body = BODY.replace(b"mock:tokens=4", b"mock:tokens=4 mock:fault=trailers")
+s.sendall(head("/v1/chat/completions", "Transfer-Encoding: chunked", "Trailer: x-sum") + b"%x\\r\\n%s\\r\\n0\\r\\nx-sum: 42\\r\\n\\r\\n" % (len(body), body))
+head_ = until(b"\\r\\n\\r\\n")
+print(b"chunked" in head_.lower(), b"trailer: x-checksum" in head_.lower(), until(b"\\r\\n\\r\\n").split(b"\\r\\n0\\r\\n")[1])`);
+	assert.equal(stdout, "{'x-sum': '42'}\nTrue True b'x-checksum: of-the-answer'\n", stderr);
+	assert.equal(status.calls, 1);
+	assert.equal(dollars(status.spent_usd), BigInt((await mock.bill()).nanousd));
+});
+
+test('TLS sessions: an agent resumes its own, and the second connection to the provider resumes the first', async () => {
+	const { stdout, stderr } = await speak('sessions', `
+get = b"GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\nConnection: close\\r\\n\\r\\n"
+context = s.context
+s.sendall(get); print(answer()[0], s.session_reused)
+session = s.session
+s = connect((session, context))
+s.sendall(get); print(answer()[0], s.session_reused)`);
+	assert.equal(stdout, '200 False\n200 True\n', stderr);
+	// The provider closes after each answer: the next one needs a connection of its own.
+	const closing = BODY.replace('mock:tokens=4', 'mock:tokens=4 mock:fault=close');
+	await mock.reset();
+	await gate.run('sessions', { 'limit-usd': '1' }, ['sh', '-c', 'for i in 1 2; do curl -sS -o /dev/null -d "$0" https://api.openai.com/v1/chat/completions; done', closing]);
+	const bill = await mock.bill();
+	assert.deepEqual([bill.calls, bill.connections, bill.resumed], [2, 2, 1]);
+});
+
+test('half-closed: what is no provider sees the end of one direction, and answers over the other', async () => {
+	await start('ip', ['address', 'add', '203.0.113.20/32', 'dev', 'lo']).done;
+	const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+		let bytes = 0;
+		socket.on('data', (data) => (bytes += data.length));
+		socket.on('end', () => socket.end(`took ${bytes}`));
+	});
+	await new Promise((resolve) => server.listen(7000, '203.0.113.20', resolve));
+	const { stdout, stderr } = await gate.run('half', {}, [PYTHON, '-c', `
+import socket
+s = socket.create_connection(("203.0.113.20", 7000), 20)
+s.sendall(b"x" * 700000); s.shutdown(socket.SHUT_WR)
+out = b""
+while True:
+    data = s.recv(1000)
+    if not data: break
+    out += data
+print(out.decode())`]);
+	assert.equal(stdout.trim(), 'took 700000', stderr);
+	server.close();
+	await start('ip', ['address', 'del', '203.0.113.20/32', 'dev', 'lo']).done;
+});
+
+const enforcer = () => Number([...gate.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)[1]);
+const residentKib = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${enforcer()}/status`, 'utf8'))[1]);
+const descriptors = () => fs.readdirSync(`/proc/${enforcer()}/fd`).length;
+
+test('heads and bodies that never end hold up nobody else', async () => {
+	const slow = gate.begin('slow', { 'limit-usd': '1' }, [PYTHON, '-c', `${PRELUDE}
+many = []
+for i in range(100):
+    s = connect(); s.sendall(b"POST /v1/chat/compl"); many.append(s)
+    s = connect(); s.sendall(head("/v1/chat/completions", "Content-Length: 900") + b'{"model"'); many.append(s)
+print("open", flush=True)
+while True:
+    for s in many: s.sendall(b" ")
+    time.sleep(0.05)`, BODY]);
+	for (let i = 0; i < 600 && !slow.stdout.includes('open'); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+	assert.match(slow.stdout, /open/, slow.stderr);
+	const other = await speak('other', `
+for i in range(20):
+    s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY); print(answer()[0])`);
+	assert.equal(other.stdout, '200\n'.repeat(20), other.stderr);
+	assert.equal(other.status.calls, 20);
+	assert.equal((await mock.bill()).requests, 20, 'nothing of the others has reached the provider');
+	slow.child.kill('SIGTERM');
+	await slow.done;
+});
+
+test('10,000 idle connections: bounded memory, the next call is served, and all is given back', async () => {
+	// Two descriptors a connection while a call runs, one while it idles: fewer where the machine permits fewer.
+	const limit = Number(/Max open files\s+(\d+)/.exec(fs.readFileSync(`/proc/${enforcer()}/limits`, 'utf8'))[1]);
+	const count = Math.min(10000, Math.floor(limit / 2));
+	assert.ok(count >= 4000, `a limit of ${limit} descriptors is too low for this test`);
+	const before_ = { kib: residentKib(), descriptors: descriptors() };
+	const idle = gate.begin('idle', {}, [PYTHON, '-c', `
+import resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+many = []
+for i in range(${count}):
+    s = socket.create_connection(("127.0.0.1", ${mock.plain_port}), 20)
+    s.sendall(b"GET /v1/models HTTP/1.1\\r\\nHost: llm.internal\\r\\n\\r\\n")
+    if not s.recv(4096).startswith(b"HTTP/1.1 200"): sys.exit("connection %d" % i)
+    many.append(s)
+print("idle", flush=True)
+sys.stdin.read()`], [], 'pipe');
+	for (let i = 0; i < 4000 && !idle.stdout.includes('idle') && idle.child.exitCode === null; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+	assert.match(idle.stdout, /idle/, idle.stderr);
+	const during = { kib: residentKib(), descriptors: descriptors() };
+	assert.ok(during.descriptors >= before_.descriptors + count, `${during.descriptors} descriptors`);
+	assert.ok(during.kib - before_.kib < count * 64, `${((during.kib - before_.kib) / count).toFixed(1)} KiB a connection`);
+	const other = await speak('busy', `
+s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY); print(answer()[0])`);
+	assert.equal(other.stdout, '200\n', other.stderr);
+	idle.child.stdin.end();
+	assert.equal((await idle.done).code, 0);
+	for (let i = 0; i < 400 && descriptors() > before_.descriptors + 300; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+	assert.ok(descriptors() <= before_.descriptors + 300, `${descriptors()} descriptors are left`); // the pool keeps some
+});
