@@ -12,7 +12,7 @@
 //                                                                        the agents' cgroups below the hierarchy's root}
 // register  "name", "budgets" [...], "origins" [...], "egress",         {"id", "ca": path, "bundle": path}
 //           "unknown_model"?, "upstream_ca"? (PEM text), "team"?,
-//           "profile"? (of the configuration), "container"? (its id:
+//           "labels"? (object), "profile"? (of the configuration), "container"? (its id:
 //           an engine minds the cgroup), "guard"? (true: a parent of agents'
 //           cgroups, in which whatever is no agent is refused);
 //           descriptors after the memfd: the cgroup's directory,

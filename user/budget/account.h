@@ -1,56 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
-// One agent's account: its policy, what was spent in each budget's window, what is held. Every call
-// is under the account's own lock; nothing here allocates but sg_account_new. Used by the engine
-// only.
+// One agent's account: the budgets that its calls must fit, its own and those that it shares, and
+// what is in flight. Used by the engine only.
+//
+// Locks: the account's own (which its own budgets are under too), then those of the shared budgets
+// in the order of `budgets`, which is that of the engine's list. Who changes what is shared takes
+// every account's.
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <uthash.h>
+
+#include "budget/budget.h"
 #include "budget/engine.h"
 #include "budget/policy.h"
-#include "budget/window.h"
+
+#define SG_MAX_SHARED  32 // that one agent may have; with its own: a bit each of a word
+#define SG_NOTHING_OUT UINT32_MAX
 
 struct sg_account {
-	struct sg_account *next;
+	UT_hash_handle hh; // by name, of the engine
 	char name[SG_BUDGET_NAME_BYTES];
 	pthread_mutex_t lock;
-	struct sg_policy policy;
-	struct sg_window *windows; // one a budget
-	struct sg_charge held;	   // of all calls in flight; every budget counts every call
-	struct sg_charge spent;	   // since the account was first seen
-	uint64_t waiting;	   // workers that wait for a hold to end, a bit each
+	uint32_t label_set;
+	char labels[SG_LABELS_BYTES];
+	bool loaded;	 // totals and windows have what the ledger knows
+	bool unreadable; // the ledger could not be read, as was logged
+	unsigned count, own_count;
+	struct sg_budget **budgets; // own ones (owned) first, then shared ones (the engine's)
+	unsigned definition_count;  // of shared budgets in its policy, in the order they were set
+	struct sg_budget_policy *definitions;
+	uint64_t defined_at;
+	uint32_t generation;	  // of `budgets`
+	uint32_t first_in_flight; // slot, SG_NOTHING_OUT
+	struct sg_charge held;	  // of all calls in flight
+	struct sg_charge spent;	  // since the account was first seen
 	int64_t calls, refused, estimated;
 };
 
 int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;
 struct sg_account *sg_account_free(struct sg_account *account);
 
-// What is asked of an account: a hold for a call, or more of one that is out.
-struct sg_ask {
-	struct sg_charge hold;
-	bool is_more; // only what is asked more of can refuse
-	int64_t now_ns;
-};
+// A budget with a breaker where the policy has one. NULL: out of memory.
+struct sg_budget *sg_budget_new(const struct sg_budget_policy *policy);
+struct sg_budget *sg_budget_free(struct sg_budget *budget);
 
-// Locked by the caller: does the hold fit every budget? Returns 0 and holds it, -EDQUOT with the
-// refusal, or -ENOBUFS when the sum of all that is held could not be kept.
-int sg_account_hold(struct sg_account *account, const struct sg_ask *ask,
-	struct sg_refusal *ret_refusal, bool *ret_soft_alert) SG_WUNRES;
+// ---- All under the account's lock ----
 
-// Locked by the caller. May a stream be ended for want of room: does every budget that could refuse
-// say so?
-bool sg_account_may_cut(const struct sg_account *account);
+// Which of its budgets count a call, a bit each.
+uint64_t sg_account_budgets_for(
+	const struct sg_account *account, const char *provider, const char *model);
 
-// Locked by the caller. What is left of every cap, beside `held`.
-void sg_account_room_beside(struct sg_account *account, const struct sg_charge *held,
-	int64_t now_ns, struct sg_room *ret_room);
+// Locks or unlocks the shared ones among `mask`.
+void sg_account_lock_shared(const struct sg_account *account, uint64_t mask);
+void sg_account_unlock_shared(const struct sg_account *account, uint64_t mask);
 
-// Takes the lock itself. New reference, or NULL.
+// The next three with the shared budgets of `mask` locked.
+
+// Does the hold fit every budget of `mask`? Returns 0 and holds it, -EDQUOT with the refusal, or
+// -ENOBUFS when the sum of all that is held could not be kept. *ret_objecting: the budgets that
+// refuse.
+int sg_account_hold(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
+	struct sg_refusal *ret_refusal, bool *ret_soft_alert, uint64_t *ret_objecting) SG_WUNRES;
+
+void sg_account_unhold(struct sg_account *account, uint64_t mask, const struct sg_charge *bound);
+
+// The workers that wait for room in them, a bit each; none does then.
+uint64_t sg_account_take_waiting(struct sg_account *account, uint64_t mask);
+
 json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t wall_ns);
-
-// Locked by the caller.
-void sg_account_unhold(struct sg_account *account, const struct sg_charge *bound);
-void sg_account_spend(
-	struct sg_account *account, const struct sg_charge *charge, bool estimated, int64_t now_ns);
+json_t *sg_budget_describe(struct sg_budget *budget, int64_t now_ns, int64_t wall_ns);

@@ -12,9 +12,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/money.h"
 #include "budget/engine_state.h"
 #include "budget/recovery.h"
-#include "budget/usage.h"
+
+#define PRUNE_INTERVAL_NS (60 * SG_NS_PER_SEC)
 
 // ---- Opening ----
 
@@ -89,6 +91,22 @@ static int open_ledger(struct sg_engine *engine, const char *path, struct sg_led
 	return r;
 }
 
+// The writer's thread, with nothing else to do.
+static void after_pass(void *context, struct sg_ledger *ledger)
+{
+	struct sg_engine *engine = context;
+	int64_t now_ns = engine->monotonic_ns();
+	int r;
+
+	sg_events_deliver(&engine->events);
+	if (!engine->retention_ns || !ledger || now_ns < engine->prune_at_ns)
+		return;
+	r = sg_ledger_prune(ledger, sg_engine_wall_ns(engine, now_ns) - engine->retention_ns);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "ledger_not_pruned", "reason=\"%s\"", sg_ledger_error(ledger));
+	engine->prune_at_ns = r > 0 ? now_ns : now_ns + PRUNE_INTERVAL_NS;
+}
+
 static int open_files(struct sg_engine *engine, const char *directory, struct sg_error *error)
 {
 	char path[PATH_MAX];
@@ -109,7 +127,8 @@ static int open_files(struct sg_engine *engine, const char *directory, struct sg
 		return r;
 	}
 	divide_journal(engine);
-	r = sg_writer_start(&engine->journal, ledger, engine->workers, &engine->writer);
+	r = sg_writer_start(
+		&engine->journal, ledger, engine->workers, after_pass, engine, &engine->writer);
 	return r < 0 ? sg_error_set(
 			       error, r, "the ledger's writer can't be started: %s", strerror(-r))
 		     : 0;
@@ -131,7 +150,12 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 	engine->sync_before_dispatch = options->sync_before_dispatch;
 	engine->monotonic_ns =
 		options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;
-	engine->wall_ns = options->wall_ns ? options->wall_ns : sg_clock_wall_ns;
+	engine->wall_minus_monotonic_ns =
+		(options->wall_ns ? options->wall_ns : sg_clock_wall_ns)() - engine->monotonic_ns();
+	engine->retention_ns = options->retention_ns;
+	pthread_mutex_init(&engine->control_lock, NULL);
+	pthread_mutex_init(&engine->reader_lock, NULL);
+	sg_events_init(&engine->events, options->on_event, options->on_event_context);
 	engine->on_room = options->on_room;
 	engine->on_room_context = options->on_room_context;
 	r = lock_directory(engine, options->state_directory, error);
@@ -145,19 +169,48 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 	return 0;
 }
 
-struct sg_engine *sg_engine_close(struct sg_engine *engine)
+static void free_accounts(struct sg_engine *engine)
 {
 	struct sg_account *account, *next;
 
+	HASH_ITER(hh, engine->accounts, account, next)
+	{
+		HASH_DEL(engine->accounts, account);
+		sg_account_free(account);
+	}
+}
+
+static void free_lists(struct sg_engine *engine)
+{
+	while (engine->shared) {
+		struct sg_budget *next = engine->shared->next;
+
+		sg_budget_free(engine->shared);
+		engine->shared = next;
+	}
+	while (engine->zones) {
+		struct zone *next = engine->zones->next;
+
+		sg_timezone_free(engine->zones->timezone);
+		free(engine->zones);
+		engine->zones = next;
+	}
+	free(engine->definitions);
+	free(engine->effective);
+}
+
+struct sg_engine *sg_engine_close(struct sg_engine *engine)
+{
 	if (!engine)
 		return NULL;
 	sg_writer_stop(engine->writer);
+	sg_events_destroy(&engine->events);
 	sg_ledger_close(engine->reader);
 	sg_journal_close(&engine->journal);
-	for (account = engine->accounts; account; account = next) {
-		next = account->next;
-		sg_account_free(account);
-	}
+	free_accounts(engine);
+	free_lists(engine);
+	pthread_mutex_destroy(&engine->reader_lock);
+	pthread_mutex_destroy(&engine->control_lock);
 	if (engine->lock_fd >= 0)
 		close(engine->lock_fd);
 	free(engine);
@@ -170,120 +223,104 @@ void sg_engine_flush(struct sg_engine *engine)
 	(void)sg_writer_flush(engine->writer);
 }
 
-// ---- Accounts ----
-
-static struct sg_account *find_account(const struct sg_engine *engine, const char *agent)
-{
-	struct sg_account *account = engine->accounts;
-
-	while (account && strcmp(account->name, agent) != 0)
-		account = account->next;
-	return account;
-}
-
-static int apply_policy(
-	struct sg_engine *engine, struct sg_account *account, const struct sg_policy *policy)
-{
-	const struct sg_usage_time now = { engine->monotonic_ns(), engine->wall_ns() };
-	struct sg_window *windows;
-	int r = sg_usage_make_windows(engine->reader, account, policy, &now, &windows);
-
-	if (r < 0)
-		return r;
-	free(account->windows);
-	account->windows = windows;
-	account->policy = *policy;
-	return 0;
-}
-
-static int make_account(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
-	struct sg_account **ret_account, struct sg_error *error)
-{
-	struct sg_account *account;
-	int r = sg_account_new(agent, &account);
-
-	if (r < 0)
-		return sg_error_set(error, r, "%s", strerror(-r));
-	r = sg_usage_read_totals(engine->reader, account);
-	if (r == 0)
-		r = apply_policy(engine, account, policy);
-	if (r < 0) {
-		sg_account_free(account);
-		return sg_ledger_explain(engine->reader, r, error);
-	}
-	account->next = engine->accounts;
-	engine->accounts = account;
-	*ret_account = account;
-	return 0;
-}
-
-static int change_account(struct sg_engine *engine, struct sg_account *account,
-	const struct sg_policy *policy, struct sg_error *error)
-{
-	int r = 0;
-
-	// Under the lock, so that no call is settled between the flush and the reading; the writer
-	// does not need it.
-	pthread_mutex_lock(&account->lock);
-	if (sg_usage_needs_ledger(account, policy)) {
-		r = sg_writer_flush(engine->writer);
-		if (r < 0)
-			sg_error_set(error, r,
-				"the ledger can't be written, so what was spent in another window "
-				"is not known "
-				"(event=ledger_failed in the log has the reason); the budgets are "
-				"unchanged");
-	}
-	if (r == 0) {
-		r = apply_policy(engine, account, policy);
-		if (r < 0)
-			sg_ledger_explain(engine->reader, r, error);
-	}
-	pthread_mutex_unlock(&account->lock);
-	return r;
-}
-
-int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
-	struct sg_account **ret_account, struct sg_error *error)
-{
-	struct sg_account *account = find_account(engine, agent);
-	int r = account ? change_account(engine, account, policy, error)
-			: make_account(engine, agent, policy, &account, error);
-
-	if (r < 0)
-		return sg_error_prefix(error, r, "agent %s: ", agent);
-	*ret_account = account;
-	return 0;
-}
+// ---- Questions ----
 
 bool sg_account_is_exhausted(
 	struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal)
 {
 	const struct sg_ask least = { .hold.requests = 1, .now_ns = engine->monotonic_ns() };
+	uint64_t budgets, objecting;
 	bool soft_alert;
 	int r;
 
 	pthread_mutex_lock(&account->lock);
-	r = sg_account_hold(account, &least, ret_refusal, &soft_alert);
+	r = sg_usage_load_account(engine, account, least.now_ns);
+	// Which model is asked for is not known yet: only what counts any call can tell.
+	budgets = sg_account_budgets_for(account, "", "");
+	sg_account_lock_shared(account, budgets);
 	if (r == 0)
-		sg_account_unhold(account, &least.hold);
+		r = sg_usage_load_shared(engine, account, budgets, least.now_ns);
+	if (r == 0)
+		r = sg_account_hold(account, budgets, &least, ret_refusal, &soft_alert, &objecting);
+	if (r == 0)
+		sg_account_unhold(account, budgets, &least.hold);
+	sg_account_unlock_shared(account, budgets);
 	pthread_mutex_unlock(&account->lock);
 	return r == -EDQUOT && !ret_refusal->only_held;
 }
 
-void sg_account_room(struct sg_engine *engine, struct sg_account *account,
-	const struct sg_call *call SG_UNUSED, struct sg_room *ret_now, struct sg_room *ret_at_rest)
+// What can't be read leaves no room, as the call itself will find.
+static void find_room(struct sg_account *account, uint64_t budgets, int64_t now_ns,
+	struct sg_room *ret_now, struct sg_room *ret_at_rest)
 {
 	static const struct sg_charge nothing;
-	int64_t now_ns = engine->monotonic_ns();
 
+	for (; budgets; budgets &= budgets - 1) {
+		struct sg_budget *budget = account->budgets[__builtin_ctzll(budgets)];
+
+		if (sg_budget_only_tells(budget))
+			continue;
+		sg_window_advance(&budget->window, now_ns);
+		sg_budget_lower_room(budget, &budget->held, ret_now);
+		sg_budget_lower_room(budget, &nothing, ret_at_rest);
+	}
+}
+
+void sg_account_room(struct sg_engine *engine, struct sg_account *account,
+	const struct sg_call *call, struct sg_room *ret_now, struct sg_room *ret_at_rest)
+{
+	static const struct sg_room everything = { SG_MONEY_MAX, SG_MONEY_MAX, SG_MONEY_MAX,
+		SG_MONEY_MAX, SG_MONEY_MAX };
+	int64_t now_ns = engine->monotonic_ns();
+	uint64_t budgets;
+	int r;
+
+	*ret_now = *ret_at_rest = everything;
 	pthread_mutex_lock(&account->lock);
-	sg_account_room_beside(account, &account->held, now_ns, ret_now);
-	sg_account_room_beside(account, &nothing, now_ns, ret_at_rest);
+	r = sg_usage_load_account(engine, account, now_ns);
+	budgets = sg_account_budgets_for(account, call->provider, call->model);
+	sg_account_lock_shared(account, budgets);
+	if (r == 0)
+		r = sg_usage_load_shared(engine, account, budgets, now_ns);
+	if (r == 0)
+		find_room(account, budgets, now_ns, ret_now, ret_at_rest);
+	else
+		*ret_now = *ret_at_rest = (struct sg_room){ 0 };
+	sg_account_unlock_shared(account, budgets);
 	pthread_mutex_unlock(&account->lock);
 }
 
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 {
-	return sg_account_describe(account, engine->monotonic_ns(), engine->wall_ns());
+	int64_t now_ns = engine->monotonic_ns();
+	json_t *status;
+	int r;
+
+	pthread_mutex_lock(&account->lock);
+	r = sg_usage_load_account(engine, account, now_ns);
+	sg_account_lock_shared(account, UINT64_MAX);
+	if (r == 0)
+		r = sg_usage_load_shared(engine, account, UINT64_MAX, now_ns);
+	sg_account_unlock_shared(account, UINT64_MAX);
+	status = sg_account_describe(account, now_ns, sg_engine_wall_ns(engine, now_ns));
+	if (status && r < 0)
+		json_object_set_new(status, "unreadable", json_true());
+	pthread_mutex_unlock(&account->lock);
+	return status;
+}
+
+json_t *sg_engine_budgets_status(struct sg_engine *engine)
+{
+	int64_t now_ns = engine->monotonic_ns();
+	json_t *list = json_array();
+
+	pthread_mutex_lock(&engine->control_lock);
+	for (struct sg_budget *budget = engine->shared; list && budget; budget = budget->next) {
+		pthread_mutex_lock(&budget->lock);
+		json_array_append_new(list,
+			sg_budget_describe(budget, now_ns, sg_engine_wall_ns(engine, now_ns)));
+		pthread_mutex_unlock(&budget->lock);
+	}
+	pthread_mutex_unlock(&engine->control_lock);
+	return list;
 }

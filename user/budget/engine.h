@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The budget engine: hold before dispatch, settle after. Owns the accounts (one per agent name),
-// the memory-mapped hold journal and the SQLite ledger behind it (<state>/holds.journal,
-// <state>/ledger.db), with one writer thread.
+// the budgets that they share, the memory-mapped hold journal and the SQLite ledger behind it
+// (<state>/holds.journal, <state>/ledger.db), with one writer thread.
 //
 // Rules (docs/operators: budgets):
-//  - A call takes a hold (an upper bound of its cost) on every budget of its account, all or none,
-//  in one atomic step.
+//  - A call takes a hold (an upper bound of its cost) on every budget that counts it: its agent's,
+//  those of the agent's labels and of the host; all or none, in one atomic step.
 //    spent + held + hold > limit is refused; spent >= limit is refused.
 //  - A hold is in the journal before sg_hold_take returns, and leaves it only when its record is in
 //  the ledger: kill -9 at any
@@ -14,9 +14,12 @@
 //    amounts.
 //  - Settle and release are idempotent. What is uncertain is never refunded.
 //
-// Threads: open, close, account_set, status: one control thread. hold_take, settle, release: the
-// worker whose number is given (each worker has its own region of the journal and its own queue to
-// the writer; accounts are shared, each under its own lock).
+// Threads: open and close: one, alone. account_set, set_budgets, status: any. hold_take, settle,
+// release: the worker whose number is given (each worker has its own region of the journal and its
+// own queue to the writer; accounts are shared, each under its own lock, and so are budgets of more
+// than one agent: no lock is everybody's).
+//
+// What was spent before the start is read at an agent's first call, by the worker that has it.
 #pragma once
 
 #include <stdbool.h>
@@ -36,6 +39,31 @@ struct sg_account;
 // call that made room, without a lock held; only after something was told to wait, once each time.
 typedef void (*sg_room_fn)(void *context, unsigned worker);
 
+enum sg_budget_event_kind {
+	SG_EVENT_ALERT,	  // a percentage of a cap is reached: once a window
+	SG_EVENT_BREAKER, // the breaker tripped
+};
+
+// Something that an operator wants to know of a budget. A plain value, but for `why` (static).
+struct sg_budget_event {
+	enum sg_budget_event_kind kind;
+	int64_t at_ns;			  // wall
+	char agent[SG_BUDGET_NAME_BYTES]; // whose call it was
+	char budget[SG_BUDGET_NAME_BYTES];
+	enum sg_scope scope;
+	char label[SG_LABEL_BYTES]; // of scope label
+	char window[64];
+	unsigned percent;	       // of an alert
+	enum sg_breaker_action action; // of a breaker
+	const char *why;	       // of a breaker: "spend_slope", "identical_requests"
+	int64_t limit_nanousd, max_requests, max_tokens; // 0: none
+	int64_t spent_nanousd, requests, tokens;	 // within the window
+};
+
+// Called by the ledger's writer thread, without a lock held, soon after it happened. Each event is
+// also a line of the log.
+typedef void (*sg_event_fn)(void *context, const struct sg_budget_event *event);
+
 struct sg_engine_options {
 	const char *state_directory;   // exists, writable by the caller
 	unsigned workers;	       // 1 to 64
@@ -45,6 +73,9 @@ struct sg_engine_options {
 	int64_t (*wall_ns)(void);      // NULL: sg_clock_wall_ns
 	sg_room_fn on_room;	       // NULL: nobody waits, so nothing may (may_wait)
 	void *on_room_context;
+	sg_event_fn on_event; // NULL: the log has them
+	void *on_event_context;
+	int64_t retention_ns; // how long calls are kept in the ledger; 0: for ever
 };
 
 // Opens (creating when missing), recovers the journal, starts the writer. Takes an exclusive lock
@@ -62,10 +93,15 @@ struct sg_engine *sg_engine_close(struct sg_engine *engine);
 void sg_engine_flush(struct sg_engine *engine);
 
 // Creates the account of an agent name, or changes its policy live; usage is never reset, holds in
-// flight stay held. Usage inside the windows is read back from the ledger at the first call for a
-// name. *ret_account is owned by the engine and valid until it is closed.
+// flight move to the new budgets. Budgets of scope label and host are everybody's, whoever's policy
+// they stand in: they hold as long as a policy has them, as it was set last. *ret_account is owned
+// by the engine and valid until it is closed.
 int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_policy *policy,
 	struct sg_account **ret_account, struct sg_error *error) SG_WUNRES;
+
+// The budgets of scope label and host that stand in no agent's policy, all of them, live.
+int sg_engine_set_budgets(struct sg_engine *engine, const struct sg_budget_policy *budgets,
+	unsigned count, struct sg_error *error) SG_WUNRES;
 
 // What is known of the call before it is sent; copied into the journal and the ledger (cut to fit).
 struct sg_call {
@@ -73,6 +109,8 @@ struct sg_call {
 	const char *model; // as requested
 	const char *api;   // "chat", "responses", "messages"
 	bool may_wait;	   // for room that other calls hold, in place of a refusal
+	uint64_t
+		fingerprint; // of the request, for breakers (sg_account_wants_fingerprint); 0: none
 };
 
 struct sg_hold {
@@ -81,20 +119,29 @@ struct sg_hold {
 	uint32_t worker;
 	uint32_t slot;
 	struct sg_charge bound;
+	uint64_t budgets; // of the account that count it, a bit each, as of `generation`
+	uint32_t generation;
 };
 
 // Why a call was refused, for the answer on the wire. A plain value.
 struct sg_refusal {
 	bool money; // budget_exceeded, else rate_limited
 	char budget[SG_BUDGET_NAME_BYTES];
+	enum sg_scope scope;
+	char label[SG_LABEL_BYTES]; // of scope label: "team=red"
 	enum sg_behavior behavior;
-	int64_t limit_nanousd; // 0: none
-	int64_t max_requests;  // 0: none
-	int64_t spent_nanousd; // within the window
+	bool observed;		 // the budget only says so, the call is held
+	bool breaker;		 // its breaker is open
+	int64_t limit_nanousd;	 // 0: none
+	int64_t max_requests;	 // 0: none
+	int64_t max_concurrency; // 0: none
+	int64_t spent_nanousd;	 // within the window
 	int64_t held_nanousd;
 	int64_t requests;
 	int64_t unknown_cost_requests; // charged by estimate
+	int64_t in_flight;
 	int64_t window_ns;
+	enum sg_calendar calendar;
 	int64_t resets_in_ns; // until enough of the window has passed for any room; -1: never by
 			      // itself
 	bool only_held;		   // it would fit, were no other call in flight
@@ -104,7 +151,8 @@ struct sg_refusal {
 
 // Returns 0 (held), -EDQUOT (refused; *ret_refusal is filled), -ENOBUFS (the journal region is
 // full of calls in flight, or the ledger can't be written: refuse, fail closed), -EINVAL (a bound
-// below zero), or -EIO. A soft_alert budget never refuses: *ret_soft_alert is set when one is over.
+// below zero), or -EIO (what was spent can't be read). A budget of soft_alert or mode observe never
+// refuses: *ret_soft_alert is set when one would have, with *ret_refusal.
 // -EAGAIN, for a call that may wait: it does not fit only because of what other calls hold, so it
 // is no refusal yet (*ret_refusal is what it would be). on_room is called for its worker when a
 // hold ends, however soon; it then asks again. Nothing is to be undone when it gives up waiting.
@@ -175,7 +223,19 @@ void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold);
 // Counts a refused call (status, ledger totals).
 void sg_account_count_refused(struct sg_account *account);
 
-// {"name", "budgets": [{"name", "behavior", "limit_usd"?, "max_requests"?, "max_tokens"?, "window",
-// "spent_usd", "held_usd", "requests", "tokens", "resets_at"?}], "spent_usd" (since the account was
-// first seen), "held_usd", "calls", "refused", "estimated"}. New reference, NULL on -ENOMEM.
+// Is there any budget that its calls must fit (its own, or one that it shares)?
+bool sg_account_has_budgets(struct sg_account *account);
+
+// Does a breaker look at what is asked? Then sg_call.fingerprint is wanted.
+bool sg_account_wants_fingerprint(struct sg_account *account);
+
+// {"name", "labels"?, "budgets": [as below, its own and those that it shares], "spent_usd" (since
+// the account was first seen), "held_usd", "calls", "refused", "estimated"}. New reference, NULL on
+// -ENOMEM.
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account);
+
+// The budgets that agents share: [{"name", "scope", "label"?, "behavior", "mode"?, "limit_usd"?,
+// "max_requests"?, "max_tokens"?, ..., "window", "timezone"?, "spent_usd", "held_usd", "requests",
+// "tokens", "in_flight", "would_refuse"?, "breaker_open"?, "resets_at"?}]. New reference, NULL on
+// -ENOMEM.
+json_t *sg_engine_budgets_status(struct sg_engine *engine);

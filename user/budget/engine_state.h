@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine consists of, for engine.c (control thread) and hold.c (workers) only.
+// What the engine consists of, for its own files only: engine.c, accounts.c and shared.c (control),
+// hold.c and usage.c (workers), events.c (both, and the writer).
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "budget/account.h"
 #include "budget/engine.h"
+#include "budget/events.h"
 #include "budget/journal.h"
 #include "budget/ledger.h"
 #include "budget/writer.h"
@@ -28,18 +31,96 @@ struct region {
 	uint64_t counter; // of call ids
 };
 
+// A hold that is out, by its slot: a list an account, under its lock.
+struct in_flight {
+	struct sg_charge bound;
+	uint32_t next, previous; // slots; SG_NOTHING_OUT
+};
+
+struct zone {
+	struct zone *next;
+	char name[SG_TIMEZONE_BYTES];
+	struct sg_timezone *timezone;
+};
+
 struct sg_engine {
 	int64_t (*monotonic_ns)(void);
-	int64_t (*wall_ns)(void);
+	// The wall clock is read once: a step of it neither opens nor doubles a window.
+	int64_t wall_minus_monotonic_ns;
 	sg_room_fn on_room;
 	void *on_room_context;
 	bool sync_before_dispatch;
 	unsigned workers;
+	int64_t retention_ns;
+	int64_t prune_at_ns; // the writer's
 	int lock_fd;
 	struct sg_journal journal;
-	struct sg_ledger *reader; // for the control thread; the writer has its own connection
+	pthread_mutex_t reader_lock;
+	struct sg_ledger *reader; // under reader_lock; the writer has its own connection
 	struct sg_writer *writer;
-	struct sg_account *accounts;
+	struct sg_events events;
+	pthread_mutex_t control_lock; // before all other locks; what follows is under it
+	struct sg_account *accounts;  // hash by name
+	struct sg_budget *shared;     // list, in the order in which their locks are taken
+	unsigned definition_count;    // of shared budgets, in no agent's policy
+	struct sg_budget_policy *definitions;
+	uint64_t defined_at, definitions_set; // counts what was set, so that the last holds
+	unsigned effective_count;	      // all definitions of shared budgets, without doubles
+	struct sg_budget_policy *effective;
+	struct zone *zones;
+	struct in_flight in_flight[SG_JOURNAL_SLOTS];
 	uint32_t free_slots[SG_JOURNAL_SLOTS]; // a share a region
 	struct region regions[MAX_WORKERS];
 };
+
+static inline int64_t sg_engine_wall_ns(const struct sg_engine *engine, int64_t monotonic_ns)
+{
+	return monotonic_ns + engine->wall_minus_monotonic_ns;
+}
+
+// Tells the workers of a mask that there may be room. Without a lock.
+void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
+
+// The budgets of an account that count the call in a slot.
+uint64_t sg_account_budgets_for_slot(
+	const struct sg_engine *engine, const struct sg_account *account, uint32_t slot);
+
+// ---- usage.c: what the ledger knows ----
+
+// Under the account's lock: its totals, and the windows of its own budgets. Returns 0 or -errno.
+int sg_usage_load_account(
+	struct sg_engine *engine, struct sg_account *account, int64_t now_ns) SG_WUNRES;
+
+// Under the budget's lock (its account's for one that is not shared, whose `subject` is the
+// agent's): its window. What was settled must be in the ledger. Returns 0 or -errno.
+int sg_usage_load_budget(struct sg_engine *engine, struct sg_budget *budget, const char *subject,
+	int64_t now_ns) SG_WUNRES;
+
+// Under their locks: the shared budgets of `mask` that are not loaded yet. Returns 0 or -errno.
+int sg_usage_load_shared(struct sg_engine *engine, struct sg_account *account, uint64_t mask,
+	int64_t now_ns) SG_WUNRES;
+
+// ---- accounts.c ----
+
+// A time zone for as long as the engine is open. Control thread.
+int sg_engine_timezone(struct sg_engine *engine, const char *name,
+	const struct sg_timezone **ret_timezone, struct sg_error *error) SG_WUNRES;
+
+// Can the ledger tell what was spent in the windows of these budgets? Returns 0 or -EINVAL.
+int sg_engine_check_windows(struct sg_engine *engine, const struct sg_budget_policy *budgets,
+	unsigned count, struct sg_error *error) SG_WUNRES;
+
+// ---- shared.c ----
+
+// The definitions have changed, or an agent's labels: every account gets the shared budgets that
+// they give it now. Returns 0 or -errno (nothing is changed).
+int sg_engine_share_again(struct sg_engine *engine, struct sg_error *error) SG_WUNRES;
+
+// The same for one account that no worker knows yet, whose definitions others had already or which
+// has none.
+int sg_engine_share_with(
+	struct sg_engine *engine, struct sg_account *account, struct sg_error *error) SG_WUNRES;
+
+// Are all of these definitions in force?
+bool sg_engine_has_definitions(
+	const struct sg_engine *engine, const struct sg_budget_policy *definitions, unsigned count);

@@ -47,21 +47,19 @@ static void copy_name(char *out, size_t size, const char *text)
 	memset(out + length, 0, size - length);
 }
 
-static void fill_slot(struct sg_engine *engine, struct sg_slot *slot,
-	const struct sg_account *account, const struct sg_call *call, const struct sg_charge *bound,
-	uint64_t call_id)
+// All but its state: a slot that is being filled was never dispatched.
+static void fill_slot(struct sg_slot *slot, const struct sg_account *account,
+	const struct sg_call *call, const struct sg_charge *bound, int64_t wall_ns)
 {
 	atomic_store_explicit(&slot->state, SG_SLOT_FILLING, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	slot->call_id = call_id;
-	slot->at_ns = engine->wall_ns();
+	slot->at_ns = wall_ns;
 	slot->bound = *bound;
 	sg_slot_raise(slot, bound);
 	copy_name(slot->agent, sizeof(slot->agent), account->name);
 	copy_name(slot->provider, sizeof(slot->provider), call->provider);
 	copy_name(slot->api, sizeof(slot->api), call->api);
 	copy_name(slot->model, sizeof(slot->model), call->model);
-	sg_slot_hold(slot);
 }
 
 static uint64_t next_call_id(struct sg_engine *engine, unsigned worker)
@@ -77,71 +75,287 @@ static bool is_countable(const struct sg_charge *charge, int64_t limit)
 	       charge->output_tokens <= limit;
 }
 
-// Under the lock: that a call waits, and that room was made, are told in the order in which they
-// are so. No room goes by unseen.
-static int hold_or_wait(struct sg_engine *engine, unsigned worker, struct sg_account *account,
-	struct sg_ask *ask, bool may_wait, struct sg_refusal *ret_refusal, bool *ret_soft_alert)
+// ---- What is out, under the account's lock ----
+
+static void put_out(struct sg_engine *engine, struct sg_account *account, uint32_t slot,
+	const struct sg_charge *bound)
 {
+	struct in_flight *out = engine->in_flight;
+	uint32_t next = account->first_in_flight;
+
+	out[slot] = (struct in_flight){ *bound, next, SG_NOTHING_OUT };
+	if (next != SG_NOTHING_OUT)
+		out[next].previous = slot;
+	account->first_in_flight = slot;
+}
+
+static void take_in(struct sg_engine *engine, struct sg_account *account, uint32_t slot)
+{
+	struct in_flight *out = engine->in_flight;
+	uint32_t next = out[slot].next, previous = out[slot].previous;
+
+	if (next != SG_NOTHING_OUT)
+		out[next].previous = previous;
+	if (previous != SG_NOTHING_OUT)
+		out[previous].next = next;
+	else
+		account->first_in_flight = next;
+}
+
+uint64_t sg_account_budgets_for_slot(
+	const struct sg_engine *engine, const struct sg_account *account, uint32_t index)
+{
+	const struct sg_slot *slot = &engine->journal.slots[index];
+
+	return sg_account_budgets_for(account, slot->provider, slot->model);
+}
+
+// The budgets that hold a call now: a change of the policy may have moved it.
+static uint64_t budgets_of(const struct sg_engine *engine, const struct sg_hold *hold)
+{
+	if (hold->generation == hold->account->generation)
+		return hold->budgets;
+	return sg_account_budgets_for_slot(engine, hold->account, hold->slot);
+}
+
+static void let_wait(struct sg_account *account, uint64_t objecting, unsigned worker)
+{
+	for (; objecting; objecting &= objecting - 1)
+		account->budgets[__builtin_ctzll(objecting)]->waiting |= UINT64_C(1) << worker;
+}
+
+void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting)
+{
+	for (; waiting && engine->on_room; waiting &= waiting - 1)
+		engine->on_room(engine->on_room_context, (unsigned)__builtin_ctzll(waiting));
+}
+
+static void tell(struct sg_engine *engine, const struct sg_account *account, int64_t now_ns,
+	struct sg_budget_event *event)
+{
+	strcpy(event->agent, account->name);
+	event->at_ns = sg_engine_wall_ns(engine, now_ns);
+	sg_events_push(&engine->events, event);
+	sg_writer_nudge(engine->writer);
+}
+
+// ---- Taking ----
+
+struct asking {
+	struct sg_engine *engine;
+	struct sg_account *account;
+	unsigned worker;
+	uint64_t budgets;
+	bool may_wait;
+	struct sg_refusal *ret_refusal;
+	bool *ret_soft_alert;
+};
+
+// With every lock that is needed: that a call waits, and that room was made, are told in the order
+// in which they are so. No room goes by unseen.
+static int hold_or_wait(const struct asking *asking, const struct sg_ask *ask)
+{
+	struct sg_account *account = asking->account;
+	uint64_t objecting;
 	int r;
 
-	pthread_mutex_lock(&account->lock);
-	ask->now_ns = engine->monotonic_ns();
-	r = sg_account_hold(account, ask, ret_refusal, ret_soft_alert);
-	if (r == -EDQUOT && ret_refusal->only_held && may_wait && engine->on_room) {
-		account->waiting |= UINT64_C(1) << worker;
+	r = sg_usage_load_shared(asking->engine, account, asking->budgets, ask->now_ns);
+	if (r < 0)
+		return r;
+	r = sg_account_hold(account, asking->budgets, ask, asking->ret_refusal,
+		asking->ret_soft_alert, &objecting);
+	if (r == -EDQUOT && asking->ret_refusal->only_held && asking->may_wait &&
+		asking->engine->on_room) {
+		let_wait(account, objecting, asking->worker);
 		r = -EAGAIN;
 	}
-	pthread_mutex_unlock(&account->lock);
 	return r;
 }
 
-static uint64_t take_waiting(struct sg_account *account)
+// A request that was admitted, for the breakers that look at what is asked.
+static void show_breakers(const struct asking *asking, const struct sg_ask *ask)
 {
-	uint64_t waiting = account->waiting;
+	for (uint64_t left = asking->budgets; left; left &= left - 1) {
+		struct sg_budget *budget = asking->account->budgets[__builtin_ctzll(left)];
+		struct sg_budget_event event;
 
-	account->waiting = 0;
-	return waiting;
+		if (!budget->breaker ||
+			!sg_breaker_sees(budget->breaker, ask->fingerprint, ask->now_ns))
+			continue;
+		sg_budget_tripped(budget, "identical_requests", &event);
+		tell(asking->engine, asking->account, ask->now_ns, &event);
+	}
 }
 
-static void tell_room(const struct sg_engine *engine, uint64_t waiting)
+static int take(struct asking *asking, const struct sg_ask *ask, struct sg_hold *hold)
 {
-	for (; waiting; waiting &= waiting - 1)
-		engine->on_room(engine->on_room_context, (unsigned)__builtin_ctzll(waiting));
+	struct sg_engine *engine = asking->engine;
+	struct sg_account *account = asking->account;
+	struct sg_slot *slot = &engine->journal.slots[hold->slot];
+	int r;
+
+	pthread_mutex_lock(&account->lock);
+	r = sg_usage_load_account(engine, account, ask->now_ns);
+	if (r == 0) {
+		asking->budgets = sg_account_budgets_for(account, slot->provider, slot->model);
+		sg_account_lock_shared(account, asking->budgets);
+		r = hold_or_wait(asking, ask);
+		if (r == 0 && ask->fingerprint)
+			show_breakers(asking, ask);
+		sg_account_unlock_shared(account, asking->budgets);
+	}
+	if (r == 0) {
+		put_out(engine, account, hold->slot, &hold->bound);
+		slot->label_set = account->label_set;
+		hold->budgets = asking->budgets;
+		hold->generation = account->generation;
+	}
+	pthread_mutex_unlock(&account->lock);
+	return r;
 }
 
 int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *account,
 	const struct sg_call *call, const struct sg_charge *bound, struct sg_hold *ret_hold,
 	struct sg_refusal *ret_refusal, bool *ret_soft_alert)
 {
-	struct sg_ask ask = { .hold = *bound };
-	uint32_t index;
+	struct sg_ask ask = { .hold = *bound, .fingerprint = call->fingerprint };
+	struct sg_hold hold = { .account = account, .worker = worker };
+	struct asking asking = { .engine = engine,
+		.account = account,
+		.worker = worker,
+		.may_wait = call->may_wait,
+		.ret_refusal = ret_refusal,
+		.ret_soft_alert = ret_soft_alert };
+	struct sg_slot *slot;
 	int r;
 
 	ask.hold.requests = 1;
 	if (!is_countable(&ask.hold, SG_MONEY_MAX))
 		return -EINVAL;
-	if (!take_slot(engine, worker, &index) && !wait_for_slot(engine, worker, &index))
+	if (!take_slot(engine, worker, &hold.slot) && !wait_for_slot(engine, worker, &hold.slot))
 		return -ENOBUFS;
-	r = hold_or_wait(
-		engine, worker, account, &ask, call->may_wait, ret_refusal, ret_soft_alert);
+	ask.now_ns = engine->monotonic_ns();
+	hold.bound = ask.hold;
+	slot = &engine->journal.slots[hold.slot];
+	fill_slot(slot, account, call, &ask.hold, sg_engine_wall_ns(engine, ask.now_ns));
+	r = take(&asking, &ask, &hold);
 	if (r < 0) {
-		give_slot(engine, worker, index);
+		atomic_store_explicit(&slot->state, SG_SLOT_FREE, memory_order_release);
+		give_slot(engine, worker, hold.slot);
 		return r;
 	}
-	*ret_hold = (struct sg_hold){ .account = account,
-		.call_id = next_call_id(engine, worker),
-		.worker = worker,
-		.slot = index,
-		.bound = ask.hold };
-	fill_slot(
-		engine, &engine->journal.slots[index], account, call, &ask.hold, ret_hold->call_id);
-	if (engine->sync_before_dispatch &&
-		sg_journal_sync(&engine->journal, &engine->journal.slots[index]) < 0) {
+	hold.call_id = slot->call_id = next_call_id(engine, worker);
+	sg_slot_hold(slot);
+	*ret_hold = hold;
+	if (engine->sync_before_dispatch && sg_journal_sync(&engine->journal, slot) < 0) {
 		sg_hold_release(engine, ret_hold);
 		return -EIO;
 	}
 	return 0;
 }
+
+// ---- Changing ----
+
+// What is held of an account is `bound` from here on; who waits for what is given back is told.
+static void set_bound(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound)
+{
+	struct sg_account *account = hold->account;
+	struct sg_charge freed = hold->bound;
+	uint64_t budgets, waiting;
+
+	sg_charge_subtract(&freed, bound);
+	pthread_mutex_lock(&account->lock);
+	budgets = budgets_of(engine, hold);
+	sg_account_lock_shared(account, budgets);
+	sg_account_unhold(account, budgets, &freed);
+	waiting = sg_account_take_waiting(account, budgets);
+	sg_account_unlock_shared(account, budgets);
+	engine->in_flight[hold->slot].bound = hold->bound = *bound;
+	pthread_mutex_unlock(&account->lock);
+	sg_engine_tell_room(engine, waiting);
+}
+
+static int raise(struct asking *asking, const struct sg_ask *ask, struct sg_hold *hold)
+{
+	struct sg_account *account = asking->account;
+	int r;
+
+	pthread_mutex_lock(&account->lock);
+	asking->budgets = budgets_of(asking->engine, hold);
+	sg_account_lock_shared(account, asking->budgets);
+	r = hold_or_wait(asking, ask);
+	sg_account_unlock_shared(account, asking->budgets);
+	if (r == 0) {
+		sg_charge_add(&hold->bound, &ask->hold);
+		asking->engine->in_flight[hold->slot].bound = hold->bound;
+	}
+	pthread_mutex_unlock(&account->lock);
+	return r;
+}
+
+int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more,
+	bool may_wait, struct sg_refusal *ret_refusal)
+{
+	struct sg_slot *slot = &engine->journal.slots[hold->slot];
+	struct sg_ask ask = { .hold = *more, .is_more = true };
+	const struct sg_charge before = hold->bound;
+	bool soft_alert;
+	struct asking asking = { .engine = engine,
+		.account = hold->account,
+		.worker = hold->worker,
+		.may_wait = may_wait,
+		.ret_refusal = ret_refusal,
+		.ret_soft_alert = &soft_alert };
+	int r;
+
+	ask.hold.requests = 0;
+	if (!hold->account || !is_countable(&ask.hold, SG_MONEY_MAX))
+		return -EINVAL;
+	ask.now_ns = engine->monotonic_ns();
+	r = raise(&asking, &ask, hold);
+	if (r < 0)
+		return r;
+	sg_slot_raise(slot, &hold->bound);
+	if (engine->sync_before_dispatch && sg_journal_sync(&engine->journal, slot) < 0) {
+		sg_slot_raise(slot, &before);
+		set_bound(engine, hold, &before);
+		return -EIO;
+	}
+	return 0;
+}
+
+void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound)
+{
+	struct sg_charge lower = *bound;
+
+	if (!hold->account)
+		return;
+	lower.requests = hold->bound.requests;
+	sg_slot_raise(&engine->journal.slots[hold->slot], &lower);
+	set_bound(engine, hold, &lower);
+}
+
+bool sg_hold_may_cut(const struct sg_hold *hold)
+{
+	struct sg_account *account = hold->account;
+	bool any = false, all = true;
+
+	if (!account)
+		return false;
+	pthread_mutex_lock(&account->lock);
+	for (unsigned i = 0; i < account->count; i++) {
+		const struct sg_budget *budget = account->budgets[i];
+
+		if (sg_budget_only_tells(budget))
+			continue;
+		any = true;
+		all = all && budget->policy.on_tight == SG_TIGHT_CUT;
+	}
+	pthread_mutex_unlock(&account->lock);
+	return any && all;
+}
+
+// ---- Settling ----
 
 // What is charged: the hold where the settlement is no evidence. Returns whether it is by estimate.
 // Evidence only is put into the slot, which at any instruction may be all that is left.
@@ -164,11 +378,11 @@ static bool choose_charge(const struct sg_hold *hold, const struct sg_settlement
 	return estimated;
 }
 
-static void fill_settled(struct sg_engine *engine, struct sg_slot *slot, const struct sg_hold *hold,
-	const struct sg_settlement *settlement)
+static void fill_settled(const struct sg_engine *engine, struct sg_slot *slot,
+	const struct sg_hold *hold, const struct sg_settlement *settlement, int64_t now_ns)
 {
 	slot->estimated = choose_charge(hold, settlement, &slot->charge);
-	slot->settled_at_ns = engine->wall_ns();
+	slot->settled_at_ns = sg_engine_wall_ns(engine, now_ns);
 	slot->cache_read_tokens = settlement->cache_read_tokens;
 	slot->cache_write_tokens = settlement->cache_write_tokens;
 	slot->cache_write_1h_tokens = settlement->cache_write_1h_tokens;
@@ -179,17 +393,44 @@ static void fill_settled(struct sg_engine *engine, struct sg_slot *slot, const s
 	copy_name(slot->settled_model, sizeof(slot->settled_model), settlement->model);
 }
 
+// With every lock: the hold goes, the charge is spent. Returns the workers that wait for room.
+static uint64_t spend(
+	struct sg_engine *engine, struct sg_hold *hold, const struct sg_slot *slot, int64_t now_ns)
+{
+	struct sg_account *account = hold->account;
+	uint64_t budgets = budgets_of(engine, hold);
+	uint64_t waiting;
+
+	sg_account_lock_shared(account, budgets);
+	sg_account_unhold(account, budgets, &hold->bound);
+	for (uint64_t left = budgets; left; left &= left - 1) {
+		struct sg_budget_event events[SG_MAX_EVENTS];
+		unsigned count = sg_budget_spend(account->budgets[__builtin_ctzll(left)],
+			&slot->charge, slot->estimated, now_ns, events);
+
+		for (unsigned i = 0; i < count; i++)
+			tell(engine, account, now_ns, &events[i]);
+	}
+	waiting = sg_account_take_waiting(account, budgets);
+	// Under the locks: whoever has one finds every call that was spent either with the writer
+	// or in the ledger.
+	sg_writer_push(engine->writer, hold->worker, hold->slot);
+	sg_account_unlock_shared(account, budgets);
+	return waiting;
+}
+
 void sg_hold_settle(
 	struct sg_engine *engine, struct sg_hold *hold, const struct sg_settlement *settlement)
 {
 	struct sg_account *account = hold->account;
+	int64_t now_ns = engine->monotonic_ns();
 	struct sg_slot *slot;
 	uint64_t waiting;
 
 	if (!account)
 		return;
 	slot = &engine->journal.slots[hold->slot];
-	fill_settled(engine, slot, hold, settlement);
+	fill_settled(engine, slot, hold, settlement, now_ns);
 	sg_slot_settle(slot);
 	if (slot->charge.nanousd > hold->bound.nanousd)
 		sg_log(SG_LOG_ERROR, "bill_above_hold",
@@ -197,91 +438,34 @@ void sg_hold_settle(
 			account->name, (unsigned long long)hold->call_id, slot->model,
 			(long long)hold->bound.nanousd, (long long)slot->charge.nanousd);
 	pthread_mutex_lock(&account->lock);
-	sg_account_unhold(account, &hold->bound);
-	sg_account_spend(account, &slot->charge, slot->estimated, engine->monotonic_ns());
-	// Under the lock: whoever has it finds every call that was spent either with the writer or
-	// in the ledger.
-	sg_writer_push(engine->writer, hold->worker, hold->slot);
-	waiting = take_waiting(account);
+	take_in(engine, account, hold->slot);
+	sg_charge_add(&account->spent, &slot->charge);
+	account->calls += slot->charge.requests;
+	account->estimated += slot->estimated;
+	waiting = spend(engine, hold, slot, now_ns);
 	pthread_mutex_unlock(&account->lock);
-	tell_room(engine, waiting);
+	sg_engine_tell_room(engine, waiting);
 	*hold = (struct sg_hold){ .account = NULL };
-}
-
-// Takes back what was held of an account, and tells those who wait for it.
-static void unhold(
-	struct sg_engine *engine, struct sg_account *account, const struct sg_charge *charge)
-{
-	uint64_t waiting;
-
-	pthread_mutex_lock(&account->lock);
-	sg_account_unhold(account, charge);
-	waiting = take_waiting(account);
-	pthread_mutex_unlock(&account->lock);
-	tell_room(engine, waiting);
-}
-
-int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more,
-	bool may_wait, struct sg_refusal *ret_refusal)
-{
-	struct sg_slot *slot = &engine->journal.slots[hold->slot];
-	struct sg_ask ask = { .hold = *more, .is_more = true };
-	struct sg_charge raised = hold->bound;
-	bool soft_alert;
-	int r;
-
-	ask.hold.requests = 0;
-	if (!hold->account || !is_countable(&ask.hold, SG_MONEY_MAX))
-		return -EINVAL;
-	r = hold_or_wait(
-		engine, hold->worker, hold->account, &ask, may_wait, ret_refusal, &soft_alert);
-	if (r < 0)
-		return r;
-	sg_charge_add(&raised, &ask.hold);
-	sg_slot_raise(slot, &raised);
-	if (engine->sync_before_dispatch && sg_journal_sync(&engine->journal, slot) < 0) {
-		sg_slot_raise(slot, &hold->bound);
-		unhold(engine, hold->account, &ask.hold);
-		return -EIO;
-	}
-	hold->bound = raised;
-	return 0;
-}
-
-bool sg_hold_may_cut(const struct sg_hold *hold)
-{
-	bool may_cut;
-
-	if (!hold->account)
-		return false;
-	pthread_mutex_lock(&hold->account->lock);
-	may_cut = sg_account_may_cut(hold->account);
-	pthread_mutex_unlock(&hold->account->lock);
-	return may_cut;
-}
-
-void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound)
-{
-	struct sg_charge freed = hold->bound;
-
-	if (!hold->account)
-		return;
-	sg_charge_subtract(&freed, bound);
-	freed.requests = 0;
-	hold->bound.nanousd = bound->nanousd;
-	hold->bound.input_tokens = bound->input_tokens;
-	hold->bound.output_tokens = bound->output_tokens;
-	sg_slot_raise(&engine->journal.slots[hold->slot], &hold->bound);
-	unhold(engine, hold->account, &freed);
 }
 
 void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 {
-	if (!hold->account)
+	struct sg_account *account = hold->account;
+	uint64_t budgets, waiting;
+
+	if (!account)
 		return;
-	unhold(engine, hold->account, &hold->bound);
+	pthread_mutex_lock(&account->lock);
+	take_in(engine, account, hold->slot);
+	budgets = budgets_of(engine, hold);
+	sg_account_lock_shared(account, budgets);
+	sg_account_unhold(account, budgets, &hold->bound);
+	waiting = sg_account_take_waiting(account, budgets);
+	sg_account_unlock_shared(account, budgets);
+	pthread_mutex_unlock(&account->lock);
 	atomic_store_explicit(
 		&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
 	give_slot(engine, hold->worker, hold->slot);
+	sg_engine_tell_room(engine, waiting);
 	*hold = (struct sg_hold){ .account = NULL };
 }

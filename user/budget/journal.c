@@ -62,9 +62,11 @@ static uint32_t checksum(const struct sg_slot *slot, size_t start, size_t end)
 	return (uint32_t)(first ^ first >> 32);
 }
 
+// A label set of 0 leaves the sum as it was before there were any.
 static uint32_t held_checksum(const struct sg_slot *slot)
 {
-	return checksum(slot, offsetof(struct sg_slot, call_id), offsetof(struct sg_slot, charge));
+	return checksum(slot, offsetof(struct sg_slot, call_id), offsetof(struct sg_slot, charge)) +
+	       slot->label_set * 2654435761u;
 }
 
 static uint32_t settled_checksum(const struct sg_slot *slot)

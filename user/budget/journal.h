@@ -47,7 +47,7 @@ struct sg_slot {
 	uint8_t estimated, aborted, cut, reserved;
 	char settled_model[128];
 	uint32_t settled_checksum; // over `charge` to here
-	uint32_t reserved_word;
+	uint32_t label_set;   // of the agent, as the ledger numbers them; under the first checksum
 	int64_t held_nanousd; // when it was settled, for the ledger: under no checksum
 };
 

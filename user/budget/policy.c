@@ -2,7 +2,7 @@
 #include "budget/policy.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,102 +10,52 @@
 #include "base/clock.h"
 #include "base/money.h"
 
-#define COUNT_MAX (INT64_C(1) << 53)
-
-static const struct {
-	const char *letters;
-	int64_t ns;
-} units[] = {
-	{ "ms", SG_NS_PER_MS },
-	{ "s", SG_NS_PER_SEC },
-	{ "m", 60 * SG_NS_PER_SEC },
-	{ "h", 3600 * SG_NS_PER_SEC },
-	{ "d", 86400 * SG_NS_PER_SEC },
-};
+#define COUNT_MAX	    (INT64_C(1) << 53)
+#define DEFAULT_COOLDOWN_NS (300 * SG_NS_PER_SEC)
 
 static const char *const behaviors[] = {
 	[SG_HARD_STOP] = "hard_stop",
 	[SG_RATE_LIMIT] = "rate_limit",
 	[SG_SOFT_ALERT] = "soft_alert",
 };
-
-static const char *const on_tights[] = {
+static const char *const tights[] = {
 	[SG_TIGHT_DENY] = "deny",
 	[SG_TIGHT_CLAMP] = "clamp",
 	[SG_TIGHT_CUT] = "cut",
 };
-
-const char *sg_on_tight_name(enum sg_on_tight on_tight)
-{
-	return on_tights[on_tight];
-}
+static const char *const scopes[] = {
+	[SG_SCOPE_AGENT] = "agent",
+	[SG_SCOPE_LABEL] = "label",
+	[SG_SCOPE_HOST] = "host",
+};
+static const char *const modes[] = { "enforce", "observe" };
+static const char *const actions[] = {
+	[SG_BREAKER_DENY] = "deny",
+	[SG_BREAKER_FREEZE] = "freeze",
+	[SG_BREAKER_ALERT] = "alert",
+};
 
 const char *sg_behavior_name(enum sg_behavior behavior)
 {
 	return behaviors[behavior];
 }
 
-// ---- Windows ----
-
-static int64_t find_unit(const char *letters, size_t length)
+const char *sg_on_tight_name(enum sg_on_tight on_tight)
 {
-	for (size_t i = 0; i < SG_ARRAY_SIZE(units); i++)
-		if (strlen(units[i].letters) == length &&
-			memcmp(units[i].letters, letters, length) == 0)
-			return units[i].ns;
-	return 0;
+	return tights[on_tight];
 }
 
-int sg_window_parse(const char *text, int64_t *ret_ns)
+const char *sg_scope_name(enum sg_scope scope)
 {
-	int64_t total = 0;
-
-	if (strcmp(text, "lifetime") == 0) {
-		*ret_ns = SG_WINDOW_LIFETIME;
-		return 0;
-	}
-	do {
-		size_t digits = strspn(text, "0123456789"), letters;
-		int64_t number, unit, part;
-
-		if (!digits || digits > 12)
-			return -EINVAL;
-		number = strtoll(text, NULL, 10);
-		text += digits;
-		letters = strspn(text, "abcdefghijklmnopqrstuvwxyz");
-		unit = find_unit(text, letters);
-		if (!unit || __builtin_mul_overflow(number, unit, &part) ||
-			__builtin_add_overflow(total, part, &total))
-			return -EINVAL;
-		text += letters;
-	} while (*text);
-	if (total <= 0)
-		return -EINVAL;
-	*ret_ns = total;
-	return 0;
+	return scopes[scope];
 }
 
-void sg_window_format(int64_t window_ns, char *out, size_t size)
+const char *sg_breaker_action_name(enum sg_breaker_action action)
 {
-	size_t used = 0;
-
-	if (window_ns == SG_WINDOW_LIFETIME) {
-		snprintf(out, size, "lifetime");
-		return;
-	}
-	out[0] = 0;
-	for (size_t i = SG_ARRAY_SIZE(units); i-- > 0 && window_ns && used < size;) {
-		int64_t number = window_ns / units[i].ns;
-
-		if (!number)
-			continue;
-		window_ns -= number * units[i].ns;
-		used += (size_t)snprintf(
-			out + used, size - used, "%lld%s", (long long)number, units[i].letters);
-	}
+	return actions[action];
 }
 
-// ---- Fields ----
+// ---- Values ----
 
 // JSON reals come as doubles: the shortest decimal that gives the same double is what was written.
 static void shortest_decimal(double value, char *out, size_t size)
@@ -117,7 +67,8 @@ static void shortest_decimal(double value, char *out, size_t size)
 	}
 }
 
-static int parse_money(const json_t *value, int64_t *ret_nanousd, struct sg_error *error)
+static int parse_money(
+	const json_t *value, const char *shown, int64_t *ret_nanousd, struct sg_error *error)
 {
 	const char *text = json_string_value(value);
 	char number[64];
@@ -133,10 +84,10 @@ static int parse_money(const json_t *value, int64_t *ret_nanousd, struct sg_erro
 	r = text ? sg_money_parse(text, strlen(text), 9, ret_nanousd) : -EINVAL;
 	if (r == -ERANGE)
 		return sg_error_set(error, -EINVAL,
-			"limit-usd %s: must have at most 9 decimal places and be below 9000000000",
+			"%s %s: must have at most 9 decimal places and be below 9000000000", shown,
 			text);
 	if (r < 0 || *ret_nanousd <= 0)
-		return sg_error_set(error, -EINVAL, "limit-usd must be > 0");
+		return sg_error_set(error, -EINVAL, "%s must be > 0", shown);
 	return 0;
 }
 
@@ -151,153 +102,478 @@ static int parse_count(
 	return 0;
 }
 
-static int parse_window(const json_t *value, int64_t *ret_ns, struct sg_error *error)
+// One of `count` words. Returns its index, or -1.
+static int find_word(const json_t *value, const char *const *words, size_t count)
 {
 	const char *text = json_string_value(value);
 
-	if (!text || sg_window_parse(text, ret_ns) < 0)
-		return sg_error_set(error, -EINVAL, "window must be a positive duration");
-	return 0;
+	for (size_t i = 0; text && i < count; i++)
+		if (strcmp(text, words[i]) == 0)
+			return (int)i;
+	return -1;
 }
 
-static int parse_behavior(
-	const json_t *value, enum sg_behavior *ret_behavior, struct sg_error *error)
+static const char *shown(const json_t *value)
 {
-	const char *text = json_string_value(value);
-
-	for (size_t i = 0; text && i < SG_ARRAY_SIZE(behaviors); i++)
-		if (strcmp(text, behaviors[i]) == 0) {
-			*ret_behavior = (enum sg_behavior)i;
-			return 0;
-		}
-	return sg_error_set(error, -EINVAL,
-		"unknown behavior \"%s\": must be one of rate_limit, hard_stop, soft_alert",
-		text ? text : "");
+	return json_is_string(value) ? json_string_value(value) : "";
 }
 
-static int parse_on_tight(
-	const json_t *value, enum sg_on_tight *ret_on_tight, struct sg_error *error)
+static int parse_text(
+	const json_t *value, const char *key, char *out, size_t size, struct sg_error *error)
 {
 	const char *text = json_string_value(value);
 
-	for (size_t i = 0; text && i < SG_ARRAY_SIZE(on_tights); i++)
-		if (strcmp(text, on_tights[i]) == 0) {
-			*ret_on_tight = (enum sg_on_tight)i;
-			return 0;
-		}
-	return sg_error_set(error, -EINVAL,
-		"unknown on_tight \"%s\": must be one of deny, clamp, cut", text ? text : "");
-}
-
-// The one duration that may be none.
-static int parse_wait(const json_t *value, int64_t *ret_ns, struct sg_error *error)
-{
-	const char *text = json_string_value(value);
-
-	if (text && (strcmp(text, "0s") == 0 || strcmp(text, "0") == 0)) {
-		*ret_ns = 0;
-		return 0;
-	}
-	if (!text || sg_window_parse(text, ret_ns) < 0 || *ret_ns == SG_WINDOW_LIFETIME)
-		return sg_error_set(error, -EINVAL, "wait must be a duration, or 0s");
-	return 0;
-}
-
-static int parse_name(const json_t *value, char *out, struct sg_error *error)
-{
-	const char *text = json_string_value(value);
-
-	if (!text || !*text || strlen(text) >= SG_BUDGET_NAME_BYTES)
-		return sg_error_set(error, -EINVAL, "name must have 1 to %d characters",
-			SG_BUDGET_NAME_BYTES - 1);
+	if (!text || !*text || strlen(text) >= size)
+		return sg_error_set(
+			error, -EINVAL, "%s must have 1 to %zu characters", key, size - 1);
 	strcpy(out, text);
 	return 0;
 }
 
-// `has_window` says whether the key was there at all.
-static int parse_field(const char *key, const json_t *value, struct sg_budget_policy *budget,
-	bool *has_window, struct sg_error *error)
+// ---- Fields: each reads one key into the budget ----
+
+struct parser {
+	struct sg_budget_policy *budget;
+	const char *key;   // as it was written
+	const char *shown; // as errors name it
+	bool has_window, has_timezone;
+	struct sg_error *error;
+};
+
+static int read_name(struct parser *parser, const json_t *value)
 {
-	if (strcmp(key, "name") == 0)
-		return parse_name(value, budget->name, error);
-	if (strcmp(key, "limit_usd") == 0)
-		return parse_money(value, &budget->limit_nanousd, error);
-	if (strcmp(key, "max_requests") == 0)
-		return parse_count(value, "max-requests", &budget->max_requests, error);
-	if (strcmp(key, "max_tokens") == 0)
-		return parse_count(value, "max-tokens", &budget->max_tokens, error);
-	if (strcmp(key, "max_input_tokens") == 0)
-		return parse_count(value, "max-input-tokens", &budget->max_input_tokens, error);
-	if (strcmp(key, "max_output_tokens") == 0)
-		return parse_count(value, "max-output-tokens", &budget->max_output_tokens, error);
-	if (strcmp(key, "behavior") == 0)
-		return parse_behavior(value, &budget->behavior, error);
-	if (strcmp(key, "on_tight") == 0)
-		return parse_on_tight(value, &budget->on_tight, error);
-	if (strcmp(key, "wait") == 0)
-		return parse_wait(value, &budget->wait_ns, error);
-	if (strcmp(key, "window") == 0) {
-		*has_window = true;
-		return parse_window(value, &budget->window_ns, error);
+	return parse_text(value, "name", parser->budget->name, SG_BUDGET_NAME_BYTES, parser->error);
+}
+
+// The same cap by two spellings must say the same.
+static int set_cap(struct parser *parser, int64_t *cap, int64_t value)
+{
+	if (*cap && *cap != value)
+		return sg_error_set(
+			parser->error, -EINVAL, "%s is given twice, and differs", parser->shown);
+	*cap = value;
+	return 0;
+}
+
+static int read_limit(struct parser *parser, const json_t *value)
+{
+	int64_t nanousd = 0;
+	int r = parse_money(value, parser->shown, &nanousd, parser->error);
+
+	return r < 0 ? r : set_cap(parser, &parser->budget->limit_nanousd, nanousd);
+}
+
+static int read_cap(struct parser *parser, const json_t *value, int64_t *cap)
+{
+	int64_t count = 0;
+	int r = parse_count(value, parser->shown, &count, parser->error);
+
+	return r < 0 ? r : set_cap(parser, cap, count);
+}
+
+static int read_requests(struct parser *parser, const json_t *value)
+{
+	return read_cap(parser, value, &parser->budget->max_requests);
+}
+
+static int read_tokens(struct parser *parser, const json_t *value)
+{
+	return read_cap(parser, value, &parser->budget->max_tokens);
+}
+
+static int read_input_tokens(struct parser *parser, const json_t *value)
+{
+	return read_cap(parser, value, &parser->budget->max_input_tokens);
+}
+
+static int read_output_tokens(struct parser *parser, const json_t *value)
+{
+	return read_cap(parser, value, &parser->budget->max_output_tokens);
+}
+
+static int read_concurrency(struct parser *parser, const json_t *value)
+{
+	return read_cap(parser, value, &parser->budget->max_concurrency);
+}
+
+static int read_window(struct parser *parser, const json_t *value)
+{
+	static const char prefix[] = "calendar:";
+	const char *text = json_string_value(value);
+
+	parser->has_window = true;
+	if (text && strncmp(text, prefix, strlen(prefix)) == 0) {
+		for (enum sg_calendar calendar = SG_HOUR; calendar <= SG_MONTH; calendar++)
+			if (strcmp(text + strlen(prefix), sg_calendar_name(calendar)) == 0)
+				parser->budget->calendar = calendar;
+		return parser->budget->calendar
+			       ? 0
+			       : sg_error_set(parser->error, -EINVAL,
+					 "window \"%.40s\": must be calendar:hour, calendar:day, "
+					 "calendar:week or calendar:month",
+					 text);
 	}
-	return sg_error_set(error, -EINVAL, "unknown key \"%s\"", key);
+	if (!text || sg_window_parse(text, &parser->budget->window_ns) < 0)
+		return sg_error_set(parser->error, -EINVAL, "window must be a positive duration");
+	return 0;
+}
+
+// Loaded here only to say now that it is there.
+static int read_timezone(struct parser *parser, const json_t *value)
+{
+	struct sg_timezone *zone = NULL;
+	int r = parse_text(
+		value, "timezone", parser->budget->timezone, SG_TIMEZONE_BYTES, parser->error);
+
+	parser->has_timezone = true;
+	if (r == 0)
+		r = sg_timezone_load(parser->budget->timezone, &zone, parser->error);
+	sg_timezone_free(zone);
+	return r;
+}
+
+static int read_behavior(struct parser *parser, const json_t *value)
+{
+	int found = find_word(value, behaviors, SG_ARRAY_SIZE(behaviors));
+
+	if (found < 0)
+		return sg_error_set(parser->error, -EINVAL,
+			"unknown behavior \"%.80s\": must be one of rate_limit, hard_stop, "
+			"soft_alert",
+			shown(value));
+	parser->budget->behavior = (enum sg_behavior)found;
+	return 0;
+}
+
+static int read_on_tight(struct parser *parser, const json_t *value)
+{
+	int found = find_word(value, tights, SG_ARRAY_SIZE(tights));
+
+	if (found < 0)
+		return sg_error_set(parser->error, -EINVAL,
+			"unknown on_tight \"%.80s\": must be one of deny, clamp, cut",
+			shown(value));
+	parser->budget->on_tight = (enum sg_on_tight)found;
+	return 0;
+}
+
+// The one duration that may be none.
+static int read_wait(struct parser *parser, const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	if (text && (strcmp(text, "0s") == 0 || strcmp(text, "0") == 0)) {
+		parser->budget->wait_ns = 0;
+		return 0;
+	}
+	if (!text || sg_window_parse(text, &parser->budget->wait_ns) < 0 ||
+		parser->budget->wait_ns == SG_WINDOW_LIFETIME)
+		return sg_error_set(parser->error, -EINVAL, "wait must be a duration, or 0s");
+	return 0;
+}
+
+static int read_mode(struct parser *parser, const json_t *value)
+{
+	int found = find_word(value, modes, SG_ARRAY_SIZE(modes));
+
+	if (found < 0)
+		return sg_error_set(parser->error, -EINVAL,
+			"unknown mode \"%.80s\": must be enforce or observe", shown(value));
+	parser->budget->observe = found == 1;
+	return 0;
+}
+
+static int read_scope(struct parser *parser, const json_t *value)
+{
+	int found = find_word(value, scopes, SG_ARRAY_SIZE(scopes));
+
+	if (found < 0)
+		return sg_error_set(parser->error, -EINVAL,
+			"unknown scope \"%.80s\": must be agent, label or host", shown(value));
+	parser->budget->scope = (enum sg_scope)found;
+	return 0;
+}
+
+static int read_label(struct parser *parser, const json_t *value)
+{
+	return parse_text(value, "label", parser->budget->label, SG_LABEL_BYTES, parser->error);
+}
+
+static int read_globs(struct parser *parser, const json_t *value, char *out, size_t size)
+{
+	size_t used = 0, i;
+	json_t *item;
+
+	if (!json_is_array(value) || !json_array_size(value))
+		return sg_error_set(parser->error, -EINVAL,
+			"%s must be a list of names or globs, as [\"gpt-4o*\"]", parser->key);
+	json_array_foreach((json_t *)value, i, item)
+	{
+		const char *text = json_string_value(item);
+		size_t length = text ? strlen(text) : 0;
+
+		if (!length)
+			return sg_error_set(parser->error, -EINVAL,
+				"%s[%zu]: must be a name or a glob", parser->key, i);
+		if (length + 2 > size - used)
+			return sg_error_set(parser->error, -EINVAL,
+				"%s: must have at most %zu characters together", parser->key,
+				size - 2);
+		memcpy(out + used, text, length + 1);
+		used += length + 1;
+	}
+	out[used] = 0;
+	return 0;
+}
+
+static int read_models(struct parser *parser, const json_t *value)
+{
+	return read_globs(parser, value, parser->budget->models, SG_MODEL_GLOBS_BYTES);
+}
+
+static int read_providers(struct parser *parser, const json_t *value)
+{
+	return read_globs(parser, value, parser->budget->providers, SG_PROVIDER_GLOBS_BYTES);
+}
+
+static int read_alerts(struct parser *parser, const json_t *value)
+{
+	struct sg_budget_policy *budget = parser->budget;
+	size_t i;
+	json_t *item;
+
+	if (!json_is_array(value) || json_array_size(value) > SG_MAX_ALERTS)
+		return sg_error_set(parser->error, -EINVAL,
+			"alerts must be a list of at most %d percentages, as [50, 80, 100]",
+			SG_MAX_ALERTS);
+	json_array_foreach((json_t *)value, i, item)
+	{
+		json_int_t percent = json_integer_value(item);
+
+		if (percent < 1 || percent > 100 || (i && percent <= budget->alerts[i - 1]))
+			return sg_error_set(parser->error, -EINVAL,
+				"alerts[%zu]: must be a percentage from 1 to 100, each larger "
+				"than the one before",
+				i);
+		budget->alerts[i] = (uint8_t)percent;
+	}
+	budget->alert_count = (unsigned)json_array_size(value);
+	return 0;
+}
+
+static int read_breaker_field(struct parser *parser, const char *key, const json_t *value)
+{
+	struct sg_breaker_policy *breaker = &parser->budget->breaker;
+	int found;
+
+	if (strcmp(key, "usd_per_minute") == 0)
+		return parse_money(value, key, &breaker->nanousd_per_minute, parser->error);
+	if (strcmp(key, "times_baseline") == 0)
+		return parse_count(value, key, &breaker->times_baseline, parser->error);
+	if (strcmp(key, "identical_requests") == 0)
+		return parse_count(value, key, &breaker->identical_requests, parser->error);
+	if (strcmp(key, "cooldown") == 0)
+		return json_is_string(value) &&
+				       sg_window_parse(json_string_value(value),
+					       &breaker->cooldown_ns) == 0 &&
+				       breaker->cooldown_ns
+			       ? 0
+			       : sg_error_set(parser->error, -EINVAL,
+					 "cooldown must be a positive duration");
+	if (strcmp(key, "action") != 0)
+		return sg_error_set(parser->error, -EINVAL, "unknown key \"%.80s\"", key);
+	found = find_word(value, actions, SG_ARRAY_SIZE(actions));
+	if (found < 0)
+		return sg_error_set(parser->error, -EINVAL,
+			"unknown action \"%.80s\": must be deny, freeze or alert", shown(value));
+	breaker->action = (enum sg_breaker_action)found;
+	return 0;
+}
+
+static int read_breaker(struct parser *parser, const json_t *value)
+{
+	struct sg_breaker_policy *breaker = &parser->budget->breaker;
+	const char *key;
+	json_t *item;
+
+	if (!json_is_object(value))
+		return sg_error_set(parser->error, -EINVAL, "breaker: must be an object");
+	breaker->cooldown_ns = DEFAULT_COOLDOWN_NS;
+	json_object_foreach((json_t *)value, key, item)
+	{
+		int r = read_breaker_field(parser, key, item);
+
+		if (r < 0)
+			return sg_error_prefix(parser->error, r, "breaker: ");
+	}
+	if (!breaker->nanousd_per_minute && !breaker->identical_requests)
+		return sg_error_set(parser->error, -EINVAL,
+			"breaker: usd_per_minute or identical_requests is required");
+	if (breaker->times_baseline && !breaker->nanousd_per_minute)
+		return sg_error_set(parser->error, -EINVAL,
+			"breaker: times_baseline needs usd_per_minute, the least that counts as "
+			"running away");
+	return 0;
+}
+
+// Errors name the caps as the reference's pods spell them; both spellings are taken.
+static const struct {
+	const char *key, *shown;
+	int (*read)(struct parser *parser, const json_t *value);
+} fields[] = {
+	{ "name", "name", read_name },
+	{ "limit_usd", "limit-usd", read_limit },
+	{ "limit-usd", "limit-usd", read_limit },
+	{ "max_requests", "max-requests", read_requests },
+	{ "max-requests", "max-requests", read_requests },
+	{ "requests", "max-requests", read_requests },
+	{ "max_tokens", "max-tokens", read_tokens },
+	{ "max_input_tokens", "max-input-tokens", read_input_tokens },
+	{ "max_output_tokens", "max-output-tokens", read_output_tokens },
+	{ "max_concurrency", "max-concurrency", read_concurrency },
+	{ "window", "window", read_window },
+	{ "timezone", "timezone", read_timezone },
+	{ "behavior", "behavior", read_behavior },
+	{ "on_tight", "on_tight", read_on_tight },
+	{ "wait", "wait", read_wait },
+	{ "mode", "mode", read_mode },
+	{ "scope", "scope", read_scope },
+	{ "label", "label", read_label },
+	{ "models", "models", read_models },
+	{ "providers", "providers", read_providers },
+	{ "alerts", "alerts", read_alerts },
+	{ "breaker", "breaker", read_breaker },
+};
+
+static int read_field(struct parser *parser, const char *key, const json_t *value)
+{
+	for (size_t i = 0; i < SG_ARRAY_SIZE(fields); i++)
+		if (strcmp(fields[i].key, key) == 0) {
+			parser->key = fields[i].key;
+			parser->shown = fields[i].shown;
+			return fields[i].read(parser, value);
+		}
+	return sg_error_set(parser->error, -EINVAL, "unknown key \"%.80s\"", key);
+}
+
+// ---- Budgets ----
+
+static int check_label(const struct sg_budget_policy *budget, struct sg_error *error)
+{
+	bool has_label = budget->label[0];
+
+	if (has_label != (budget->scope == SG_SCOPE_LABEL))
+		return sg_error_set(error, -EINVAL,
+			has_label ? "label needs \"scope\": \"label\""
+				  : "scope label needs \"label\", as \"team=red\" or \"team\"");
+	return 0;
+}
+
+static int check_budget(const struct parser *parser)
+{
+	const struct sg_budget_policy *budget = parser->budget;
+	bool windowed = budget->limit_nanousd || budget->max_requests || budget->max_tokens ||
+			budget->max_input_tokens || budget->max_output_tokens;
+
+	if (!windowed && !budget->max_concurrency)
+		return sg_error_set(parser->error, -EINVAL,
+			"at least one of limit-usd or max-requests is required");
+	if (windowed && !parser->has_window)
+		return sg_error_set(parser->error, -EINVAL, "window is required");
+	if (parser->has_timezone && !budget->calendar)
+		return sg_error_set(parser->error, -EINVAL,
+			"timezone needs a calendar window, as \"calendar:day\"");
+	if (budget->alert_count && !windowed)
+		return sg_error_set(parser->error, -EINVAL,
+			"alerts need a cap with a window: max_concurrency has none");
+	return check_label(budget, parser->error);
 }
 
 static int parse_budget(
-	const json_t *object, struct sg_budget_policy *budget, struct sg_error *error)
+	const json_t *list, unsigned index, struct sg_budget_policy *budget, struct sg_error *error)
 {
-	bool has_window = false;
+	struct parser parser = { .budget = budget, .error = error };
+	const json_t *object = json_array_get(list, index);
 	const char *key;
 	json_t *value;
 	int r = 0;
 
+	*budget = (struct sg_budget_policy){ .wait_ns = SG_WAIT_NS };
+	snprintf(budget->name, sizeof(budget->name), "budget-%u", index + 1);
 	if (!json_is_object(object))
 		return sg_error_set(error, -EINVAL, "must be an object");
-	budget->wait_ns = SG_WAIT_NS;
 	json_object_foreach((json_t *)object, key, value)
 	{
-		r = parse_field(key, value, budget, &has_window, error);
+		r = read_field(&parser, key, value);
 		if (r < 0)
 			return r;
 	}
-	if (!budget->limit_nanousd && !budget->max_requests && !budget->max_tokens &&
-		!budget->max_input_tokens && !budget->max_output_tokens)
-		return sg_error_set(
-			error, -EINVAL, "at least one of limit-usd or max-requests is required");
-	if (!has_window)
-		return sg_error_set(error, -EINVAL, "window is required");
+	return check_budget(&parser);
+}
+
+static int check_unique(
+	const struct sg_budget_policy *budgets, unsigned index, struct sg_error *error)
+{
+	for (unsigned i = 0; i < index; i++)
+		if (strcmp(budgets[i].name, budgets[index].name) == 0)
+			return sg_error_set(
+				error, -EINVAL, "name \"%s\" is used twice", budgets[i].name);
 	return 0;
 }
 
-static int check_unique(const struct sg_policy *policy, unsigned index, struct sg_error *error)
+static int parse_list(const json_t *list, struct sg_budget_policy *budgets, struct sg_error *error)
 {
-	for (unsigned i = 0; i < index; i++)
-		if (strcmp(policy->budgets[i].name, policy->budgets[index].name) == 0)
-			return sg_error_set(error, -EINVAL, "name \"%s\" is used twice",
-				policy->budgets[i].name);
+	for (unsigned i = 0; i < json_array_size(list); i++) {
+		int r = parse_budget(list, i, &budgets[i], error);
+
+		if (r == 0)
+			r = check_unique(budgets, i, error);
+		if (r < 0)
+			return sg_error_prefix(error, r, "budgets[%u]: ", i);
+	}
 	return 0;
 }
 
 int sg_policy_parse(const json_t *budgets, struct sg_policy *ret_policy, struct sg_error *error)
 {
-	struct sg_policy policy = { 0 };
-	size_t count = json_array_size(budgets);
+	struct sg_policy policy = { .count = (unsigned)json_array_size(budgets) };
+	int r;
 
 	if (!json_is_array(budgets))
 		return sg_error_set(error, -EINVAL, "budgets: must be a list");
-	if (count > SG_POLICY_MAX_BUDGETS)
+	if (json_array_size(budgets) > SG_POLICY_MAX_BUDGETS)
 		return sg_error_set(error, -EINVAL, "budgets: at most %d", SG_POLICY_MAX_BUDGETS);
-	for (; policy.count < count; policy.count++) {
-		struct sg_budget_policy *budget = &policy.budgets[policy.count];
-		int r;
-
-		snprintf(budget->name, sizeof(budget->name), "budget-%u", policy.count + 1);
-		r = parse_budget(json_array_get(budgets, policy.count), budget, error);
-		if (r == 0)
-			r = check_unique(&policy, policy.count, error);
-		if (r < 0)
-			return sg_error_prefix(error, r, "budgets[%u]: ", policy.count);
-	}
+	r = parse_list(budgets, policy.budgets, error);
+	if (r < 0)
+		return r;
 	*ret_policy = policy;
+	return 0;
+}
+
+int sg_shared_budgets_parse(const json_t *budgets, struct sg_budget_policy **ret_budgets,
+	unsigned *ret_count, struct sg_error *error)
+{
+	size_t count = json_array_size(budgets);
+	struct sg_budget_policy *parsed;
+	int r;
+
+	if (!json_is_array(budgets))
+		return sg_error_set(error, -EINVAL, "budgets: must be a list");
+	parsed = calloc(count + 1, sizeof(*parsed));
+	if (!parsed)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	r = parse_list(budgets, parsed, error);
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		if (parsed[i].scope == SG_SCOPE_AGENT)
+			r = sg_error_set(error, -EINVAL,
+				"budgets[%u]: scope must be label or host: the budgets of one "
+				"agent stand with it, or in a profile",
+				i);
+	if (r < 0) {
+		free(parsed);
+		return r;
+	}
+	*ret_budgets = parsed;
+	*ret_count = (unsigned)count;
 	return 0;
 }

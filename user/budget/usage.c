@@ -1,104 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "budget/usage.h"
-
+// What was spent before, read back from the ledger.
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "budget/engine_state.h"
+
+// Rows carry wall time, windows run on the monotonic clock.
 struct replay {
-	const struct sg_usage_time *now;
+	struct sg_budget *budget;
 	struct sg_window *window;
-	struct sg_charge totals;
-	int64_t estimated;
+	int64_t now_ns, wall_ns;
 };
 
-static void replay_row(
-	void *context, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+static void replay_row(void *context, const struct sg_ledger_row *row)
 {
 	struct replay *replay = context;
-	int64_t age_ns = replay->now->wall_ns - at_ns;
+	int64_t age_ns = replay->wall_ns - row->at_ns;
 
+	if (!sg_budget_policy_counts(&replay->budget->policy, row->provider, row->model))
+		return;
 	// The clock may have been set back between two runs: what is in the future then counts as
-	// spent now.
-	sg_window_add(replay->window, replay->now->monotonic_ns - (age_ns > 0 ? age_ns : 0), charge,
-		estimated);
+	// spent now. What is told of since ever has no age.
+	if (age_ns < 0 || !replay->window->length_ns)
+		age_ns = 0;
+	sg_window_add(replay->window, replay->now_ns - age_ns, &row->charge, row->estimated);
 }
 
-static void take_totals(
-	void *context, int64_t at_ns SG_UNUSED, const struct sg_charge *charge, int64_t estimated)
+static void add_to_totals(void *context, const struct sg_ledger_row *row)
 {
-	struct replay *replay = context;
+	struct sg_account *account = context;
 
-	replay->totals = *charge;
-	replay->estimated = estimated;
+	sg_charge_add(&account->spent, &row->charge);
+	account->calls += row->charge.requests;
+	account->estimated += row->estimated;
 }
 
-int sg_usage_read_totals(struct sg_ledger *ledger, struct sg_account *account)
+// Under the reader's lock. The retention was shorter once than the window is now.
+static void tell_when_short(struct sg_engine *engine, const struct sg_budget *budget,
+	const char *subject, int64_t since_ns)
 {
-	struct replay replay = { .now = NULL };
-	int r = sg_ledger_read(ledger, account->name, INT64_MIN, take_totals, &replay);
+	int64_t pruned_ns = 0;
+	char text[32];
 
-	if (r < 0)
-		return r;
-	account->spent = replay.totals;
-	account->calls = replay.totals.requests;
-	account->estimated = replay.estimated;
-	return 0;
+	if (since_ns == INT64_MIN || sg_ledger_pruned_until(engine->reader, &pruned_ns) < 0 ||
+		since_ns >= pruned_ns)
+		return;
+	sg_clock_format(pruned_ns, text, sizeof(text));
+	sg_log(SG_LOG_WARN, "usage_forgotten",
+		"budget=%s of=%s effect=\"what was spent before %s is not counted: the ledger "
+		"forgot it\"",
+		budget->policy.name, subject, text);
 }
 
-static int read_window(struct sg_ledger *ledger, const char *agent, const struct sg_usage_time *now,
-	struct sg_window *window)
+int sg_usage_load_budget(
+	struct sg_engine *engine, struct sg_budget *budget, const char *subject, int64_t now_ns)
 {
-	struct replay replay = { .now = now, .window = window };
+	struct replay replay = { .budget = budget,
+		.window = &budget->window,
+		.now_ns = now_ns,
+		.wall_ns = sg_engine_wall_ns(engine, now_ns) };
+	int64_t since_ns = sg_window_since(&budget->window, now_ns, replay.wall_ns);
 	int r;
 
-	if (window->length_ns)
-		return sg_ledger_read(
-			ledger, agent, now->wall_ns - window->length_ns, replay_row, &replay);
-	r = sg_ledger_read(ledger, agent, INT64_MIN, take_totals, &replay);
+	pthread_mutex_lock(&engine->reader_lock);
+	r = sg_ledger_read(engine->reader, subject, since_ns, replay_row, &replay);
 	if (r == 0)
-		sg_window_add(window, now->monotonic_ns, &replay.totals, replay.estimated);
+		tell_when_short(engine, budget, subject, since_ns);
+	pthread_mutex_unlock(&engine->reader_lock);
+	if (r == 0)
+		sg_budget_is_loaded(budget);
 	return r;
 }
 
-static const struct sg_window *kept_window(const struct sg_account *account, int64_t length_ns)
+// Once: a worker asks again with each call.
+static int tell_unreadable(struct sg_engine *engine, struct sg_account *account, int r)
 {
-	for (unsigned i = 0; i < account->policy.count; i++)
-		if (account->windows[i].length_ns == length_ns)
-			return &account->windows[i];
-	return NULL;
+	struct sg_error error = { "" };
+
+	if (account->unreadable)
+		return -EIO;
+	account->unreadable = true;
+	pthread_mutex_lock(&engine->reader_lock);
+	sg_ledger_explain(engine->reader, r, &error);
+	pthread_mutex_unlock(&engine->reader_lock);
+	sg_log(SG_LOG_ERROR, "usage_unreadable",
+		"agent=%s reason=\"%s\" effect=\"its calls are refused\"", account->name,
+		error.text);
+	return -EIO;
 }
 
-bool sg_usage_needs_ledger(const struct sg_account *account, const struct sg_policy *policy)
+static void forget_partly_read(struct sg_engine *engine, struct sg_budget *budget, int64_t now_ns)
 {
-	for (unsigned i = 0; i < policy->count; i++)
-		if (!kept_window(account, policy->budgets[i].window_ns))
-			return true;
-	return false;
+	struct sg_window *window = &budget->window;
+
+	sg_budget_init_window(
+		window, &budget->policy, window->timezone, engine->wall_minus_monotonic_ns, now_ns);
 }
 
-int sg_usage_make_windows(struct sg_ledger *ledger, const struct sg_account *account,
-	const struct sg_policy *policy, const struct sg_usage_time *now,
-	struct sg_window **ret_windows)
+int sg_usage_load_account(struct sg_engine *engine, struct sg_account *account, int64_t now_ns)
 {
-	struct sg_window *windows = calloc(policy->count ? policy->count : 1, sizeof(*windows));
+	char subject[SG_SUBJECT_BYTES];
+	int r;
+
+	if (account->loaded)
+		return 0;
+	sg_subject_of_agent(account->name, subject);
+	account->spent = (struct sg_charge){ 0 };
+	account->calls = account->estimated = 0;
+	pthread_mutex_lock(&engine->reader_lock);
+	r = sg_ledger_read(engine->reader, subject, INT64_MIN, add_to_totals, account);
+	pthread_mutex_unlock(&engine->reader_lock);
+	for (unsigned i = 0; r == 0 && i < account->own_count; i++) {
+		forget_partly_read(engine, account->budgets[i], now_ns);
+		r = sg_usage_load_budget(engine, account->budgets[i], subject, now_ns);
+	}
+	if (r < 0)
+		return tell_unreadable(engine, account, r);
+	account->loaded = true;
+	account->unreadable = false;
+	return 0;
+}
+
+static int load_shared(struct sg_engine *engine, struct sg_budget *budget, int64_t now_ns)
+{
+	char subject[SG_SUBJECT_BYTES];
+	int r = sg_writer_flush(engine->writer);
+
+	if (r < 0)
+		return r;
+	if (budget->policy.scope == SG_SCOPE_HOST)
+		sg_subject_of_host(subject);
+	else
+		sg_subject_of_label(budget->resolved_label, subject);
+	forget_partly_read(engine, budget, now_ns);
+	return sg_usage_load_budget(engine, budget, subject, now_ns);
+}
+
+int sg_usage_load_shared(
+	struct sg_engine *engine, struct sg_account *account, uint64_t mask, int64_t now_ns)
+{
 	int r = 0;
 
-	if (!windows)
-		return -ENOMEM;
-	for (unsigned i = 0; r == 0 && i < policy->count; i++) {
-		const struct sg_window *kept = kept_window(account, policy->budgets[i].window_ns);
-
-		if (kept) {
-			windows[i] = *kept;
-			continue;
-		}
-		sg_window_init(&windows[i], policy->budgets[i].window_ns);
-		r = read_window(ledger, account->name, now, &windows[i]);
-	}
-	if (r < 0) {
-		free(windows);
-		return r;
-	}
-	*ret_windows = windows;
-	return 0;
+	for (unsigned i = account->own_count; r == 0 && i < account->count; i++)
+		if (mask & UINT64_C(1) << i && !account->budgets[i]->loaded)
+			r = load_shared(engine, account->budgets[i], now_ns);
+	return r < 0 ? tell_unreadable(engine, account, r) : 0;
 }

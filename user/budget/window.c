@@ -1,15 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "budget/window.h"
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/money.h"
 
 void sg_window_init(struct sg_window *window, int64_t length_ns)
 {
-	memset(window, 0, sizeof(*window));
+	memset(window, 0, offsetof(struct sg_window, buckets)); // a bucket is set when it is used
 	window->length_ns = length_ns;
+}
+
+static void start_period(struct sg_window *window, int64_t now_ns)
+{
+	int64_t wall_ns = now_ns + window->wall_minus_monotonic_ns;
+	struct sg_period period =
+		sg_calendar_period(window->calendar, window->timezone, wall_ns / SG_NS_PER_SEC);
+
+	window->ends_ns = period.until_s * SG_NS_PER_SEC - window->wall_minus_monotonic_ns;
+}
+
+void sg_window_init_calendar(struct sg_window *window, enum sg_calendar calendar,
+	const struct sg_timezone *zone, int64_t wall_minus_monotonic_ns, int64_t now_ns)
+{
+	sg_window_init(window, 0);
+	window->calendar = calendar;
+	window->timezone = zone;
+	window->wall_minus_monotonic_ns = wall_minus_monotonic_ns;
+	start_period(window, now_ns);
+}
+
+bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *other)
+{
+	return window->length_ns == other->length_ns && window->calendar == other->calendar &&
+	       window->timezone == other->timezone;
+}
+
+int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns)
+{
+	struct sg_period period;
+
+	if (window->length_ns)
+		return wall_ns - window->length_ns + 1;
+	if (!window->calendar)
+		return INT64_MIN;
+	period = sg_calendar_period(window->calendar, window->timezone,
+		(now_ns + window->wall_minus_monotonic_ns) / SG_NS_PER_SEC);
+	return period.from_s * SG_NS_PER_SEC;
 }
 
 void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge)
@@ -54,6 +93,11 @@ static void forget_oldest(struct sg_window *window)
 
 void sg_window_advance(struct sg_window *window, int64_t now_ns)
 {
+	if (window->calendar && now_ns >= window->ends_ns) {
+		window->sum = (struct sg_charge){ 0 };
+		window->estimated = 0;
+		start_period(window, now_ns);
+	}
 	while (window->count) {
 		const struct sg_window_bucket *oldest = &window->buckets[window->first];
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What was spent within a window. A rolling window is a ring of buckets; a bucket is forgotten when
 // its newest entry is one window old, so nothing is ever counted short, and a single entry exactly
-// one window old no longer counts. O(1) amortised whatever the history. Used under the account's
-// lock.
+// one window old no longer counts. A calendar window is one sum, forgotten when its period is over.
+// O(1) amortised whatever the history. Used under the budget's lock.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/charge.h"
+#include "budget/calendar.h"
 
 #define SG_WINDOW_BUCKETS 256
 
@@ -19,7 +21,11 @@ struct sg_window_bucket {
 };
 
 struct sg_window {
-	int64_t length_ns; // 0: lifetime
+	int64_t length_ns; // 0: lifetime, or a calendar window
+	enum sg_calendar calendar;
+	const struct sg_timezone *timezone; // borrowed; of a calendar window
+	int64_t wall_minus_monotonic_ns;    // as anchored at the start
+	int64_t ends_ns;		    // monotonic: the end of the calendar's period
 	struct sg_charge sum;
 	int64_t estimated; // calls charged by estimate
 	unsigned first, count;
@@ -32,6 +38,14 @@ void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge);
 void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge);
 
 void sg_window_init(struct sg_window *window, int64_t length_ns);
+void sg_window_init_calendar(struct sg_window *window, enum sg_calendar calendar,
+	const struct sg_timezone *zone, int64_t wall_minus_monotonic_ns, int64_t now_ns);
+
+// Do two windows count the same entries?
+bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *other);
+
+// Since when entries count, in wall time; INT64_MIN: since ever.
+int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns);
 
 // Forgets what is one window old or older.
 void sg_window_advance(struct sg_window *window, int64_t now_ns);

@@ -31,6 +31,8 @@ struct sg_writer {
 	struct sg_journal *journal;
 	struct sg_ledger *ledger;
 	unsigned workers;
+	sg_writer_pass_fn after_pass;
+	void *context;
 	struct ring *rings;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -42,7 +44,7 @@ struct sg_writer {
 	uint64_t passes;
 };
 
-static void nudge(struct sg_writer *writer)
+void sg_writer_nudge(struct sg_writer *writer)
 {
 	if (atomic_exchange_explicit(&writer->nudged, true, memory_order_relaxed))
 		return;
@@ -59,7 +61,7 @@ void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot)
 	ring->items[tail % SG_JOURNAL_SLOTS] = slot;
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
 	if ((tail + 1) % NUDGE_SLOTS == 0)
-		nudge(writer);
+		sg_writer_nudge(writer);
 }
 
 bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot)
@@ -172,6 +174,7 @@ static void *run(void *context)
 		atomic_store_explicit(&writer->nudged, false, memory_order_relaxed);
 		pthread_mutex_unlock(&writer->lock);
 		r = write_batch(writer);
+		writer->after_pass(writer->context, r < 0 ? NULL : writer->ledger);
 		pthread_mutex_lock(&writer->lock);
 		tell_change(writer, r);
 		writer->flushes_wanted = 0;
@@ -212,7 +215,7 @@ static struct sg_writer *free_writer(struct sg_writer *writer)
 }
 
 int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers,
-	struct sg_writer **ret_writer)
+	sg_writer_pass_fn after_pass, void *context, struct sg_writer **ret_writer)
 {
 	struct sg_writer *writer = calloc(1, sizeof(*writer));
 	pthread_condattr_t attributes;
@@ -225,6 +228,8 @@ int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsign
 	writer->journal = journal;
 	writer->ledger = ledger;
 	writer->workers = workers;
+	writer->after_pass = after_pass;
+	writer->context = context;
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -14,9 +14,16 @@
 
 struct sg_writer;
 
+// Called by the writer's thread after each pass, without a lock; `ledger` is NULL when it can't be
+// written now.
+typedef void (*sg_writer_pass_fn)(void *context, struct sg_ledger *ledger);
+
 // Takes the ledger.
 int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsigned workers,
-	struct sg_writer **ret_writer) SG_WUNRES;
+	sg_writer_pass_fn after_pass, void *context, struct sg_writer **ret_writer) SG_WUNRES;
+
+// A pass soon, not at the next interval. Any thread.
+void sg_writer_nudge(struct sg_writer *writer);
 
 // Writes what is there, and ends.
 struct sg_writer *sg_writer_stop(struct sg_writer *writer);

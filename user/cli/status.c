@@ -52,16 +52,31 @@ static void print_agent(const json_t *agent)
 	}
 }
 
+// A budget of several agents has a line of its own: its calls are those of all of them.
+static void print_shared(const json_t *budget)
+{
+	const char *label = json_string_value(json_object_get(budget, "label"));
+
+	printf("%-20s %-12s %-10s %12s %12s %12s %8lld %8s\n", label ? label : "(host)",
+		text_of(budget, "name"), text_of(budget, "window"), text_of(budget, "limit_usd"),
+		text_of(budget, "spent_usd"), text_of(budget, "held_usd"),
+		(long long)json_integer_value(json_object_get(budget, "requests")), "-");
+}
+
 static void print_table(const json_t *status)
 {
 	size_t index;
-	json_t *agent;
+	json_t *agent, *budget;
 
 	printf("%-20s %-12s %-10s %12s %12s %12s %8s %8s\n", "AGENT", "BUDGET", "WINDOW",
 		"LIMIT USD", "SPENT USD", "HELD USD", "CALLS", "REFUSED");
 	json_array_foreach(json_object_get(status, "agents"), index, agent)
 	{
 		print_agent(agent);
+	}
+	json_array_foreach(json_object_get(status, "budgets"), index, budget)
+	{
+		print_shared(budget);
 	}
 }
 

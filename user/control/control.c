@@ -141,13 +141,13 @@ static int enforce(struct sg_control *control, struct sg_control_agent *agent, e
 
 	if (r < 0)
 		return r;
-	if (!agent->account || !json_equal(budgets, agent->budgets))
+	strcpy(policy.labels, agent->labels);
+	if (!agent->account || layer == SG_LAYER_REQUEST || !json_equal(budgets, agent->budgets))
 		r = sg_account_set(control->engine, agent->name, &policy, &agent->account, error);
 	if (r < 0) {
 		json_decref(budgets);
 		return r;
 	}
-	atomic_store(&agent->has_budgets, policy.count > 0);
 	*ret_budgets = budgets;
 	return 0;
 }
@@ -200,9 +200,8 @@ static json_t *name_budgets(const json_t *budgets)
 	return list;
 }
 
-int sg_control_register(struct sg_control *control, const char *name, const json_t *budgets,
-	struct sg_account **ret_account, const _Atomic bool **ret_has_budgets,
-	struct sg_error *error)
+int sg_control_register(struct sg_control *control, const char *name, const char *labels,
+	const json_t *budgets, struct sg_account **ret_account, struct sg_error *error)
 {
 	struct sg_control_agent *agent = NULL;
 	json_t *list = NULL, *before = NULL, *after = NULL;
@@ -216,6 +215,7 @@ int sg_control_register(struct sg_control *control, const char *name, const json
 	pthread_mutex_lock(&control->lock);
 	r = sg_control_agent(control, name, &agent, error);
 	if (r == 0) {
+		snprintf(agent->labels, sizeof(agent->labels), "%s", labels);
 		list = name_budgets(budgets);
 		r = list ? 0 : sg_error_set(error, -ENOMEM, "out of memory");
 	}
@@ -227,10 +227,8 @@ int sg_control_register(struct sg_control *control, const char *name, const json
 				"agent %s, with its overrides (spendgate budget show %s): ", name,
 				name);
 	}
-	if (r == 0) {
+	if (r == 0)
 		*ret_account = agent->account;
-		*ret_has_budgets = &agent->has_budgets;
-	}
 	json_decref(before);
 	json_decref(after);
 	pthread_mutex_unlock(&control->lock);

@@ -41,12 +41,11 @@ int sg_control_new(const struct sg_control_options *options, struct sg_control *
 	struct sg_error *error) SG_WUNRES;
 struct sg_control *sg_control_free(struct sg_control *control);
 
-// An agent starts, or is told again: `budgets` are those it was started with. *ret_account as
-// sg_account_set; *ret_has_budgets follows every change and lives as long as `control`. Returns 0,
+// An agent starts, or is told again: `labels` (as in sg_policy) and `budgets` are those it was
+// started with. *ret_account as sg_account_set. Returns 0,
 // or -errno when the layers do not make a policy together: the agent must not start then.
-int sg_control_register(struct sg_control *control, const char *agent, const json_t *budgets,
-	struct sg_account **ret_account, const _Atomic bool **ret_has_budgets,
-	struct sg_error *error) SG_WUNRES;
+int sg_control_register(struct sg_control *control, const char *agent, const char *labels,
+	const json_t *budgets, struct sg_account **ret_account, struct sg_error *error) SG_WUNRES;
 
 // A live override, as in control/override.h; "expires" may also be a duration ("2h"). `who` is for
 // the audit log. An agent that is not running gets it when it starts. *ret_answer is {"agent",

@@ -32,7 +32,7 @@ struct sg_control_agent {
 	json_t *budgets;		// in force; NULL: the agent has not started yet
 	struct sg_account *account;	// borrowed from the engine; NULL as above
 	int64_t next_expiry_ns;		// wall; INT64_MAX: none
-	_Atomic bool has_budgets;
+	char labels[SG_LABELS_BYTES];	// as it was started with
 };
 
 struct sg_control {

@@ -226,6 +226,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	const json_t *budgets = json_object_get(root, "budgets");
 	const char *name = json_string_value(json_object_get(root, "name"));
 	const char *egress = json_string_value(json_object_get(root, "egress"));
+	char labels[SG_LABELS_BYTES];
 	int r;
 
 	if (!name || strlen(name) >= sizeof(agent->name))
@@ -240,10 +241,14 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	if (r == 0)
 		r = parse_trust(json_string_value(json_object_get(root, "upstream_ca")),
 			agents->default_context, agent, error);
+	if (r == 0)
+		r = sg_labels_parse(json_object_get(root, "labels"),
+			json_string_value(json_object_get(root, "team")), labels, sizeof(labels),
+			error);
 	if (r < 0)
 		return r;
 	return sg_control_register(
-		agents->control, agent->name, budgets, &agent->account, &agent->has_budgets, error);
+		agents->control, agent->name, labels, budgets, &agent->account, error);
 }
 
 static int put(struct sg_agents *agents, struct sg_agent *agent)

@@ -32,9 +32,8 @@ struct sg_agent {
 	_Atomic bool replaced; // the table has a newer one: for the next call
 	uint32_t id;
 	char name[SG_BUDGET_NAME_BYTES];
-	struct sg_account *account;	 // borrowed from the engine
-	const _Atomic bool *has_budgets; // of the control: follows live changes
-	bool egress_host;		 // dial from the host's network namespace
+	struct sg_account *account; // borrowed from the engine
+	bool egress_host;	    // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
 	SSL_CTX *upstream_context; // trust towards providers; one reference is ours

@@ -14,7 +14,8 @@
 static int bound_unknown(const struct sg_client *client, const struct sg_request_facts *facts,
 	struct sg_charge *ret_bound)
 {
-	if (*client->agent->has_budgets && client->agent->unknown_model != SG_UNKNOWN_ALLOW)
+	if (sg_account_has_budgets(client->agent->account) &&
+		client->agent->unknown_model != SG_UNKNOWN_ALLOW)
 		return -ENOENT;
 	*ret_bound = (struct sg_charge){ .requests = 1, .input_tokens = facts->body_bytes };
 	if (facts->max_output > 0 && facts->choices > 0 &&

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "enforcer/leaf.h"
@@ -26,6 +27,9 @@
 #include "enforcer/worker.h"
 #include "spendgate/control.h"
 #include "spendgate/exit.h"
+
+// Calls are kept in the ledger for this long, where the configuration does not say.
+#define DEFAULT_RETENTION_NS (400 * 86400 * SG_NS_PER_SEC)
 
 struct options {
 	const char *run_directory;
@@ -98,13 +102,26 @@ static int open_control(
 	return sg_control_new(&control, &enforcer->control, error);
 }
 
+static int open_engine(struct sg_enforcer *enforcer, const struct options *options,
+	const json_t *configuration, struct sg_error *error)
+{
+	const char *durability = json_string_value(json_object_get(configuration, "durability"));
+	const char *retention = json_string_value(json_object_get(configuration, "retention"));
+	struct sg_engine_options engine = { .state_directory = options->state_directory,
+		.workers = enforcer->worker_count,
+		.sync_before_dispatch = durability && strcmp(durability, "power") == 0,
+		.retention_ns = DEFAULT_RETENTION_NS };
+	int r;
+
+	if (retention && sg_window_parse(retention, &engine.retention_ns) < 0)
+		return sg_error_set(error, -EINVAL, "retention: must be a duration");
+	r = sg_engine_open(&engine, &enforcer->engine, error);
+	return r < 0 ? r : sg_set_shared_budgets(enforcer, configuration, error);
+}
+
 static int open_parts(struct sg_enforcer *enforcer, const struct options *options,
 	const json_t *configuration, SSL_CTX **ret_context, struct sg_error *error)
 {
-	const char *durability = json_string_value(json_object_get(configuration, "durability"));
-	struct sg_engine_options engine = { .state_directory = options->state_directory,
-		.workers = enforcer->worker_count,
-		.sync_before_dispatch = durability && strcmp(durability, "power") == 0 };
 	struct sg_price_table *prices = NULL;
 	int r = own_netns_cookie(&enforcer->netns_cookie);
 
@@ -123,7 +140,7 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r == 0)
 		r = sg_pendings_new(enforcer->worker_count, &enforcer->pendings);
 	if (r == 0)
-		r = sg_engine_open(&engine, &enforcer->engine, error);
+		r = open_engine(enforcer, options, configuration, error);
 	if (r < 0)
 		return r;
 	r = open_control(enforcer, options, error);

@@ -40,6 +40,20 @@ int sg_load_prices(
 		    : sg_price_table_builtin(ret_prices, error);
 }
 
+int sg_set_shared_budgets(
+	struct sg_enforcer *enforcer, const json_t *configuration, struct sg_error *error)
+{
+	const json_t *list = json_object_get(configuration, "budgets");
+	struct sg_budget_policy *budgets = NULL;
+	unsigned count = 0;
+	int r = list ? sg_shared_budgets_parse(list, &budgets, &count, error) : 0;
+
+	if (r == 0)
+		r = sg_engine_set_budgets(enforcer->engine, budgets, count, error);
+	free(budgets);
+	return r;
+}
+
 void sg_retired_pass(struct sg_retired *retired)
 {
 	if (atomic_fetch_sub(&retired->left, 1) != 1)
@@ -90,7 +104,7 @@ static void name_restart_keys(
 	const json_t *running, const json_t *next, char *ret_restart, size_t size)
 {
 	static const char *const keys[] = { "user", "workers", "durability", "providers",
-		"compiled", "governance" };
+		"retention", "compiled", "governance" };
 
 	*ret_restart = 0;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++) {
@@ -112,6 +126,11 @@ int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_r
 
 	if (r < 0)
 		return sg_error_prefix(error, r, "prices: ");
+	r = sg_set_shared_budgets(enforcer, next, error);
+	if (r < 0) {
+		sg_price_table_free(prices);
+		return r;
+	}
 	r = replace_prices(enforcer, prices);
 	if (r < 0) {
 		sg_price_table_free(prices);

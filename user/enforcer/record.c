@@ -13,9 +13,10 @@ static json_t *describe_budget(const struct sg_refusal *refusal)
 	sg_money_format(refusal->spent_nanousd, spent, sizeof(spent));
 	sg_money_format(refusal->held_nanousd, held, sizeof(held));
 	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
-	return json_pack("{s:s, s:s*, s:s, s:s, s:I}", "name", refusal->budget, "limit_usd",
-		refusal->limit_nanousd ? limit : NULL, "spent_usd", spent, "held_usd", held,
-		"requests", (json_int_t)refusal->requests);
+	return json_pack("{s:s, s:s, s:s*, s:s*, s:s, s:s, s:I}", "name", refusal->budget, "scope",
+		sg_scope_name(refusal->scope), "label", refusal->label[0] ? refusal->label : NULL,
+		"limit_usd", refusal->limit_nanousd ? limit : NULL, "spent_usd", spent, "held_usd",
+		held, "requests", (json_int_t)refusal->requests);
 }
 
 static json_t *describe_call(const struct sg_client *client, const char *model, const char *reason)
@@ -48,8 +49,10 @@ void sg_record_soft_alert(
 {
 	json_t *call = describe_call(client, model, sg_record_cap(refusal));
 
+	const char *event = refusal->observed ? "would_refuse" : "soft_alert";
+
 	json_object_set_new(call, "budget", describe_budget(refusal));
-	sg_audit_write(client->worker->enforcer->audit, "soft_alert", false, call);
-	sg_log(SG_LOG_WARN, "soft_alert", "agent=%s connection=%llu budget=%s", client->agent->name,
+	sg_audit_write(client->worker->enforcer->audit, event, false, call);
+	sg_log(SG_LOG_WARN, event, "agent=%s connection=%llu budget=%s", client->agent->name,
 		(unsigned long long)client->connection, refusal->budget);
 }

@@ -35,7 +35,8 @@ static int add_agent(void *context, struct sg_agent *agent)
 int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
 {
 	struct listing listing = { enforcer->engine, enforcer->control, json_array() };
-	json_t *root = json_pack("{s:o}", "agents", listing.agents);
+	json_t *root = json_pack("{s:o, s:o}", "agents", listing.agents, "budgets",
+		sg_engine_budgets_status(enforcer->engine));
 	char *text = NULL;
 	int r = root ? sg_agents_each(enforcer->agents, add_agent, &listing) : -ENOMEM;
 

@@ -68,50 +68,83 @@ static int64_t retry_after(const struct sg_answer *answer)
 
 // ---- Words ----
 
+// Whose budget it is.
+static void whose(const struct sg_answer *answer, char *out, size_t size)
+{
+	const struct sg_refusal *refusal = answer->refusal;
+
+	switch (refusal->scope) {
+	case SG_SCOPE_AGENT:
+		snprintf(out, size, "agent %s", answer->agent);
+		break;
+	case SG_SCOPE_LABEL:
+		snprintf(out, size, "label %s", refusal->label);
+		break;
+	case SG_SCOPE_HOST:
+		snprintf(out, size, "this host");
+		break;
+	}
+}
+
+static void describe_breaker(const struct sg_answer *answer, char *out, size_t size)
+{
+	char owner[192];
+
+	whose(answer, owner, sizeof(owner));
+	snprintf(out, size,
+		"The circuit breaker of budget \"%s\" of %s is open: spending ran away, or the "
+		"same "
+		"request came again and again. Usage quota exhausted (insufficient_quota). Ask the "
+		"operator to look at the agent.",
+		answer->refusal->budget, owner);
+}
+
 static void describe_budget(const struct sg_answer *answer, char *out, size_t size)
 {
 	const struct sg_refusal *refusal = answer->refusal;
-	char limit[32], spent[32], held[32], window[64];
+	char limit[32], spent[32], held[32], window[64], owner[192];
 
 	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
 	sg_money_format(refusal->spent_nanousd, spent, sizeof(spent));
 	sg_money_format(refusal->held_nanousd, held, sizeof(held));
-	sg_window_format(refusal->window_ns, window, sizeof(window));
+	sg_window_format(refusal->window_ns, refusal->calendar, window, sizeof(window));
+	whose(answer, owner, sizeof(owner));
 	if (refusal->money)
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s is exhausted: $%s of $%s spent and $%s held "
+			"Budget \"%s\" of %s is exhausted: $%s of $%s spent and $%s held "
 			"(window %s); this call's upper bound "
 			"does not fit. Usage quota exhausted (insufficient_quota). Ask the "
 			"operator to raise the cap, or send a smaller "
 			"request with a lower output limit.",
-			refusal->budget, answer->agent, spent, limit, held, window);
+			refusal->budget, owner, spent, limit, held, window);
 	else
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s: its request or token limit is reached (%lld "
+			"Budget \"%s\" of %s: its request or token limit is reached (%lld "
 			"requests in window %s). Usage quota "
 			"exhausted (insufficient_quota). Ask the operator to raise the cap.",
-			refusal->budget, answer->agent, (long long)refusal->requests, window);
+			refusal->budget, owner, (long long)refusal->requests, window);
 }
 
 static void describe_wait(const struct sg_answer *answer, char *out, size_t size)
 {
 	const struct sg_refusal *refusal = answer->refusal;
-	char limit[32], spent[32], window[64];
+	char limit[32], spent[32], window[64], owner[192];
 
 	sg_money_format(refusal->limit_nanousd, limit, sizeof(limit));
 	sg_money_format(refusal->spent_nanousd, spent, sizeof(spent));
-	sg_window_format(refusal->window_ns, window, sizeof(window));
+	sg_window_format(refusal->window_ns, refusal->calendar, window, sizeof(window));
+	whose(answer, owner, sizeof(owner));
 	if (refusal->money)
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s: $%s of $%s spent (window %s). There is room "
+			"Budget \"%s\" of %s: $%s of $%s spent (window %s). There is room "
 			"again in %lld s; retry then.",
-			refusal->budget, answer->agent, spent, limit, window,
+			refusal->budget, owner, spent, limit, window,
 			(long long)retry_after(answer));
 	else
 		snprintf(out, size,
-			"Budget \"%s\" of agent %s: %lld requests (window %s). There is room "
+			"Budget \"%s\" of %s: %lld requests (window %s). There is room "
 			"again in %lld s; retry then.",
-			refusal->budget, answer->agent, (long long)refusal->requests, window,
+			refusal->budget, owner, (long long)refusal->requests, window,
 			(long long)retry_after(answer));
 }
 
@@ -121,7 +154,9 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 
 	switch (answer->kind) {
 	case SG_ANSWER_BUDGET:
-		if (retry_after(answer))
+		if (answer->refusal->breaker)
+			describe_breaker(answer, out, size);
+		else if (retry_after(answer))
 			describe_wait(answer, out, size);
 		else
 			describe_budget(answer, out, size);
@@ -187,7 +222,9 @@ static json_t *budget_object(const struct sg_answer *answer)
 	char text[64];
 
 	json_object_set_new(object, "name", json_string(refusal->budget));
-	json_object_set_new(object, "scope", json_string("agent"));
+	json_object_set_new(object, "scope", json_string(sg_scope_name(refusal->scope)));
+	if (refusal->label[0])
+		json_object_set_new(object, "label", json_string(refusal->label));
 	json_object_set_new(
 		object, "reason", json_string(refusal->money ? "budget_exceeded" : "rate_limited"));
 	json_object_set_new(object, "behavior", json_string(sg_behavior_name(refusal->behavior)));
@@ -195,12 +232,15 @@ static json_t *budget_object(const struct sg_answer *answer)
 		set_money(object, "limit_usd", refusal->limit_nanousd);
 	if (refusal->max_requests)
 		json_object_set_new(object, "max_requests", json_integer(refusal->max_requests));
+	if (refusal->max_concurrency)
+		json_object_set_new(
+			object, "max_concurrency", json_integer(refusal->max_concurrency));
 	set_money(object, "reported_cost_usd", refusal->spent_nanousd);
 	set_money(object, "held_usd", refusal->held_nanousd);
 	json_object_set_new(object, "requests", json_integer(refusal->requests));
 	json_object_set_new(
 		object, "unknown_cost_requests", json_integer(refusal->unknown_cost_requests));
-	sg_window_format(refusal->window_ns, text, sizeof(text));
+	sg_window_format(refusal->window_ns, refusal->calendar, text, sizeof(text));
 	json_object_set_new(object, "window", json_string(text));
 	if (refusal->resets_in_ns >= 0) {
 		sg_clock_format(answer->wall_ns + refusal->resets_in_ns, text, sizeof(text));

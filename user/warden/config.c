@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/money.h"
+#include "budget/policy.h"
 #include "provider/price.h"
 #include "provider/provider.h"
 #include "warden/definition.h"
@@ -211,6 +212,27 @@ static int check_amount(const json_t *value, const char *key, struct sg_error *e
 	return 0;
 }
 
+static int check_budgets(const json_t *value, const char *key SG_UNUSED, struct sg_error *error)
+{
+	struct sg_budget_policy *budgets = NULL;
+	unsigned count;
+	int r = sg_shared_budgets_parse(value, &budgets, &count, error);
+
+	free(budgets);
+	return r;
+}
+
+static int check_retention(const json_t *value, const char *key, struct sg_error *error)
+{
+	const char *text = json_string_value(value);
+	int64_t ns;
+
+	return text && sg_window_parse(text, &ns) == 0
+		       ? 0
+		       : sg_error_set(error, -EINVAL,
+				 "%s: must be a duration as \"90d\", or \"lifetime\"", key);
+}
+
 static const struct {
 	const char *key;
 	check_fn check;
@@ -225,6 +247,8 @@ static const struct {
 	{ "providers", check_providers },
 	{ "upstream_ca", check_upstream_ca },
 	{ "profiles", check_profiles },
+	{ "budgets", check_budgets },
+	{ "retention", check_retention },
 	{ "prices", check_prices },
 	{ "compiled", check_directory },
 	{ "governance", check_directory },

@@ -123,8 +123,8 @@ static void copy_first(json_t *definition, const char *key, const json_t *const 
 static json_t *compose(
 	const json_t *config, const json_t *request, const json_t *profile, uint32_t id)
 {
-	static const char *const own[] = { "name", "team", "container", "guard", "profile",
-		"upstream_ca" };
+	static const char *const own[] = { "name", "team", "labels", "container", "guard",
+		"profile", "upstream_ca" };
 	static const char *const shared[] = { "egress", "unknown_model" };
 	const json_t *const only_request[] = { request, NULL };
 	const json_t *const everywhere[] = { request, profile ? profile : config, config, NULL };
@@ -172,12 +172,16 @@ int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
 	json_t **ret_definition, struct sg_error *error)
 {
 	const char *team = json_string_value(json_object_get(request, "team"));
+	char labels[SG_LABELS_BYTES];
 	const json_t *profile = NULL;
 	json_t *definition = NULL;
 	int r = check_word("agent", json_string_value(json_object_get(request, "name")), error);
 
 	if (r == 0 && team)
 		r = check_word("team", team, error);
+	if (r == 0)
+		r = sg_labels_parse(
+			json_object_get(request, "labels"), team, labels, sizeof(labels), error);
 	if (r == 0)
 		r = sg_config_check_origins(json_object_get(request, "origins"), "origins", error);
 	if (r == 0)

@@ -150,7 +150,7 @@ static void windows_are_read_and_written(void **state)
 		char text[64];
 
 		assert_int_equal(sg_window_parse(texts[i], &window_ns), 0);
-		sg_window_format(window_ns, text, sizeof(text));
+		sg_window_format(window_ns, SG_NO_CALENDAR, text, sizeof(text));
 		assert_string_equal(text, canonical[i]);
 	}
 }

@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "base/fd.h"
 #include "budget/journal.h"
 #include "lib/engine_fixture.h"
@@ -125,6 +127,28 @@ static void case_35_a_ledger_of_noise_is_refused(void **state)
 	assert_refused("ledger.db", "move it aside");
 }
 
+// The number of a table's first page, from 0.
+static off_t page_of(const char *table)
+{
+	sqlite3_stmt *statement;
+	char path[128];
+	sqlite3 *db;
+	off_t page;
+
+	path_in_state(path, sizeof(path), "ledger.db");
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_master WHERE name = ?1", -1,
+			&statement, NULL),
+		SQLITE_OK);
+	sqlite3_bind_text(statement, 1, table, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	page = sqlite3_column_int64(statement, 0) - 1;
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return page;
+}
+
 // Damage on a page that nothing at the opening touches is found when an account needs it: its
 // budgets are not taken as unspent.
 static void case_35_a_damaged_page_is_never_an_empty_account(void **state)
@@ -149,6 +173,29 @@ static void case_35_a_damaged_page_is_never_an_empty_account(void **state)
 	assert_non_null(strstr(error.text, "move it aside"));
 }
 
+// The sums are read at the first call: where they can't be, it is refused, and so is the next.
+static void case_35_sums_that_cant_be_read_refuse_the_calls(void **state)
+{
+	struct sg_room now, at_rest;
+	struct sg_account *account;
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+	char noise[4096];
+
+	(void)state;
+	spend(account_with("a", &budget), 1);
+	engine = sg_engine_close(engine);
+	memset(noise, 0x5a, sizeof(noise));
+	change_file("ledger.db", page_of("sums") * 4096, noise, sizeof(noise));
+	open_engine(1);
+	account = account_with("a", &budget);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(take(0, account, 1, &hold, &refusal), -EIO);
+	sg_account_room(engine, account,
+		&(struct sg_call){ .provider = "openai", .model = "gpt-4o" }, &now, &at_rest);
+	assert_int_equal(at_rest.nanousd, 0);
+}
+
 // Only a machine that went down can tear the ledger, so only then is every page looked at.
 static void after_the_machine_went_down_every_page_is_checked(void **state)
 {
@@ -159,8 +206,8 @@ static void after_the_machine_went_down_every_page_is_checked(void **state)
 	spend(account_with("a", &budget), 1);
 	engine = sg_engine_close(engine);
 	memset(noise, 0x5a, sizeof(noise));
-	change_file("ledger.db", 2 * 4096, noise,
-		sizeof(noise)); // the index: nothing at the opening reads it
+	// Nothing at the opening reads this index.
+	change_file("ledger.db", page_of("calls_by_agent") * 4096, noise, sizeof(noise));
 	open_engine(1);
 	engine = sg_engine_close(engine);
 	change_file("holds.journal", OFFSET_OF_IN_USE, &in_use, sizeof(in_use));
@@ -295,6 +342,7 @@ int main(void)
 		T(case_35_a_ledger_cut_short_is_refused),
 		T(case_35_a_ledger_of_noise_is_refused),
 		T(case_35_a_damaged_page_is_never_an_empty_account),
+		T(case_35_sums_that_cant_be_read_refuse_the_calls),
 		T(after_the_machine_went_down_every_page_is_checked),
 		T(a_damaged_header_is_refused),
 		T(what_was_held_and_what_was_settled_is_charged),

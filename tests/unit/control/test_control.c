@@ -81,8 +81,7 @@ static int start_agent(const char *name, const char *budgets, struct sg_error *e
 {
 	json_t *list = json_loads(budgets, 0, NULL);
 	struct sg_account *account;
-	const _Atomic bool *has_budgets;
-	int r = sg_control_register(control, name, list, &account, &has_budgets, error);
+	int r = sg_control_register(control, name, "", list, &account, error);
 
 	json_decref(list);
 	return r;
@@ -319,14 +318,12 @@ static void usage_is_never_reset(void **state)
 		       refused = { .account = NULL };
 	struct sg_refusal refusal;
 	struct sg_account *account;
-	const _Atomic bool *has_budgets;
 	struct sg_error error = { "" };
 	bool soft;
 
 	(void)state;
-	assert_int_equal(
-		sg_control_register(control, "u", NULL, &account, &has_budgets, &error), 0);
-	assert_false(*has_budgets);
+	assert_int_equal(sg_control_register(control, "u", "", NULL, &account, &error), 0);
+	assert_false(sg_account_has_budgets(account));
 	assert_int_equal(
 		sg_hold_take(engine, 0, account, &call, &bound, &spent, &refusal, &soft), 0);
 	sg_hold_settle(engine, &spent, &settlement);
@@ -334,7 +331,7 @@ static void usage_is_never_reset(void **state)
 		sg_hold_take(engine, 0, account, &call, &bound, &held, &refusal, &soft), 0);
 	assert_set("u",
 		"{\"limit_usd\": \"0.000000014\", \"window\": \"1h\"}"); // 5 spent, 5 in flight
-	assert_true(*has_budgets);
+	assert_true(sg_account_has_budgets(account));
 	assert_int_equal(sg_hold_take(engine, 0, account, &call, &bound, &refused, &refusal, &soft),
 		-EDQUOT);
 	assert_set("u", "{\"limit_usd\": \"0.000000015\"}");
