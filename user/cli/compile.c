@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `spendgate compile`: a pod file's budgets, as <directory>/<agent>/metadata.json for the daemon ("compiled").
+// `spendgate compile`: a pod file's budgets, as <directory>/<agent>/metadata.json for the daemon
+// ("compiled").
 #include <argp.h>
 #include <errno.h>
 #include <libgen.h>
@@ -58,7 +59,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = { option_table, parse_option, "POD.yml",
-	"Writes the budgets of a pod file (x-claw.budget, x-claw.budget-defaults) where spendgated reads them as the "
+	"Writes the budgets of a pod file (x-claw.budget, x-claw.budget-defaults) where spendgated "
+	"reads them as the "
 	"directory \"compiled\" of its configuration (docs/compile.md).",
 	NULL, NULL, NULL };
 
@@ -81,7 +83,8 @@ static json_t *load(const char *path)
 }
 
 // What others have in the file stays; the budget is ours.
-static int write_metadata(const char *directory, const char *agent, const json_t *metadata, struct sg_error *error)
+static int write_metadata(
+	const char *directory, const char *agent, const json_t *metadata, struct sg_error *error)
 {
 	char path[PATH_MAX];
 	json_t *whole;
@@ -175,7 +178,8 @@ static int compile(const struct options *options, struct sg_error *error)
 		r = write_manifest(options->directory, agents, error);
 	}
 	if (r == 0)
-		printf("%s: %zu agents in %s\n", options->path, json_object_size(agents), options->directory);
+		printf("%s: %zu agents in %s\n", options->path, json_object_size(agents),
+			options->directory);
 	fflush(stdout);
 	json_decref(agents);
 	return r;
@@ -197,7 +201,8 @@ static int wait_for_change(int fd, const char *name)
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		for (ssize_t at = 0; at < n;) {
-			const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
+			const struct inotify_event *event =
+				(const struct inotify_event *)(buffer + at);
 
 			if (event->mask & IN_IGNORED)
 				return -ENOENT;
@@ -216,15 +221,18 @@ static int watch(const struct options *options, struct sg_error *error)
 
 	snprintf(folder, sizeof(folder), "%s", options->path);
 	snprintf(name, sizeof(name), "%s", options->path);
-	if (fd < 0 || inotify_add_watch(fd, dirname(folder), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+	if (fd < 0 || inotify_add_watch(fd, dirname(folder),
+			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
 		return sg_error_set(error, -errno, "%s: %s", options->path, strerror(errno));
 	// What was changed before the watch was there is seen too.
 	while (r == 0) {
 		if (compile(options, error) < 0)
-			fprintf(stderr, "spendgate: %s (what was written before stays)\n", error->text);
+			fprintf(stderr, "spendgate: %s (what was written before stays)\n",
+				error->text);
 		r = wait_for_change(fd, basename(name));
 	}
-	return sg_error_set(error, r, "%s: can't be watched any more: %s", options->path, strerror(-r));
+	return sg_error_set(
+		error, r, "%s: can't be watched any more: %s", options->path, strerror(-r));
 }
 
 int sg_cli_compile(int argc, char **argv)

@@ -86,7 +86,7 @@ static int parse_window(const char *text, char *out, size_t size)
 	} while (r == 0 && *text);
 	if (r < 0 || total_ns < SG_NS_PER_MS || total_ns % SG_NS_PER_MS)
 		return -EINVAL;
-	sg_window_format(total_ns, out, size);
+	sg_window_format(total_ns, SG_NO_CALENDAR, out, size);
 	return 0;
 }
 

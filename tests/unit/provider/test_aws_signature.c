@@ -29,7 +29,8 @@ static void only_listed_headers_are_signed(void **state)
 	assert_false(signs(value, "accept"));
 	assert_false(signs(value, "encoding"));
 	assert_false(signs(value, "signature"));
-	assert_false(signs("AWS4 SignedHeaders=host, Signature=accept-encoding", "accept-encoding"));
+	assert_false(
+		signs("AWS4 SignedHeaders=host, Signature=accept-encoding", "accept-encoding"));
 	assert_false(signs("AWS4 SignedHeaders=", "host"));
 	assert_false(signs("Bearer accept-encoding", "accept-encoding"));
 	assert_false(signs("", "accept-encoding"));
