@@ -170,6 +170,9 @@ int sg_hold_top_up(struct sg_engine *engine, struct sg_hold *hold, const struct 
 // May the call be ended for want of room: does every budget that could refuse say SG_TIGHT_CUT?
 bool sg_hold_may_cut(const struct sg_hold *hold);
 
+// Do others wait for room that this hold, among others, takes?
+bool sg_hold_is_waited_for(const struct sg_engine *engine, const struct sg_hold *hold);
+
 // Lowers a hold that is out to `bound`, of which no unit is above what is held: what it gives back
 // is room for others. After a crash the call is charged by the bound that it was taken with.
 void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound);

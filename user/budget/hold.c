@@ -335,6 +335,24 @@ void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct 
 	set_bound(engine, hold, &lower);
 }
 
+bool sg_hold_is_waited_for(const struct sg_engine *engine, const struct sg_hold *hold)
+{
+	struct sg_account *account = hold->account;
+	bool waited_for = false;
+	uint64_t budgets;
+
+	if (!account)
+		return false;
+	pthread_mutex_lock(&account->lock);
+	budgets = budgets_of(engine, hold);
+	sg_account_lock_shared(account, budgets);
+	for (uint64_t left = budgets; left; left &= left - 1)
+		waited_for = waited_for || account->budgets[__builtin_ctzll(left)]->waiting;
+	sg_account_unlock_shared(account, budgets);
+	pthread_mutex_unlock(&account->lock);
+	return waited_for;
+}
+
 bool sg_hold_may_cut(const struct sg_hold *hold)
 {
 	struct sg_account *account = hold->account;

@@ -10,7 +10,6 @@
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
-#include "enforcer/record.h"
 #include "enforcer/worker.h"
 
 static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
@@ -77,38 +76,6 @@ bool sg_exchange_understand(struct sg_exchange *exchange)
 		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
 	if (exchange->request_inflate && exchange->edits.count)
 		return decode_body(exchange);
-	return true;
-}
-
-bool sg_exchange_admit(struct sg_exchange *exchange)
-{
-	const struct sg_client *client = exchange->client;
-	struct sg_enforcer *enforcer = client->worker->enforcer;
-	struct sg_charge bound;
-	struct sg_refusal refusal;
-	bool soft_alert = false;
-	char asked_model[SG_MODEL_BYTES];
-	struct sg_call call = { .provider = sg_provider_name(client->provider),
-		.model = asked_model,
-		.api = sg_api_name(exchange->route.api) };
-	int r;
-
-	exchange->facts.regional = client->regional;
-	exchange->facts.unknown_path = exchange->unknown_path;
-	memcpy(asked_model, exchange->facts.model, sizeof(asked_model));
-	r = sg_call_bound(client, &exchange->facts, &bound);
-	if (r == -ENOENT)
-		return refuse(exchange, SG_ANSWER_UNKNOWN_MODEL, NULL, asked_model);
-	if (r < 0)
-		return refuse(exchange, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
-	r = sg_hold_take(enforcer->engine, client->worker->index, client->agent->account, &call,
-		&bound, &exchange->hold, &refusal, &soft_alert);
-	if (r == -EDQUOT)
-		return refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
-	if (r < 0)
-		return refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
-	if (soft_alert)
-		sg_record_soft_alert(client, asked_model, &refusal);
 	return true;
 }
 

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/waiting.h"
 #include "enforcer/worker.h"
 
 static void on_timeout(struct sg_timer *timer)
@@ -15,7 +17,10 @@ static void on_timeout(struct sg_timer *timer)
 	struct sg_exchange *exchange =
 		(struct sg_exchange *)((char *)timer - offsetof(struct sg_exchange, timer));
 
-	exchange->side->abort(exchange, "timeout");
+	if (exchange->request == SG_REQUEST_WAIT)
+		sg_admission_on_timer(exchange);
+	else
+		exchange->side->abort(exchange, "timeout");
 }
 
 void sg_exchange_arm(struct sg_exchange *exchange, int64_t delay_ms)
@@ -86,6 +91,7 @@ static void detach(struct sg_exchange *exchange)
 	*exchange->link = exchange->next;
 	if (exchange->next)
 		exchange->next->link = exchange->link;
+	sg_waiting_leave(exchange);
 	sg_loop_disarm(&exchange->timer);
 	sg_buf_release(&exchange->head_bytes);
 	sg_buf_release(&exchange->answer);

@@ -15,6 +15,7 @@
 #include "budget/engine.h"
 #include "enforcer/agent_side.h"
 #include "enforcer/body.h"
+#include "enforcer/slice.h"
 #include "enforcer/upstream.h"
 #include "http/h1.h"
 #include "http/inflate.h"
@@ -23,11 +24,13 @@
 #include "provider/refusal.h"
 
 struct sg_client;
+struct sg_wait_queue;
 
 enum sg_request_state {
 	SG_REQUEST_HOLD,    // metered: the body is gathered, nothing is sent before the call is
 			    // admitted
 	SG_REQUEST_ADMIT,   // the body is whole and understood: to be priced and held
+	SG_REQUEST_WAIT,    // what it would hold is held by other calls: their end is waited for
 	SG_REQUEST_STREAM,  // free: the body goes through as it comes
 	SG_REQUEST_DISCARD, // refused: the rest of the body is read and dropped, then `answer` is
 			    // sent
@@ -40,6 +43,18 @@ enum sg_response_state {
 	SG_RESPONSE_HEAD,
 	SG_RESPONSE_BODY,
 	SG_RESPONSE_DONE,
+};
+
+// What a waiting call takes as time goes by.
+enum sg_patience { SG_TAKES_WHOLE, SG_TAKES_SHARE, SG_TAKES_ANY };
+
+struct sg_admission {
+	bool priced;
+	bool its_turn; // it was the first of those that wait
+	enum sg_patience patience;
+	int64_t wait_ms;	// in all; 0: it has not waited
+	struct sg_charge bound; // of the whole call
+	char asked_model[SG_MODEL_BYTES];
 };
 
 struct sg_exchange {
@@ -71,9 +86,13 @@ struct sg_exchange {
 	struct sg_body body;
 	bool head_sent;
 	uint64_t sent_bytes; // of the body
+	struct sg_admission admission;
+	struct sg_wait_queue *wait_queue; // NULL: it does not wait
+	struct sg_exchange *wait_next;
 	struct sg_hold hold;
 	bool unknown_path; // held at the operator's amount
 	bool is_poll;	   // a GET that may settle an earlier call, whose facts are above
+	struct sg_slice slice;
 	int64_t started_ms;
 
 	// refused requests: what will be said
@@ -181,9 +200,6 @@ void sg_exchange_send_answer(struct sg_exchange *exchange);
 
 // The body is whole: is it something that can be priced? Returns false when it was refused.
 bool sg_exchange_understand(struct sg_exchange *exchange);
-
-// Prices and holds. Returns true when admitted; otherwise the refusal has been answered.
-bool sg_exchange_admit(struct sg_exchange *exchange);
 
 // The answer was read to its end (`complete`) or was cut. What a usage filter still holds goes to
 // `out` (NULL: dropped).

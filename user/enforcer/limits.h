@@ -39,6 +39,10 @@
 // From here on writing a piece at once is worth more than sending it together with the next.
 #define SG_WRITE_THROUGH_BYTES 4096
 
+// A call whose limit is lowered since the budget affords no more gets at least so many tokens,
+// where they are there: below it, answers are of little use.
+#define SG_CLAMP_SHARE 4096
+
 // One read from a socket or a TLS connection.
 #define SG_SCRATCH_BYTES (64u << 10)
 

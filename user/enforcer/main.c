@@ -102,6 +102,16 @@ static int open_control(
 	return sg_control_new(&control, &enforcer->control, error);
 }
 
+// From any worker's thread. A worker that can't be told asks again when its calls' time is over.
+static void tell_room(void *context, unsigned worker)
+{
+	struct sg_enforcer *enforcer = context;
+	struct sg_mail mail = { .kind = SG_MAIL_ROOM, .fds = { -1, -1 } };
+
+	if (sg_worker_post(enforcer->workers[worker], &mail) < 0)
+		sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", worker);
+}
+
 static int open_engine(struct sg_enforcer *enforcer, const struct options *options,
 	const json_t *configuration, struct sg_error *error)
 {
@@ -109,6 +119,8 @@ static int open_engine(struct sg_enforcer *enforcer, const struct options *optio
 	const char *retention = json_string_value(json_object_get(configuration, "retention"));
 	struct sg_engine_options engine = { .state_directory = options->state_directory,
 		.workers = enforcer->worker_count,
+		.on_room = tell_room,
+		.on_room_context = enforcer,
 		.sync_before_dispatch = durability && strcmp(durability, "power") == 0,
 		.retention_ns = DEFAULT_RETENTION_NS };
 	int r;

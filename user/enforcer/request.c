@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
 #include "enforcer/worker.h"
@@ -184,6 +185,7 @@ static int take_run(
 		exchange->discarded_bytes += raw_length;
 		return exchange->discarded_bytes > SG_LINGER_BYTES ? -EFBIG : 0;
 	case SG_REQUEST_ADMIT:
+	case SG_REQUEST_WAIT:
 	case SG_REQUEST_SEND:
 	case SG_REQUEST_DONE:
 		break;
@@ -255,6 +257,7 @@ static void admit(struct sg_exchange *exchange)
 {
 	if (!sg_exchange_admit(exchange))
 		return;
+	sg_exchange_arm(exchange, SG_REQUEST_MS);
 	exchange->request = SG_REQUEST_SEND;
 	sg_exchange_dial(exchange, false);
 }
@@ -284,5 +287,11 @@ bool sg_request_step(struct sg_exchange *exchange)
 	}
 	if (!exchange->over && exchange->request == SG_REQUEST_DISCARD)
 		progress |= discard(exchange);
+	// Who closes while its call waits does not want it any more.
+	if (!exchange->over && exchange->request == SG_REQUEST_WAIT &&
+		exchange->client->transport.peer_closed) {
+		exchange->side->abort(exchange, "agent_left");
+		return true;
+	}
 	return progress;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
@@ -61,6 +63,7 @@ static int start_reader(struct sg_exchange *exchange, const struct sg_h1_head *h
 		.content_type = type ? type->value : empty,
 		.content_encoding = coding ? coding->value : empty,
 		.skim = true,
+		.may_end = exchange->slice.state != SG_SLICE_NEVER && head->status == 200,
 		.own_host = exchange->client->own_host,
 		.remove_usage_chunk = exchange->facts.include_usage == SG_USAGE_TO_ADD &&
 				      exchange->head.minor_version > 0,
@@ -148,6 +151,33 @@ static int finish(struct sg_exchange *exchange)
 	return r;
 }
 
+// There is no room for more: the stream ends here, between two of its events, and the provider's
+// connection with it. Charged is what is held, since what it has said beyond that is not known.
+static int end_stream(struct sg_exchange *exchange)
+{
+	const struct sg_client *client = exchange->client;
+	const struct sg_stream_totals totals = { .input_tokens = exchange->hold.bound.input_tokens,
+		.output_tokens = exchange->slice.seen_bytes,
+		.wall_ns = sg_clock_wall_ns() };
+	struct sg_buf *out = filtered(exchange);
+	int r = out ? sg_response_reader_end(exchange->response_reader, &totals, out) : -ENOTSUP;
+
+	sg_log(SG_LOG_INFO, "cut", "agent=%s connection=%llu model=%s output_bytes=%lld clean=%s",
+		client->agent->name, (unsigned long long)client->connection, exchange->facts.model,
+		(long long)exchange->slice.seen_bytes, r == 0 ? "yes" : "no");
+	sg_exchange_settle(exchange, false, NULL);
+	exchange->upstream_keep_alive = false;
+	exchange->response = SG_RESPONSE_DONE;
+	if (r < 0) {
+		exchange->cut = exchange->close_agent = true;
+		return 0;
+	}
+	r = forward_filtered(exchange);
+	if (r == 0 && !exchange->agent_gone)
+		r = exchange->side->send_end(exchange);
+	return r;
+}
+
 static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t length)
 {
 	size_t taken = 0;
@@ -170,6 +200,8 @@ static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t le
 		r = forward_filtered(exchange);
 	else if (r == 0 && !exchange->reframe)
 		r = forward_raw(exchange, data, taken);
+	if (r == 0 && !sg_h1_body_is_done(&exchange->response_body) && sg_slice_step(exchange) < 0)
+		r = end_stream(exchange);
 	return r < 0 ? r : (ssize_t)taken;
 }
 
@@ -260,6 +292,16 @@ static void on_broken(struct sg_exchange *exchange, int error)
 			error == -EBADMSG ? "the answer is not HTTP/1.1" : strerror(-error));
 }
 
+// Is the agent, or nobody any more, there to take what is read?
+static bool may_read(struct sg_exchange *exchange)
+{
+	if (exchange->agent_gone || exchange->side->has_room(exchange))
+		return true;
+	if (sg_slice_look_away(exchange) < 0 && end_stream(exchange) < 0)
+		exchange->side->abort(exchange, "resources");
+	return false;
+}
+
 bool sg_response_step(struct sg_exchange *exchange)
 {
 	struct sg_worker *worker = exchange->client->worker;
@@ -268,7 +310,7 @@ bool sg_response_step(struct sg_exchange *exchange)
 	while (exchange->upstream && exchange->upstream->state == SG_UPSTREAM_ACTIVE &&
 		(exchange->response == SG_RESPONSE_HEAD ||
 			exchange->response == SG_RESPONSE_BODY) &&
-		(exchange->agent_gone || exchange->side->has_room(exchange))) {
+		may_read(exchange)) {
 		ssize_t n = sg_transport_read(
 			&exchange->upstream->transport, worker->scratch, SG_SCRATCH_BYTES);
 		int r;

@@ -44,7 +44,8 @@ static int append_accept_encoding(
 
 	if (authorization && sg_aws_signs(authorization->value, "accept-encoding"))
 		return append_line(out, header);
-	if (exchange->facts.include_usage == SG_USAGE_TO_ADD)
+	if (exchange->facts.include_usage == SG_USAGE_TO_ADD ||
+		exchange->slice.state != SG_SLICE_NEVER)
 		return sg_buf_printf(out, "accept-encoding: identity\r\n");
 	if (!sg_h1_has_token(header->value, "br") && !sg_h1_has_token(header->value, "zstd") &&
 		!sg_h1_has_token(header->value, "*"))

@@ -16,6 +16,7 @@
 #include "enforcer/pending.h"
 #include "enforcer/reconfigure.h"
 #include "enforcer/upstream.h"
+#include "enforcer/waiting.h"
 
 #define ACCEPTS_PER_EVENT 16
 #define SWEEP_MS	  60000
@@ -131,6 +132,9 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		break;
 	case SG_MAIL_SETTLE:
 		sg_pending_end(worker, mail->end);
+		break;
+	case SG_MAIL_ROOM:
+		sg_waiting_on_room(worker);
 		break;
 	case SG_MAIL_STOP:
 		sg_loop_stop(worker->loop);

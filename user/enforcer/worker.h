@@ -25,6 +25,7 @@ struct sg_link;
 struct sg_pending_end;
 struct sg_pendings;
 struct sg_upstream;
+struct sg_wait_queue;
 struct sg_worker;
 
 struct sg_enforcer {
@@ -53,6 +54,7 @@ enum sg_mail_kind {
 	SG_MAIL_LISTENER_GONE,
 	SG_MAIL_LEAF,	// host: look again
 	SG_MAIL_SOCKET, // id, result, fds[0]
+	SG_MAIL_ROOM,	// for calls that wait
 	SG_MAIL_PRICES, // retired
 	SG_MAIL_SETTLE, // end: owned by the message
 	SG_MAIL_STOP,
@@ -81,6 +83,7 @@ struct sg_worker {
 	struct sg_timer sweep;
 	struct sg_worker_listener *listeners;
 	struct sg_client *clients;	     // all, doubly linked
+	struct sg_wait_queue *wait_queues;   // one an account that is waited for
 	struct sg_upstream *waiting_sockets; // asked of the warden
 	uint32_t next_socket_request;
 	uint64_t next_connection;

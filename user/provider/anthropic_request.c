@@ -52,9 +52,10 @@ enum request_node {
 	TOOL_TTL,
 	THINKING,
 	THINKING_BUDGET,
+	THINKING_TYPE,
 };
 
-_Static_assert(THINKING_BUDGET == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+_Static_assert(THINKING_TYPE == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
 // The rows of a request that stands at `base`.
 #define REQUEST_PATHS(base)                                                                        \
@@ -91,7 +92,8 @@ _Static_assert(THINKING_BUDGET == SG_ANTHROPIC_REQUEST_PATHS, "a row for each no
 		 [TOOL_CACHE - 1] = { TOOL, "cache_control", 0 },                                  \
 		 [TOOL_TTL - 1] = { TOOL_CACHE, "ttl", 0 },                                        \
 		 [THINKING - 1] = { base, "thinking", 0 },                                         \
-		 [THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 }
+		 [THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 },                         \
+		 [THINKING_TYPE - 1] = { THINKING, "type", 0 }
 
 const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = { REQUEST_PATHS(
 	SG_JSON_ROOT) };
@@ -215,6 +217,9 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case MAX_TOKENS:
 		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
+		break;
+	case THINKING_TYPE:
+		facts->thinks = strcmp(value->text, "disabled") != 0;
 		break;
 	case THINKING_BUDGET:
 		// The limit must be above it.

@@ -38,7 +38,8 @@ enum sg_trait {
 	SG_TRAIT_DEPLOYMENTS = 1 << 9,	   // a request's model is the name of a deployment
 	SG_TRAIT_TIER_BY_HEADER = 1 << 10, // a header may ask for priority
 	SG_TRAIT_COMPLETION_LIMIT =
-		1 << 11, // the limit's newer name, max_completion_tokens, is known
+		1 << 11,	  // the limit's newer name, max_completion_tokens, is known
+	SG_TRAIT_STOPS = 1 << 12, // generates no more once its connection is closed, nor bills it
 };
 
 // The member that limits a call's output, for calls that have none of their own.

@@ -159,6 +159,29 @@ void sg_provider_region(struct sg_str host, struct sg_str path, char out[32])
 	}
 }
 
+bool sg_provider_shows_output(const struct sg_provider *provider, const struct sg_api *api,
+	const struct sg_request_facts *facts)
+{
+	// OpenAI's models that do not reason. Their successors do, and show nothing of it; audio is
+	// no text, and a search has a fee of its own.
+	static const char *const shown[] = { "gpt-4", "gpt-3.5", "chatgpt-4o", "ft:gpt-4",
+		"ft:gpt-3.5" };
+	static const char *const not_shown[] = { "audio", "realtime", "search", "transcribe" };
+
+	if (!(provider->traits & SG_TRAIT_STOPS) || !api->end_stream || facts->tool_turns ||
+		facts->background || facts->thinks || facts->unbounded || facts->prediction_bytes)
+		return false;
+	if (strcmp(provider->name, "openai") != 0)
+		return true;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(not_shown); i++)
+		if (strstr(facts->model, not_shown[i]))
+			return false;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(shown); i++)
+		if (strncmp(facts->model, shown[i], strlen(shown[i])) == 0)
+			return true;
+	return false;
+}
+
 const char *sg_api_name(const struct sg_api *api)
 {
 	return api->name;
@@ -232,7 +255,7 @@ static int configure(const json_t *item, struct configured *row, struct sg_error
 	row->provider = (struct sg_provider){ .name = row->name,
 		.hosts = row->hosts,
 		.posts = row->posts,
-		.traits = SG_TRAIT_ASK_USAGE };
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_STOPS };
 	return configure_hosts(json_object_get(item, "hosts"), row, error);
 }
 

@@ -67,6 +67,13 @@ struct sg_route sg_provider_route(
 // Where a call is made: the location in a path of Vertex, the region in a host of AWS. "" else.
 void sg_provider_region(struct sg_str host, struct sg_str path, char out[32]);
 
+struct sg_request_facts;
+
+// Is all that the model will say and be billed for seen in the stream, and does the provider stop
+// when its connection is closed? What is visible bounds the output then (providers.md, 5a and 5c).
+bool sg_provider_shows_output(const struct sg_provider *provider, const struct sg_api *api,
+	const struct sg_request_facts *facts);
+
 const char *sg_api_name(const struct sg_api *api);
 
 // ---- Request ----
@@ -89,6 +96,7 @@ struct sg_request_facts {
 	int64_t choices;	    // n; 1 when absent
 	bool stream;
 	bool background;
+	bool thinks;	     // asks for reasoning, of which only a summary is shown
 	bool fast;	     // Anthropic: speed fast
 	bool unknown_path;   // that is in no table: set by whoever holds for it
 	bool regional;	     // goes to a region's host: set by whoever knows the host

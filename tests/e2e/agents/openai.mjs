@@ -10,6 +10,7 @@ const describe = (error) => ({ ok: false, name: error.constructor.name, status: 
 async function one(call) {
 	try {
 		const controller = new AbortController();
+		if (call.abortAfterMs) setTimeout(() => controller.abort(), call.abortAfterMs);
 		const create = call.api === 'responses' ? client.responses.create.bind(client.responses) : client.chat.completions.create.bind(client.chat.completions);
 		const answer = await create(call.body, { signal: controller.signal });
 		if (!call.body.stream) return { ok: true, text: answer.choices?.[0]?.message?.content ?? answer.output_text, tool: answer.choices?.[0]?.message?.tool_calls?.[0]?.function?.name, usage: answer.usage };
@@ -18,6 +19,7 @@ async function one(call) {
 			seen.chunks++;
 			if (chunk.choices && chunk.choices.length === 0) seen.empty++;
 			seen.text += chunk.choices?.[0]?.delta?.content ?? (chunk.type === 'response.output_text.delta' ? chunk.delta : '');
+			seen.finish = chunk.choices?.[0]?.finish_reason ?? chunk.response?.incomplete_details?.reason ?? seen.finish;
 			seen.usage = chunk.usage ?? chunk.response?.usage ?? seen.usage;
 			if (call.abortAfter && seen.chunks >= call.abortAfter) controller.abort();
 		}

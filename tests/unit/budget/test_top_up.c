@@ -170,6 +170,27 @@ static void a_hold_that_is_lowered_makes_room(void **state)
 	assert_int_equal(spent_of(account), 150);
 }
 
+static void a_cap_that_is_raised_makes_room(void **state)
+{
+	struct sg_budget_policy budget = { .limit_nanousd = 100 };
+	struct sg_hold first, second;
+	struct sg_refusal refusal;
+
+	(void)state;
+	reopen_with(count_room);
+	assert_int_equal(take(0, account_with("a", &budget), 90, &first, &refusal), 0);
+	assert_int_equal(
+		take_or_wait(1, account_with("a", &budget), 60, &second, &refusal), -EAGAIN);
+	assert_true(sg_hold_is_waited_for(engine, &first));
+	budget.limit_nanousd = 200;
+	told[1] = 0;
+	assert_int_equal(take_or_wait(1, account_with("a", &budget), 60, &second, &refusal), 0);
+	assert_int_equal(told[1], 1);
+	assert_false(sg_hold_is_waited_for(engine, &first));
+	sg_hold_release(engine, &first);
+	sg_hold_release(engine, &second);
+}
+
 static void a_stream_may_be_cut_where_every_budget_says_so(void **state)
 {
 	struct sg_policy policy = { .count = 2,
@@ -417,6 +438,7 @@ int main(void)
 		T(a_raise_that_one_budget_refuses_raises_none),
 		T(a_cap_of_which_nothing_more_is_asked_does_not_refuse),
 		T(a_hold_that_is_lowered_makes_room),
+		T(a_cap_that_is_raised_makes_room),
 		T(a_stream_may_be_cut_where_every_budget_says_so),
 		T(a_raise_of_nonsense_or_of_no_hold_is_refused),
 		T(what_was_raised_is_charged_when_the_process_ends),

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call's way past its budgets: held whole; or it waits until other calls give room back; or,
+// where the policy says so, with a lower output limit (docs/budgets.md,
+// docs/decisions/0004-wait.md). Worker thread only.
+#pragma once
+
+#include <stdbool.h>
+
+struct sg_exchange;
+
+// Prices and holds. Returns true when admitted; otherwise the refusal has been answered, or the
+// call waits (SG_REQUEST_WAIT).
+bool sg_exchange_admit(struct sg_exchange *exchange);
+
+// A waiting call's turn: it goes on, or waits on as the first of its queue.
+void sg_admission_ask_again(struct sg_exchange *exchange);
+
+// A waiting call's time is half over, or over.
+void sg_admission_on_timer(struct sg_exchange *exchange);

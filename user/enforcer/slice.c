@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcer/slice.h"
+
+#include <errno.h>
+
+#include "enforcer/call.h"
+#include "enforcer/client.h"
+#include "enforcer/exchange.h"
+#include "enforcer/limits.h"
+#include "enforcer/worker.h"
+
+// In tokens. A byte that is visible is at most one.
+#define SLICE	512
+#define RESERVE 512 // held beyond what was seen: what the provider says until it notices the end
+#define HIDDEN	128 // names of tools, marks of turns and the like, which are billed and not shown
+
+// How fast a provider may be seen to be, and for how long it is watched, before it is believed that
+// it says no more than is seen.
+#define SPAN_MS	    50
+#define SPAN_BYTES  (RESERVE / 2)
+#define WATCH_MS    300
+#define WATCH_SPANS 5
+
+void sg_slice_prepare(struct sg_exchange *exchange)
+{
+	bool can = exchange->facts.stream && exchange->head.minor_version > 0 &&
+		   sg_provider_shows_output(
+			   exchange->client->provider, exchange->route.api, &exchange->facts) &&
+		   sg_hold_may_cut(&exchange->hold);
+
+	exchange->slice.state = can ? SG_SLICE_WATCH : SG_SLICE_NEVER;
+}
+
+static int64_t seen_tokens(const struct sg_slice *slice)
+{
+	return slice->seen_bytes + HIDDEN;
+}
+
+// The bound of the call, were its output limited to `tokens` in all.
+static int bound_of(const struct sg_exchange *exchange, int64_t tokens, struct sg_charge *ret_bound)
+{
+	struct sg_request_facts facts = exchange->facts;
+
+	facts.choices = 1;
+	facts.max_output = tokens;
+	return sg_call_bound(exchange->client, &facts, ret_bound);
+}
+
+static int raise_to(struct sg_exchange *exchange, const struct sg_charge *bound)
+{
+	const struct sg_charge *held = &exchange->hold.bound;
+	struct sg_charge more = { .nanousd = bound->nanousd - held->nanousd,
+		.input_tokens = 0,
+		.output_tokens = bound->output_tokens - held->output_tokens };
+	struct sg_refusal refusal;
+
+	if (more.nanousd <= 0 && more.output_tokens <= 0)
+		return 0;
+	more.nanousd = more.nanousd > 0 ? more.nanousd : 0;
+	more.output_tokens = more.output_tokens > 0 ? more.output_tokens : 0;
+	return sg_hold_top_up(exchange->client->worker->enforcer->engine, &exchange->hold, &more,
+		false, &refusal);
+}
+
+// Back to the bound of the whole call, for good.
+static int hold_whole(struct sg_exchange *exchange)
+{
+	bool runs = exchange->slice.state == SG_SLICE_RUNS;
+	struct sg_charge bound;
+	int r = 0;
+
+	if (runs)
+		r = sg_call_bound(exchange->client, &exchange->facts, &bound);
+	if (runs && r == 0)
+		r = raise_to(exchange, &bound);
+	if (r < 0)
+		return -EDQUOT;
+	exchange->slice.state = SG_SLICE_NEVER;
+	return 0;
+}
+
+// Returns false when more was said in a short while than is believed of a provider that says no
+// more than is seen.
+static bool note_pace(struct sg_slice *slice, int64_t now_ms, int64_t bytes)
+{
+	if (!slice->first_ms) {
+		slice->first_ms = now_ms;
+		slice->span_ms = now_ms;
+	}
+	if (now_ms - slice->span_ms >= SPAN_MS) {
+		slice->spans += slice->span_bytes > 0;
+		slice->span_ms = now_ms;
+		slice->span_bytes = 0;
+	}
+	slice->span_bytes += bytes;
+	return slice->span_bytes <= SPAN_BYTES;
+}
+
+static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
+{
+	struct sg_slice *slice = &exchange->slice;
+	int64_t tokens = seen_tokens(slice) + RESERVE + SLICE;
+	struct sg_charge bound;
+
+	if (now_ms - slice->first_ms < WATCH_MS || slice->spans < WATCH_SPANS ||
+		tokens >= exchange->hold.bound.output_tokens ||
+		!sg_response_reader_can_end(exchange->response_reader) ||
+		!sg_hold_is_waited_for(
+			exchange->client->worker->enforcer->engine, &exchange->hold) ||
+		bound_of(exchange, tokens, &bound) < 0)
+		return;
+	slice->state = SG_SLICE_RUNS;
+	slice->held_tokens = tokens;
+	sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
+}
+
+static int run_on(struct sg_exchange *exchange)
+{
+	struct sg_slice *slice = &exchange->slice;
+	int64_t tokens = seen_tokens(slice) + RESERVE + SLICE;
+	struct sg_charge bound;
+
+	if (seen_tokens(slice) + RESERVE <= slice->held_tokens)
+		return 0;
+	if (bound_of(exchange, tokens, &bound) < 0 || raise_to(exchange, &bound) < 0)
+		return -EDQUOT;
+	slice->held_tokens = tokens;
+	return 0;
+}
+
+int sg_slice_step(struct sg_exchange *exchange)
+{
+	struct sg_slice *slice = &exchange->slice;
+	int64_t now_ms, seen, before = slice->seen_bytes;
+
+	if (slice->state == SG_SLICE_NEVER || !exchange->response_reader)
+		return 0;
+	seen = sg_response_reader_visible_bytes(exchange->response_reader);
+	if (seen == before)
+		return 0;
+	slice->seen_bytes = seen;
+	now_ms = sg_loop_now_ms(exchange->client->worker->loop);
+	if (!note_pace(slice, now_ms, seen - before) ||
+		sg_response_reader_hides_output(exchange->response_reader))
+		return hold_whole(exchange);
+	if (slice->state == SG_SLICE_RUNS)
+		return run_on(exchange);
+	start_to_run(exchange, now_ms);
+	return 0;
+}
+
+int sg_slice_look_away(struct sg_exchange *exchange)
+{
+	return exchange->slice.state == SG_SLICE_RUNS ? hold_whole(exchange) : 0;
+}

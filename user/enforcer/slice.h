@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream that others wait for holds what it has said so far and a slice, in place of all that it
+// may yet say; it asks for more as it runs, and is ended when there is no more
+// (docs/decisions/0005-slices.md). Worker thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct sg_exchange;
+
+enum sg_slice_state {
+	SG_SLICE_NEVER, // the hold stays whole
+	SG_SLICE_WATCH, // whole, while it shows how fast the provider is
+	SG_SLICE_RUNS,	// so far and a slice
+};
+
+struct sg_slice {
+	enum sg_slice_state state;
+	int64_t held_tokens; // of output
+	int64_t seen_bytes;
+	int64_t span_ms, span_bytes; // of the span that is running
+	int64_t first_ms;	     // the first visible byte was there; 0: none yet
+	unsigned spans;		     // that had bytes
+};
+
+// An admitted call: may it be a stream of that kind? Before its head is sent.
+void sg_slice_prepare(struct sg_exchange *exchange);
+
+// After bytes of the answer were read. Returns 0, or -EDQUOT: there is no room for more, the stream
+// is to be ended.
+int sg_slice_step(struct sg_exchange *exchange) SG_WUNRES;
+
+// The agent does not take what is there, so that what the provider says can't be watched. Returns 0
+// (reading may stop), or -EDQUOT as above.
+int sg_slice_look_away(struct sg_exchange *exchange) SG_WUNRES;
