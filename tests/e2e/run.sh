@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs the end-to-end tests in a sandbox of their own: a network namespace with nothing but loopback, and a mount namespace in
-# which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. `--brief`: the core only.
+# which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. `--brief`: the core only;
+# SPENDGATE_FILES and SPENDGATE_ONLY (a pattern of names) choose tests.
 set -eu
 cd "$(dirname "$0")"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider's own bill: exact integer arithmetic with prices of its own, kept apart from the product's code and price file.
 
-// USD per million tokens, as decimal text: [input, cache read, cache write 5 min, cache write 1 h, output].
+// USD per million tokens, as decimal text: [input, cache read, cache write 5 min, cache write 1 h, output, and of models that hear and
+// speak: audio input, audio output]. The others are of text then.
 const PRICES = {
 	'gpt-4o': ['2.5', '1.25', '2.5', '2.5', '10'],
 	'gpt-4o-mini': ['0.15', '0.075', '0.15', '0.15', '0.6'],
@@ -9,6 +10,10 @@ const PRICES = {
 	'gpt-5.4': ['2.5', '0.25', '2.5', '2.5', '15'],
 	'gpt-5-nano': ['0.05', '0.005', '0.05', '0.05', '0.4'],
 	'gpt-5': ['1.25', '0.125', '1.25', '1.25', '10'],
+	'gpt-realtime': ['4', '0.4', '4', '4', '16', '32', '64'],
+	'gpt-4o-transcribe': ['2.5', '2.5', '2.5', '2.5', '10', '6', '0'],
+	'gemini-3.1-flash-live-preview': ['0.75', '0.75', '0.75', '0.75', '4.5', '3', '12'],
+	'gemini-live-2.5-flash': ['0.5', '0.5', '0.5', '0.5', '2', '3', '12'],
 	'claude-opus-5': ['5', '0.5', '6.25', '10', '25'],
 	'claude-sonnet-4-5': ['3', '0.3', '3.75', '6', '15'],
 	'claude-haiku-4-5': ['1', '0.1', '1.25', '2', '5'],
@@ -27,7 +32,7 @@ export function priceKnown(model) {
 // A call's price in nano-dollars, rounded up once. A region's host costs a tenth more.
 export function costOf(model, usage, regional) {
 	const prices = (PRICES[model] ?? ['0', '0', '0', '0', '0']).map(picoPerToken);
-	const counts = [usage.input, usage.cacheRead, usage.cacheWrite, usage.cacheWrite1h, usage.output].map((n) => BigInt(n ?? 0));
+	const counts = [usage.input, usage.cacheRead, usage.cacheWrite, usage.cacheWrite1h, usage.output, usage.audioInput, usage.audioOutput].map((n) => BigInt(n ?? 0));
 	const pico = prices.reduce((sum, price, i) => sum + price * counts[i], 0n);
 	return regional ? (pico * 11n + 9999n) / 10000n : (pico + 999n) / 1000n;
 }
@@ -50,8 +55,8 @@ export class Bill {
 
 	add(model, usage, regional) {
 		this.calls++;
-		this.input += usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0) + (usage.cacheWrite1h ?? 0);
-		this.output += usage.output;
+		this.input += usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0) + (usage.cacheWrite1h ?? 0) + (usage.audioInput ?? 0);
+		this.output += usage.output + (usage.audioOutput ?? 0);
 		this.nanousd += costOf(model, usage, regional);
 	}
 

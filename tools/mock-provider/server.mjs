@@ -22,6 +22,7 @@ import * as anthropic from './anthropic.mjs';
 import { Bill } from './bill.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
+import { serveUpgrade } from './sessions.mjs';
 import { matchExchange, NAME_HEADER, readExchange, replay } from './replay.mjs';
 
 const { values: options } = parseArgs({
@@ -228,12 +229,15 @@ async function control(request, response) {
 	return sendJson(response, 200, bill.toJSON());
 }
 
+const upgrade = (request, socket, head) => serveUpgrade(request, socket, head, { bill, takeFaults, regional: isRegional(request) });
+
 const listen = (server, port) => new Promise((resolve) => server.listen(Number(port), options.address, 4096, () => resolve(server.address().port)));
 
 makeCertificates(options.dir);
 const tls = { key: fs.readFileSync(path.join(options.dir, 'leaf.key')), cert: fs.readFileSync(path.join(options.dir, 'leaf.pem')) };
 const server = https.createServer({ ...tls, keepAliveTimeout: 60000 }, serve);
 server.on('connection', () => bill.connections++);
+server.on('upgrade', upgrade);
 server.on('secureConnection', (socket) => (bill.resumed += socket.isSessionReused() ? 1 : 0));
 server.on('checkContinue', (request, response) => {
 	response.writeContinue();
@@ -243,6 +247,7 @@ const ready = { port: await listen(server, options.port), control_port: await li
 if (options['plain-port'] !== undefined) {
 	const plain = http.createServer(serve);
 	plain.on('connection', () => bill.connections++);
+	plain.on('upgrade', upgrade);
 	ready.plain_port = await listen(plain, options['plain-port']);
 }
 console.log(JSON.stringify(ready));

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "enforcer/limits.h"
+#include "enforcer/relay.h"
 #include "enforcer/route.h"
 #include "enforcer/session.h"
 #include "enforcer/tunnel.h"
@@ -41,6 +42,7 @@ void sg_client_close(struct sg_client *client, const char *reason)
 	sg_log(SG_LOG_DEBUG, "closed", "agent=%s connection=%llu reason=%s", client->agent->name,
 		(unsigned long long)client->connection, reason);
 	sg_session_abandon(client);
+	client->relay = sg_relay_free(client->relay);
 	sg_tunnel_close(client);
 	if (client->pool_origin)
 		sg_pool_origin_put(client->pool_origin, sg_loop_now_ms(worker->loop));
@@ -76,6 +78,7 @@ static int64_t state_timeout_ms(enum sg_client_state state)
 		return SG_LINGER_MS;
 	case SG_CLIENT_SESSION:
 		return SG_IDLE_MS;
+	case SG_CLIENT_RELAY:
 	case SG_CLIENT_TUNNEL:
 	case SG_CLIENT_CLOSED:
 		break;
@@ -185,6 +188,9 @@ void sg_client_enter(struct sg_client *client, enum sg_client_state state)
 	case SG_CLIENT_SESSION:
 		sg_session_run(client);
 		break;
+	case SG_CLIENT_RELAY:
+		sg_relay_run(client);
+		break;
 	case SG_CLIENT_TUNNEL:
 		sg_tunnel_start(client);
 		break;
@@ -249,7 +255,8 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 	struct sg_client *client = (struct sg_client *)watch;
 	bool alive = sg_transport_note_events(&client->transport, events);
 
-	if (!alive && client->state != SG_CLIENT_SESSION && client->state != SG_CLIENT_TUNNEL) {
+	if (!alive && client->state != SG_CLIENT_SESSION && client->state != SG_CLIENT_RELAY &&
+		client->state != SG_CLIENT_TUNNEL) {
 		sg_client_close(client, "reset");
 		return;
 	}
@@ -265,6 +272,12 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 			sg_session_on_reset(client);
 		else
 			sg_session_run(client);
+		break;
+	case SG_CLIENT_RELAY:
+		if (!alive)
+			sg_relay_on_reset(client);
+		else
+			sg_relay_run(client);
 		break;
 	case SG_CLIENT_TUNNEL:
 		sg_tunnel_run(client);

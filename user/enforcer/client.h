@@ -5,7 +5,8 @@
 //   tls:   ClientHello -> route by SNI -> { terminate | tunnel }
 //   http:  route by Host or by registered address -> { session | tunnel }
 //
-// and, within a session, its calls (session.h). Worker thread only.
+// and, within a session, its calls (session.h), one of which may turn it into a relay (relay.h).
+// Worker thread only.
 #pragma once
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include "spendgate/abi.h"
 
 struct sg_exchange;
+struct sg_relay;
 struct sg_tunnel;
 struct sg_worker;
 
@@ -27,6 +29,7 @@ enum sg_client_state {
 	SG_CLIENT_LEAF,	     // the warden signs
 	SG_CLIENT_HANDSHAKE, // TLS towards the agent
 	SG_CLIENT_SESSION,   // HTTP calls
+	SG_CLIENT_RELAY,     // a WebSocket
 	SG_CLIENT_TUNNEL,    // copied through untouched
 	SG_CLIENT_LINGER,    // our last answer is out: what still comes is dropped for a moment
 	SG_CLIENT_CLOSED,
@@ -51,6 +54,7 @@ struct sg_client {
 	struct sg_buf in;
 	struct sg_buf out;
 	struct sg_exchange *exchanges; // the calls being served
+	struct sg_relay *relay;
 	struct sg_tunnel *tunnel;
 	uint32_t dropped_bytes; // while lingering
 	bool close_after_flush;

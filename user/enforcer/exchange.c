@@ -9,6 +9,7 @@
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/relay.h"
 #include "enforcer/waiting.h"
 #include "enforcer/worker.h"
 
@@ -99,6 +100,7 @@ static void detach(struct sg_exchange *exchange)
 	exchange->request_reader = sg_request_reader_free(exchange->request_reader);
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);
+	exchange->relay = sg_relay_free(exchange->relay);
 }
 
 void sg_exchange_end(struct sg_exchange *exchange)

@@ -24,6 +24,7 @@
 #include "provider/refusal.h"
 
 struct sg_client;
+struct sg_relay;
 struct sg_wait_queue;
 
 enum sg_request_state {
@@ -98,6 +99,10 @@ struct sg_exchange {
 	// refused requests: what will be said
 	struct sg_buf answer;
 	uint64_t discarded_bytes;
+
+	// an upgrade
+	struct sg_relay *relay; // prepared; NULL: none asked for
+	bool upgraded;		// the provider agreed
 
 	struct sg_upstream *upstream;
 	bool retried;	      // a kept connection was found dead; this is the second try
@@ -192,6 +197,10 @@ bool sg_response_step(struct sg_exchange *exchange);
 // NULL.
 void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail);
+
+// Counts and logs a refusal, whatever it is said by.
+void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,
+	const struct sg_refusal *refusal, const char *model, const char *detail);
 
 // The prepared answer goes out: the body's rest was dropped, or will not be read.
 void sg_exchange_send_answer(struct sg_exchange *exchange);

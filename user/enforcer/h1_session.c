@@ -8,6 +8,7 @@
 
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
+#include "enforcer/relay.h"
 #include "enforcer/worker.h"
 
 // ---- The agent's side of a call ----
@@ -294,6 +295,10 @@ void sg_h1_session_run(struct sg_client *client)
 		if (exchange && exchange->response == SG_RESPONSE_DONE) {
 			if (exchange->agent_gone) {
 				sg_client_close(client, "agent_left");
+				return;
+			}
+			if (exchange->upgraded) {
+				sg_relay_start(exchange);
 				return;
 			}
 			end_call(client, exchange);

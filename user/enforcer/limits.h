@@ -20,6 +20,13 @@
 // charged.
 #define SG_DRAIN_MS 60000
 
+// Turns of one WebSocket session that are in progress or asked for at once. Providers take one, and
+// a few beside it.
+#define SG_LIVE_MAX_TURNS 32
+
+// A provider that was sent a Close frame: how long its own is waited for.
+#define SG_CLOSE_MS 5000
+
 // Until a provider has taken the connection, TLS included.
 #define SG_CONNECT_MS 15000
 

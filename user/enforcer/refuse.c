@@ -42,6 +42,21 @@ static bool is_policy(enum sg_answer_kind kind)
 	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED;
 }
 
+void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,
+	const struct sg_refusal *refusal, const char *model, const char *detail)
+{
+	sg_log(SG_LOG_INFO, "refused",
+		"agent=%s connection=%llu host=%s reason=%s status=%u budget=%s detail=\"%s\"",
+		client->agent->name, (unsigned long long)client->connection, client->host,
+		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
+	if (!is_policy(kind))
+		return;
+	sg_account_count_refused(client->agent->account);
+	sg_record_refused(client, model,
+		kind == SG_ANSWER_BUDGET ? sg_record_cap(refusal) : answer_reason(kind), status,
+		refusal, detail);
+}
+
 void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail)
 {
@@ -67,20 +82,11 @@ void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	exchange->close_agent = (body_left && !discard) || !exchange->head.keep_alive ||
 				kind == SG_ANSWER_BAD_REQUEST;
 	answer.close = exchange->close_agent;
-	if (is_policy(kind))
-		sg_account_count_refused(client->agent->account);
 	if (sg_answer_render(&answer, &exchange->answer, &status) < 0) {
 		exchange->side->abort(exchange, "resources");
 		return;
 	}
-	sg_log(SG_LOG_INFO, "refused",
-		"agent=%s connection=%llu host=%s reason=%s status=%u budget=%s detail=\"%s\"",
-		client->agent->name, (unsigned long long)client->connection, client->host,
-		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
-	if (is_policy(kind))
-		sg_record_refused(client, exchange->facts.model,
-			kind == SG_ANSWER_BUDGET ? sg_record_cap(refusal) : answer_reason(kind),
-			status, refusal, detail);
+	sg_refusal_note(client, kind, status, refusal, exchange->facts.model, detail);
 	if (discard) {
 		exchange->request = SG_REQUEST_DISCARD;
 		return;

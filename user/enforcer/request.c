@@ -10,6 +10,7 @@
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/relay.h"
 #include "enforcer/worker.h"
 
 // ---- Head ----
@@ -105,12 +106,31 @@ void sg_exchange_reject(struct sg_exchange *exchange, const char *reason)
 	sg_exchange_refuse(exchange, SG_ANSWER_BAD_REQUEST, NULL, reason);
 }
 
+static void refuse_path(struct sg_exchange *exchange, struct sg_str path)
+{
+	struct sg_str method = exchange->head.method;
+	char shown[128];
+
+	snprintf(shown, sizeof(shown), "%.*s %.*s", (int)method.length, method.data,
+		(int)strcspn(path.data, "? \r"), path.data);
+	sg_exchange_refuse(exchange, SG_ANSWER_UNKNOWN_PATH, NULL, shown);
+}
+
+// Nothing else may follow the answer 101, and nothing before it.
+static bool is_websocket(const struct sg_exchange *exchange)
+{
+	const struct sg_h1_header *upgrade = sg_h1_find(&exchange->head, "upgrade");
+
+	return exchange->side->keeps_framing && upgrade && upgrade->value.length == 9 &&
+	       strncasecmp(upgrade->value.data, "websocket", 9) == 0 &&
+	       exchange->head.framing == SG_H1_NO_BODY;
+}
+
 void sg_exchange_classify(struct sg_exchange *exchange)
 {
 	const struct sg_client *client = exchange->client;
 	const struct sg_h1_head *head = &exchange->head;
 	struct sg_str path = request_path(head);
-	char shown[128];
 
 	exchange->stainless = sg_h1_find(head, "x-stainless-lang") != NULL;
 	exchange->head_request =
@@ -122,17 +142,20 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);
 	switch (exchange->route.kind) {
-	case SG_ROUTE_LIVE:
 	case SG_ROUTE_UNKNOWN:
 		if (exchange->route.api && client->worker->enforcer->unknown_path_hold) {
 			exchange->route.kind = SG_ROUTE_METERED;
 			exchange->unknown_path = true;
 			start_metered(exchange);
-			break;
+		} else {
+			refuse_path(exchange, path);
 		}
-		snprintf(shown, sizeof(shown), "%.*s %.*s", (int)head->method.length,
-			head->method.data, (int)strcspn(path.data, "? \r"), path.data);
-		sg_exchange_refuse(exchange, SG_ANSWER_UNKNOWN_PATH, NULL, shown);
+		break;
+	case SG_ROUTE_LIVE:
+		if (!is_websocket(exchange))
+			refuse_path(exchange, path);
+		else if (sg_relay_prepare(exchange))
+			sg_exchange_dial(exchange, false);
 		break;
 	case SG_ROUTE_METERED:
 		start_metered(exchange);

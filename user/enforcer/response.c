@@ -41,11 +41,21 @@ static int forward_filtered(struct sg_exchange *exchange)
 
 // ---- Head ----
 
+// From here on the connection speaks WebSocket: the session hands it to the relay.
+static int on_upgraded(struct sg_exchange *exchange, const struct sg_h1_head *head)
+{
+	if (!exchange->relay || sg_h1_find(head, "sec-websocket-extensions"))
+		return -EPROTO; // nobody asked for it
+	exchange->upgraded = true;
+	exchange->response = SG_RESPONSE_DONE;
+	return exchange->agent_gone ? 0 : exchange->side->send_interim(exchange, head);
+}
+
 // 1xx: passed on, but for the 100 that we gave ourselves and for agents of HTTP/1.0, who know none.
 static int on_interim(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
 	if (head->status == 101)
-		return -EPROTO; // no upgrade was let through
+		return on_upgraded(exchange, head);
 	if (exchange->head.minor_version == 0 || (head->status == 100 && exchange->continued))
 		return 0;
 	return exchange->agent_gone ? 0 : exchange->side->send_interim(exchange, head);
@@ -253,9 +263,9 @@ static int take_all(struct sg_exchange *exchange, const char *data, size_t lengt
 		n = take(exchange, data + taken, length - taken);
 		if (n < 0)
 			return (int)n;
-		if (n == 0)
-			break;
 		taken += (size_t)n;
+		if (n == 0 || exchange->upgraded)
+			break;
 	}
 	if (buffered) {
 		sg_buf_consume(&upstream->in, taken);

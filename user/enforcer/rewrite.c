@@ -6,6 +6,7 @@
 //  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
 //  identity where a usage chunk
 //    will have to be taken out; not where it is signed;
+//  - Sec-WebSocket-Extensions is left out;
 //  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
 //  - Content-Length changes when usage is asked for in the agent's place, and Content-Encoding
 //  goes: what is edited is sent as it is without its coding;
@@ -58,6 +59,9 @@ static int append_request_header(
 	const struct sg_exchange *exchange, const struct sg_h1_header *header, struct sg_buf *out)
 {
 	if (is_hop_by_hop(header) || name_is(header, "expect"))
+		return 0;
+	// No message is compressed that has to be read.
+	if (exchange->relay && name_is(header, "sec-websocket-extensions"))
 		return 0;
 	if (exchange->route.kind != SG_ROUTE_METERED)
 		return append_line(out, header);

@@ -286,6 +286,11 @@ bool sg_websocket_is_at_frame(const struct sg_websocket *websocket)
 	return websocket->state == SG_WEBSOCKET_HEAD && !websocket->head_length;
 }
 
+bool sg_websocket_is_in_control(const struct sg_websocket *websocket)
+{
+	return websocket->head_length && is_control(websocket->head[0] & OPCODE);
+}
+
 bool sg_websocket_is_between(const struct sg_websocket *websocket)
 {
 	return sg_websocket_is_at_frame(websocket) && !websocket->in_message;

@@ -94,6 +94,9 @@ bool sg_websocket_is_between(const struct sg_websocket *websocket);
 // May a control frame be put in between here? Not within a frame.
 bool sg_websocket_is_at_frame(const struct sg_websocket *websocket);
 
+// Is a control frame being read?
+bool sg_websocket_is_in_control(const struct sg_websocket *websocket);
+
 // Appends one whole frame. `mask`: 4 random bytes of a client's frame, NULL for a server's. Returns
 // 0 or -ENOMEM.
 int sg_websocket_put(struct sg_buf *out, enum sg_websocket_opcode opcode, const uint8_t *mask,

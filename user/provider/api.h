@@ -67,15 +67,15 @@ struct sg_live_marks {
 	char transcriber[SG_MODEL_BYTES]; // the model that writes down what the agent says
 	bool transcriber_told;		  // also when there is none
 	enum { SG_TURNS_NOT_TOLD, SG_TURNS_BY_AGENT, SG_TURNS_BY_PROVIDER } turns;
-	bool is_hosted;	 // a tool that the provider runs
-	bool apart;	 // a response that is no part of the conversation
-	bool has_parts;	 // output was produced
-	bool is_failed;	 // the response's status
-	bool is_setup;	 // Gemini, here and below
-	bool is_content; // what the model answers to
-	bool is_speech;	 // what it may answer to
-	bool is_other;	 // a member that is not known
-	bool has_answer; // output of the model
+	bool is_hosted;	  // a tool that the provider runs
+	bool apart;	  // a response that is no part of the conversation
+	bool has_parts;	  // output was produced
+	bool is_failed;	  // the response's status
+	bool is_setup;	  // Gemini, here and below
+	bool is_question; // what the model answers to
+	bool is_speech;	  // what it may answer to
+	bool is_other;	  // a member that is not known
+	bool has_answer;  // output of the model
 	bool turn_complete;
 };
 

@@ -24,9 +24,14 @@ enum node {
 	SPEECH_SNAKE,
 	TOOL_RESPONSE,
 	TOOL_RESPONSE_SNAKE,
+	TURN_COMPLETE,
+	TURN_COMPLETE_SNAKE,
+	SPEECH_TEXT,
+	SPEECH_END,
+	SPEECH_END_SNAKE,
 };
 
-_Static_assert(TOOL_RESPONSE_SNAKE == SG_GEMINI_LIVE_PATHS, "a row for each node");
+_Static_assert(SPEECH_END_SNAKE == SG_GEMINI_LIVE_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[SETUP - 1] = { SG_JSON_ROOT, "setup", 0 },
@@ -45,8 +50,13 @@ const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[TOOL_FUNCTIONS_SNAKE - 1] = { TOOL, "function_declarations", TOOL_FUNCTIONS },
 	[CONTENT_SNAKE - 1] = { SG_JSON_ROOT, "client_content", CONTENT },
 	[SPEECH_SNAKE - 1] = { SG_JSON_ROOT, "realtime_input", SPEECH },
-	[TOOL_RESPONSE - 1] = { SG_JSON_ROOT, "toolResponse", CONTENT },
-	[TOOL_RESPONSE_SNAKE - 1] = { SG_JSON_ROOT, "tool_response", CONTENT },
+	[TOOL_RESPONSE - 1] = { SG_JSON_ROOT, "toolResponse", 0 },
+	[TOOL_RESPONSE_SNAKE - 1] = { SG_JSON_ROOT, "tool_response", TOOL_RESPONSE },
+	[TURN_COMPLETE - 1] = { CONTENT, "turnComplete", 0 },
+	[TURN_COMPLETE_SNAKE - 1] = { CONTENT, "turn_complete", TURN_COMPLETE },
+	[SPEECH_TEXT - 1] = { SPEECH, "text", 0 },
+	[SPEECH_END - 1] = { SPEECH, "activityEnd", 0 },
+	[SPEECH_END_SNAKE - 1] = { SPEECH, "activity_end", SPEECH_END },
 };
 
 // "models/NAME", or a whole path of Vertex.
@@ -83,10 +93,16 @@ void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg
 		marks->is_hosted = true;
 		break;
 	case CONTENT:
-		marks->is_content = true;
-		break;
 	case SPEECH:
 		marks->is_speech = true;
+		break;
+	case TURN_COMPLETE:
+		marks->is_question = marks->is_question || value->type == SG_JSON_TRUE;
+		break;
+	case SPEECH_TEXT:
+	case SPEECH_END:
+	case TOOL_RESPONSE:
+		marks->is_question = true;
 		break;
 	case OTHER:
 		marks->is_other = true;
@@ -123,7 +139,9 @@ static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
 		ask_setup(live, demand);
 	else if (!live->facts.model[0])
 		sg_live_refuse(demand, "the first message must be the setup");
-	else if (marks->is_content || marks->is_speech)
+	else if (marks->is_question)
+		demand->need = SG_LIVE_QUESTION;
+	else if (marks->is_speech)
 		demand->need = SG_LIVE_SPEECH;
 }
 

@@ -26,10 +26,10 @@ enum sg_live_lane {
 // What a message of the agent needs before its last byte may go on.
 enum sg_live_need {
 	SG_LIVE_NOTHING,
-	SG_LIVE_TURN,	// it starts a turn: one more hold
-	SG_LIVE_SPEECH, // the provider may start a turn because of it: the hold that stands is for
-			// it
-	SG_LIVE_REFUSE, // not understood, or a thing that can't be metered: facts.malformed tells
+	SG_LIVE_TURN,	  // it starts a turn: one more hold
+	SG_LIVE_SPEECH,	  // the provider may start a turn because of it, for which a hold stands
+	SG_LIVE_QUESTION, // and this one it will answer
+	SG_LIVE_REFUSE,	  // not understood, or a thing that can't be metered: facts.malformed tells
 };
 
 struct sg_live_demand {

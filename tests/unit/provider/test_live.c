@@ -307,8 +307,12 @@ static void gemini(struct feeder *feeder, const void *row)
 	assert_int_equal(
 		ask(&session, "{\"setup\":{\"model\":\"models/dearer\"}}"), SG_LIVE_REFUSE);
 	assert_int_equal(tell(&session, "{\"setupComplete\":{}}"), SG_LIVE_NO_NEWS);
+	assert_int_equal(ask(&session, "{\"clientContent\":{\"turns\":[{\"text\":\"a\"}]}}"),
+		SG_LIVE_SPEECH);
 	assert_int_equal(
-		ask(&session, "{\"clientContent\":{\"turnComplete\":true}}"), SG_LIVE_SPEECH);
+		ask(&session, "{\"clientContent\":{\"turnComplete\":true}}"), SG_LIVE_QUESTION);
+	assert_int_equal(ask(&session, "{\"toolResponse\":{}}"), SG_LIVE_QUESTION);
+	assert_int_equal(ask(&session, "{\"realtimeInput\":{\"text\":\"a\"}}"), SG_LIVE_QUESTION);
 	assert_int_equal(ask(&session, "{\"realtime_input\":{\"audio\":{}}}"), SG_LIVE_SPEECH);
 	assert_int_equal(tell(&session, "{\"serverContent\":{\"modelTurn\":{\"parts\":[{}]}}}"),
 		SG_LIVE_BEGUN);
