@@ -30,6 +30,9 @@
 // FILES           warden    files of the watched directories                           memfd with JSON
 // BUDGET          warden    op "budget" of spendgate/control.h                         memfd with JSON
 // BUDGET_RESULT   enforcer  answers BUDGET                                             memfd with JSON
+// API             warden    -                                                          listening sockets of the control API
+// COUNTERS        enforcer  -                                                          -
+// COUNTERS_RESULT warden    answers COUNTERS: {reason: count} of the redirect          memfd with JSON
 // clang-format on
 //
 // `id` of an answer is that of its question; `result` is 0 or a negative errno.
@@ -65,6 +68,9 @@ enum sg_channel_type {
 	SG_CHANNEL_FILES,
 	SG_CHANNEL_BUDGET,
 	SG_CHANNEL_BUDGET_RESULT,
+	SG_CHANNEL_API,
+	SG_CHANNEL_COUNTERS,
+	SG_CHANNEL_COUNTERS_RESULT,
 };
 
 struct sg_channel_header {

@@ -299,3 +299,60 @@ scenario('spendgate compile: a pod file reaches running agents, a mistake in it 
 	for (const [args, code] of [[['compile', pod], 64], [['compile', '/nonexistent.yml', '-o', fleet.compiled], 1], [['compile', path.join(build, 'spendgate'), '-o', fleet.compiled], 65]])
 		assert.equal((await fleet.cli(...args)).code, code, args.join(' '));
 });
+
+scenario('the control API: tokens, verbs, scopes, live changes, metrics, over unix socket and TCP, over a restart of either half', async (fleet) => {
+	const tokens = {};
+	const principal = async (name, verbs, agents) => {
+		const { stdout } = await fleet.cli('token');
+		const [, token, hash] = stdout.match(/^token +(\S+)\ntoken_sha256 +(\S+)\n$/);
+		tokens[name] = token;
+		return { name, token_sha256: hash, verbs, agents };
+	};
+	const api = { listen: '127.0.0.1:19797', principals: [await principal('operator', ['fleet.status', 'fleet.query_metrics', 'fleet.budget.get', 'fleet.budget.set', 'fleet.audit'], ['api-*']), await principal('watcher', ['fleet.status'], ['*'])] };
+	const config = { api };
+	await fleet.open(config);
+	const agent = await fleet.join('api-1', { 'max-requests': 1, 'limit-usd': '0.5', window: '1h' });
+	const request = async (method, url, { token = tokens.operator, body } = {}) => {
+		const response = await fetch(`http://127.0.0.1:19797${url}`, { method, headers: token ? { authorization: `Bearer ${token}` } : {}, body: body && (typeof body === 'string' ? body : JSON.stringify(body)) });
+		const text = await response.text();
+		return { status: response.status, text, json: text.startsWith('{') ? JSON.parse(text) : null, headers: response.headers };
+	};
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	const nobody = await request('GET', '/v1/status', { token: '' });
+	assert.deepEqual([nobody.status, nobody.json.error, nobody.headers.get('www-authenticate')], [401, 'invalid bearer token', 'Bearer']);
+	assert.equal((await request('PATCH', '/v1/budgets/api-1', { token: tokens.watcher, body: { max_requests: 9 } })).status, 403);
+	assert.equal((await request('PATCH', '/v1/budgets/else', { body: { max_requests: 9 } })).status, 403);
+	assert.equal((await request('PATCH', '/v1/budgets/api-1', { body: 'x'.repeat(70000) })).status, 413);
+	assert.equal((await agent.call()).status, 429);
+	const changed = await request('PATCH', '/v1/budgets/api-1', { body: { max_requests: 2, reason: 'one more' } });
+	assert.deepEqual([changed.status, changed.json.after[0].max_requests, changed.json.after[0].limit_usd], [200, 2, '0.5']);
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	// As the reference has it.
+	const set = await request('POST', '/fleet/budget/set', { body: { claw_id: 'api-1', limit_usd: 1.0, max_requests: 3, window: '1h', behavior: 'rate_limit' } });
+	assert.deepEqual([set.status, set.json.claw_id, set.json.budget.max_requests], [200, 'api-1', 3]);
+	assert.deepEqual([(await agent.call()).status, (await agent.call()).status], [200, 429]);
+	const metrics = await request('GET', '/metrics');
+	assert.match(metrics.headers.get('content-type'), /text\/plain; version=0.0.4/);
+	assert.match(metrics.text, /^spendgate_agent_calls_total\{agent="api-1"\} 3$/m);
+	assert.match(metrics.text, /^spendgate_agent_refused_total\{agent="api-1"\} 4$/m);
+	assert.match(metrics.text, /^spendgate_redirect_total\{reason="redirected"\} [1-9]/m);
+	const spent = metrics.text.match(/^spendgate_agent_spent_usd_total\{agent="api-1"\} (\S+)$/m)[1];
+	assert.equal(dollars(spent), BigInt((await mock.bill()).nanousd));
+	const lines = (await request('GET', '/v1/audit?lines=1000&agent=api-1')).json.lines;
+	assert.ok(lines.some((line) => line.event === 'budget_changed' && line.who === 'api:operator'));
+	assert.ok((await fleet.audit('api_denied')).some((line) => line.who === 'api:watcher' && line.detail === 'verb denied'));
+
+	// The unix socket, root's alone, also after the enforcer was killed, and after the warden was.
+	const socket = path.join(fleet.env.SPENDGATE_RUN_DIR, 'api.sock');
+	assert.equal(fs.statSync(socket).mode & 0o777, 0o600);
+	const over = async () => JSON.parse((await start('curl', ['-sS', '--unix-socket', socket, '-H', `authorization: Bearer ${tokens.operator}`, 'http://api/v1/budgets/api-1']).done).stdout || '{}');
+	assert.equal((await over()).agents[0].budgets[0].max_requests, 3);
+	process.kill(Number([...fleet.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)[1]), 'SIGKILL');
+	await until(() => [...fleet.running.stderr.matchAll(/enforcer_ready/g)].length === 2, 'another enforcer');
+	await until(async () => (await over()).agents?.[0].started, 'the API of the new enforcer');
+	fleet.running.child.kill('SIGKILL');
+	await fleet.running.exited;
+	await fleet.open(config);
+	await until(async () => (await over()).agents?.[0].budgets?.[0].max_requests === 3, 'the API of the new warden');
+	assert.equal((await request('GET', '/health', { token: '' })).status, 200);
+});

@@ -5,6 +5,7 @@
 
 int sg_cli_run(int argc, char **argv);
 int sg_cli_audit(int argc, char **argv);
+int sg_cli_token(int argc, char **argv);
 int sg_cli_compile(int argc, char **argv);
 int sg_cli_budget(int argc, char **argv);
 int sg_cli_status(int argc, char **argv);

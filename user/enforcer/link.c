@@ -19,11 +19,9 @@
 #include "enforcer/reconfigure.h"
 #include "enforcer/status.h"
 #include "enforcer/worker.h"
-#include "spendgate/control.h"
 
 #define CONFIG_LIMIT	 (1u << 20)
 #define AGENT_LIMIT	 (1u << 20)
-#define FILES_LIMIT	 (64u << 20)
 #define RECONNECT_MS	 200
 #define CONNECT_WAIT_MS	 10000
 #define MAX_PENDING_SIGN 64
@@ -122,6 +120,16 @@ int sg_link_sign(void *context, const char *host)
 			link->signs[i].id = 0;
 		break;
 	}
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+int sg_link_ask_counters(struct sg_link *link)
+{
+	int r;
+
+	pthread_mutex_lock(&link->lock);
+	r = locked_send(link, SG_CHANNEL_COUNTERS, 0, NULL, 0);
 	pthread_mutex_unlock(&link->lock);
 	return r;
 }
@@ -323,6 +331,8 @@ static void on_configuration(struct sg_link *link, const struct sg_channel_messa
 
 	if (r == 0)
 		r = sg_reconfigure(link->enforcer, next, text, sizeof(text), &error);
+	if (r == 0)
+		r = sg_commands_configure(link->enforcer, next, &error);
 	json_decref(next);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "%s", error.text[0] ? error.text : strerror(-r));
@@ -338,33 +348,7 @@ static void on_configuration(struct sg_link *link, const struct sg_channel_messa
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 }
 
-// The JSON of a message's memfd, or NULL.
-static json_t *json_of(const struct sg_channel_message *message, size_t limit)
-{
-	char *text = NULL;
-	size_t length = 0;
-	json_t *json = NULL;
-
-	if (message->fd_count == 1 &&
-		sg_channel_read_memfd(message->fds[0], limit, &text, &length) == 0)
-		json = json_loadb(text, length, 0, NULL);
-	free(text);
-	return json;
-}
-
-static void on_files(struct sg_link *link, const struct sg_channel_message *message)
-{
-	json_t *files = json_of(message, FILES_LIMIT);
-
-	if (files)
-		sg_control_take_files(link->enforcer->control, files);
-	else
-		sg_log(SG_LOG_ERROR, "channel", "reason=\"the message of files can't be read\"");
-	json_decref(files);
-}
-
-// Sends a memfd, whose owner it becomes, or why there is none.
-static void send_memfd(struct sg_link *link, enum sg_channel_type type, uint32_t id, int r, int fd)
+void sg_link_send_memfd(struct sg_link *link, enum sg_channel_type type, uint32_t id, int r, int fd)
 {
 	pthread_mutex_lock(&link->lock);
 	if (link->fd >= 0)
@@ -376,22 +360,12 @@ static void send_memfd(struct sg_link *link, enum sg_channel_type type, uint32_t
 		close(fd);
 }
 
-static void on_budget(struct sg_link *link, const struct sg_channel_message *message)
-{
-	json_t *request = json_of(message, SG_CONTROL_MAX_BYTES);
-	int fd = -1;
-	int r = sg_commands_run(link->enforcer, request, &fd);
-
-	json_decref(request);
-	send_memfd(link, SG_CHANNEL_BUDGET_RESULT, message->header.id, r, fd);
-}
-
 static void on_status(struct sg_link *link, const struct sg_channel_message *message)
 {
 	int fd = -1;
 	int r = sg_status_memfd(link->enforcer, &fd);
 
-	send_memfd(link, SG_CHANNEL_STATUS_RESULT, message->header.id, r, fd);
+	sg_link_send_memfd(link, SG_CHANNEL_STATUS_RESULT, message->header.id, r, fd);
 }
 
 static void take_message(struct sg_link *link, struct sg_channel_message *message)
@@ -429,16 +403,11 @@ static void take_message(struct sg_link *link, struct sg_channel_message *messag
 	case SG_CHANNEL_STATUS:
 		on_status(link, message);
 		break;
-	case SG_CHANNEL_FILES:
-		on_files(link, message);
-		break;
-	case SG_CHANNEL_BUDGET:
-		on_budget(link, message);
-		break;
 	case SG_CHANNEL_CONFIG:
 		on_configuration(link, message);
 		break;
 	default:
+		sg_commands_take(link->enforcer, message);
 		break;
 	}
 }

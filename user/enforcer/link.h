@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/attr.h"
+#include "channel/channel.h"
 #include "loop/loop.h"
 
 struct sg_enforcer;
@@ -34,6 +35,14 @@ int sg_link_start(
 // Returns 0 or -errno
 // (-ENOTCONN: the warden is down).
 int sg_link_sign(void *link, const char *host) SG_WUNRES;
+
+// Asks for the counters of the redirect; the answer comes as message COUNTERS_RESULT. Returns 0 or
+// -errno.
+int sg_link_ask_counters(struct sg_link *link) SG_WUNRES;
+
+// Sends an answer in a memfd, whose owner it becomes; or why there is none (fd < 0). Main thread.
+void sg_link_send_memfd(
+	struct sg_link *link, enum sg_channel_type type, uint32_t id, int r, int fd);
 
 // Asks for a TCP socket inside a network namespace; the answer goes to the worker as
 // SG_MAIL_SOCKET. Returns 0 or -errno.

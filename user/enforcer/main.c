@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "enforcer/commands.h"
 #include "enforcer/leaf.h"
 #include "enforcer/link.h"
 #include "enforcer/pending.h"
@@ -99,7 +100,11 @@ static int open_control(
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
 	control.audit = enforcer->audit;
-	return sg_control_new(&control, &enforcer->control, error);
+	r = sg_control_new(&control, &enforcer->control, error);
+	if (r < 0)
+		return r;
+	r = sg_commands_new(enforcer, &enforcer->commands);
+	return r < 0 ? sg_error_set(error, r, "%s", strerror(-r)) : 0;
 }
 
 // From any worker's thread. A worker that can't be told asks again when its calls' time is over.
@@ -156,6 +161,8 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r < 0)
 		return r;
 	r = open_control(enforcer, options, error);
+	if (r == 0)
+		r = sg_commands_configure(enforcer, configuration, error);
 	if (r < 0)
 		return r;
 	r = sg_agents_new(enforcer->control, *ret_context, &enforcer->agents);
@@ -239,6 +246,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	}
 	for (unsigned i = 0; i < enforcer->worker_count; i++)
 		sg_worker_stop(enforcer->workers[i]);
+	sg_commands_free(enforcer->commands);
 	sg_agents_free(enforcer->agents);
 	sg_control_free(enforcer->control);
 	sg_audit_close(enforcer->audit);

@@ -32,20 +32,24 @@ static int add_agent(void *context, struct sg_agent *agent)
 	return 0;
 }
 
-int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
+json_t *sg_status_json(struct sg_enforcer *enforcer)
 {
 	struct listing listing = { enforcer->engine, enforcer->control, json_array() };
-	json_t *root = json_pack("{s:o, s:o}", "agents", listing.agents, "budgets",
-		sg_engine_budgets_status(enforcer->engine));
-	char *text = NULL;
-	int r = root ? sg_agents_each(enforcer->agents, add_agent, &listing) : -ENOMEM;
+	json_t *root = json_pack("{s:o}", "agents", listing.agents);
 
-	if (r == 0)
-		text = json_dumps(root, JSON_COMPACT);
-	if (r == 0 && !text)
-		r = -ENOMEM;
-	if (r == 0)
-		r = sg_channel_memfd("spendgate-status", text, strlen(text));
+	if (root && sg_agents_each(enforcer->agents, add_agent, &listing) < 0) {
+		json_decref(root);
+		return NULL;
+	}
+	return root;
+}
+
+int sg_status_memfd(struct sg_enforcer *enforcer, int *ret_fd)
+{
+	json_t *root = sg_status_json(enforcer);
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	int r = text ? sg_channel_memfd("spendgate-status", text, strlen(text)) : -ENOMEM;
+
 	if (r >= 0) {
 		*ret_fd = r;
 		r = 0;

@@ -20,6 +20,7 @@
 #define SG_MAX_WORKERS 64
 
 struct sg_client;
+struct sg_commands;
 struct sg_exchange;
 struct sg_link;
 struct sg_pending_end;
@@ -37,6 +38,7 @@ struct sg_enforcer {
 	struct sg_agents *agents;
 	struct sg_control *control;
 	struct sg_audit *audit;
+	struct sg_commands *commands;
 	struct sg_leaves *leaves;
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process

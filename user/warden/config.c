@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/principals.h"
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/money.h"
@@ -46,6 +47,48 @@ static int check_directory(const json_t *value, const char *key, struct sg_error
 	return path && *path == '/'
 		       ? 0
 		       : sg_error_set(error, -EINVAL, "%s: must be an absolute path", key);
+}
+
+static int check_socket_mode(const json_t *value, struct sg_error *error)
+{
+	const char *text = json_string_value(value);
+	size_t length = text ? strlen(text) : 0;
+
+	return !value || (length >= 3 && length <= 4 && strspn(text, "01234567") == length)
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "socket_mode: must be as \"0660\"");
+}
+
+static int check_api(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const known[] = { "listen", "socket_mode", "principals" };
+	const json_t *listen_at = json_object_get(value, "listen");
+	struct sg_principals *principals = NULL;
+	uint8_t address[16];
+	uint16_t port;
+	const char *name;
+	json_t *item;
+	int r = json_is_object(value) ? 0 : sg_error_set(error, -EINVAL, "must be an object");
+
+	json_object_foreach((json_t *)value, name, item)
+	{
+		size_t i = 0;
+
+		while (i < SG_ARRAY_SIZE(known) && strcmp(known[i], name) != 0)
+			i++;
+		if (r == 0 && i == SG_ARRAY_SIZE(known))
+			r = sg_error_set(error, -EINVAL, "unknown key \"%s\"", name);
+	}
+	if (r == 0 && listen_at &&
+		(!json_is_string(listen_at) ||
+			sg_address_parse(json_string_value(listen_at), address, &port) < 0))
+		r = sg_error_set(error, -EINVAL, "listen: must be ADDRESS:PORT, as 127.0.0.1:9797");
+	if (r == 0)
+		r = check_socket_mode(json_object_get(value, "socket_mode"), error);
+	if (r == 0)
+		r = sg_principals_parse(json_object_get(value, "principals"), &principals, error);
+	sg_principals_free(principals);
+	return r < 0 ? sg_error_prefix(error, r, "%s: ", key) : 0;
 }
 
 static int check_workers(const json_t *value, const char *key, struct sg_error *error)
@@ -251,6 +294,7 @@ static const struct {
 	{ "retention", check_retention },
 	{ "prices", check_prices },
 	{ "compiled", check_directory },
+	{ "api", check_api },
 	{ "governance", check_directory },
 	{ "log_level", check_log_level },
 };

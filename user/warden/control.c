@@ -176,19 +176,25 @@ static json_t *on_release(
 	return answer;
 }
 
-static json_t *on_status(struct sg_control_client *client, struct sg_error *error)
+json_t *sg_control_counters(const struct sg_warden *warden)
 {
-	struct sg_warden *warden = client->warden;
-	json_t *status = ask_status(warden, error);
 	json_t *counters = json_object();
 
-	for (int i = 0; status && counters && i < SG_REASON_MAX; i++) {
+	for (int i = 0; counters && i < SG_REASON_MAX; i++) {
 		uint64_t count = 0;
 
 		if (sg_redirect_counter(warden->redirect, (enum sg_reason)i, &count) == 0)
 			json_object_set_new(counters, sg_reason_name((enum sg_reason)i),
 				json_integer((json_int_t)count));
 	}
+	return counters;
+}
+
+static json_t *on_status(struct sg_control_client *client, struct sg_error *error)
+{
+	json_t *status = ask_status(client->warden, error);
+	json_t *counters = sg_control_counters(client->warden);
+
 	if (status) {
 		json_object_set(status, "redirect", counters);
 		json_object_set_new(status, "ok", json_true());

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "redirect/cgroup.h"
+#include "warden/api.h"
 #include "warden/files.h"
 #include "warden/spawn.h"
 
@@ -98,6 +99,7 @@ static void tell_everything(struct sg_warden *warden)
 	for (struct sg_namespace *item = warden->namespaces.first; item; item = item->next)
 		if (item->users)
 			sg_enforcer_tell_listener(warden, item);
+	sg_api_sockets_tell(warden);
 	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
 		int fd = sg_agents_memfd(agent);
@@ -186,6 +188,20 @@ static void on_socket(struct sg_warden *warden, const struct sg_channel_message 
 		close(fd);
 }
 
+static void on_counters(struct sg_warden *warden)
+{
+	json_t *counters = sg_control_counters(warden);
+	char *text = counters ? json_dumps(counters, JSON_COMPACT) : NULL;
+	int fd = text ? sg_channel_memfd("spendgate-counters", text, strlen(text)) : -ENOMEM;
+
+	if (fd >= 0) {
+		sg_enforcer_tell(warden, SG_CHANNEL_COUNTERS_RESULT, NULL, 0, &fd, 1);
+		close(fd);
+	}
+	free(text);
+	json_decref(counters);
+}
+
 static void on_answer(struct sg_warden *warden, struct sg_channel_message *message)
 {
 	if (!warden->answer || message->header.id != warden->awaited)
@@ -214,6 +230,9 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 		break;
 	case SG_CHANNEL_SOCKET:
 		on_socket(warden, message);
+		break;
+	case SG_CHANNEL_COUNTERS:
+		on_counters(warden);
 		break;
 	case SG_CHANNEL_AGENT_RESULT:
 	case SG_CHANNEL_STATUS_RESULT:

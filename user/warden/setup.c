@@ -20,6 +20,7 @@
 #include "provider/provider.h"
 #include "redirect/cgroup.h"
 #include "spendgate/exit.h"
+#include "warden/api.h"
 #include "warden/files.h"
 #include "warden/spawn.h"
 #include "warden/warden.h"
@@ -206,6 +207,8 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 	if (r == 0)
 		r = sg_files_start(warden, &warden->files, error);
 	if (r == 0)
+		r = sg_api_sockets_open(warden, error);
+	if (r == 0)
 		r = sg_enforcer_start(warden, error);
 	if (r == 0)
 		r = sg_agents_adopt_all(warden, error);
@@ -244,8 +247,8 @@ void sg_setup_tell_ready(int ready_fd)
 
 static void remove_run_files(const struct sg_warden *warden)
 {
-	static const char *const names[] = { "control.sock", "warden.sock", "trust/ca.pem",
-		"trust/bundle.pem" };
+	static const char *const names[] = { "control.sock", "warden.sock", "api.sock",
+		"trust/ca.pem", "trust/bundle.pem" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
@@ -268,6 +271,7 @@ void sg_setup_stop(struct sg_warden *warden)
 	sg_enforcer_stop(warden);
 	sg_agents_free_all(warden);
 	warden->files = sg_files_stop(warden->files);
+	sg_api_sockets_close(warden);
 	sg_loop_unwatch(warden->loop, &warden->redirect_watch);
 	// Whatever is still in the group is ended before the fence is taken away.
 	if (remove)

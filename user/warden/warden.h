@@ -80,6 +80,8 @@ struct sg_warden {
 	struct sg_timer reap;
 
 	struct sg_files *files; // NULL: no directory is watched
+	int api_fds[2];		// listening sockets of the control API
+	unsigned api_fd_count;
 
 	// control.c
 	int control_fd;
@@ -144,6 +146,9 @@ int sg_agents_memfd(const struct sg_warden_agent *agent) SG_WUNRES;
 void sg_agents_free_all(struct sg_warden *warden);
 
 // ---- control.c ----
+
+// {reason: count} of the redirect. New reference, or NULL.
+json_t *sg_control_counters(const struct sg_warden *warden);
 
 int sg_control_start(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 void sg_control_stop(struct sg_warden *warden);
