@@ -15,7 +15,8 @@
 #define TOKEN_BYTES 32
 
 static const struct argp argp = { NULL, NULL, NULL,
-	"Makes a token for the control API: the principal gets the token, the configuration its hash "
+	"Makes a token for the control API: the principal gets the token, the configuration its "
+	"hash "
 	"(docs/control.md).",
 	NULL, NULL, NULL };
 

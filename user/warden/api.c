@@ -92,8 +92,8 @@ int sg_api_sockets_open(struct sg_warden *warden, struct sg_error *error)
 void sg_api_sockets_tell(struct sg_warden *warden)
 {
 	if (warden->api_fd_count)
-		sg_enforcer_tell(warden, SG_CHANNEL_API, NULL, 0, warden->api_fds,
-			warden->api_fd_count);
+		sg_enforcer_tell(
+			warden, SG_CHANNEL_API, NULL, 0, warden->api_fds, warden->api_fd_count);
 }
 
 void sg_api_sockets_close(struct sg_warden *warden)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listening sockets of the control API, made here because the enforcer may not: <run>/api.sock and, where it is
-// configured, a TCP address. The enforcer serves them.
+// The listening sockets of the control API, made here because the enforcer may not: <run>/api.sock
+// and, where it is configured, a TCP address. The enforcer serves them.
 #pragma once
 
 #include "base/attr.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control API without its HTTP: who may do what, bad bodies, the reference's endpoint with its words, metrics.
+// The control API without its HTTP: who may do what, bad bodies, the reference's endpoint with its
+// words, metrics.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,11 +29,13 @@ static json_t *status(void *context)
 	return json_loads(context, 0, NULL);
 }
 
-static char two_agents[] =
-	"{\"agents\": [{\"name\": \"writer-1\", \"spent_usd\": \"0.5\", \"held_usd\": \"0\", \"calls\": 3, \"refused\": 1, "
-	"\"budgets\": [{\"name\": \"b\\\"1\", \"limit_usd\": \"1\", \"spent_usd\": \"0.5\", \"requests\": 3}]}, "
-	"{\"name\": \"writer-1\", \"spent_usd\": \"0.5\"}, {\"name\": \"other\", \"spent_usd\": \"9\"}], \"redirect\": "
-	"{\"redirected\": 7}}";
+static char two_agents[] = "{\"agents\": [{\"name\": \"writer-1\", \"spent_usd\": \"0.5\", "
+			   "\"held_usd\": \"0\", \"calls\": 3, \"refused\": 1, "
+			   "\"budgets\": [{\"name\": \"b\\\"1\", \"limit_usd\": \"1\", "
+			   "\"spent_usd\": \"0.5\", \"requests\": 3}]}, "
+			   "{\"name\": \"writer-1\", \"spent_usd\": \"0.5\"}, {\"name\": "
+			   "\"other\", \"spent_usd\": \"9\"}], \"redirect\": "
+			   "{\"redirected\": 7}}";
 
 static void hash_of(const char *token, char *out);
 
@@ -64,7 +67,8 @@ static int set_up(void **state)
 	control_options.audit = audit;
 	list = json_pack("[o, o]",
 		principal("operator", "token-of-the-operator",
-			"[\"fleet.status\", \"fleet.query_metrics\", \"fleet.budget.get\", \"fleet.budget.set\", "
+			"[\"fleet.status\", \"fleet.query_metrics\", \"fleet.budget.get\", "
+			"\"fleet.budget.set\", "
 			"\"fleet.audit\"]",
 			"[\"writer-*\"]"),
 		principal("watcher", "token-of-the-watcher", "[\"fleet.status\"]", "[\"*\"]"));
@@ -87,7 +91,8 @@ static int tear_down(void **state)
 	return system(command);
 }
 
-static unsigned ask(const char *token, const char *method, const char *path, const char *body, char **ret_text)
+static unsigned ask(
+	const char *token, const char *method, const char *path, const char *body, char **ret_text)
 {
 	const struct sg_api_options options = { control, audit, status, two_agents };
 	char header[128];
@@ -105,26 +110,28 @@ static unsigned ask(const char *token, const char *method, const char *path, con
 	return answer.status;
 }
 
-static void assert_answer(const char *token, const char *method, const char *path, const char *body, unsigned wanted,
-	const char *part)
+static void assert_answer(const char *token, const char *method, const char *path, const char *body,
+	unsigned wanted, const char *part)
 {
 	char *text;
 	unsigned got = ask(token, method, path, body, &text);
 
 	if (got != wanted || !strstr(text, part))
-		fail_msg("%s %s %s: %u %s, not %u %s", method, path, body ? body : "", got, text, wanted, part);
+		fail_msg("%s %s %s: %u %s, not %u %s", method, path, body ? body : "", got, text,
+			wanted, part);
 	free(text);
 }
 
 static void who_has_no_token_is_nobody(void **state)
 {
-	static const char *const tokens[] = { NULL, "", "token-of-the-operatoR", "token-of-the-operator ",
-		"token-of-the-operato", "short" };
+	static const char *const tokens[] = { NULL, "", "token-of-the-operatoR",
+		"token-of-the-operator ", "token-of-the-operato", "short" };
 
 	(void)state;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(tokens); i++) {
 		assert_answer(tokens[i], "GET", "/v1/status", NULL, 401, "invalid bearer token");
-		assert_answer(tokens[i], "POST", "/fleet/budget/set", "{}", 401, "invalid bearer token");
+		assert_answer(
+			tokens[i], "POST", "/fleet/budget/set", "{}", 401, "invalid bearer token");
 		assert_answer(tokens[i], "GET", "/metrics", NULL, 401, "invalid bearer token");
 	}
 	assert_answer(NULL, "GET", "/health", NULL, 200, "true");
@@ -138,17 +145,22 @@ static void verbs_and_scopes(void **state)
 
 	(void)state;
 	assert_answer("token-of-the-watcher", "GET", "/v1/status", NULL, 200, "\"other\"");
-	assert_answer("token-of-the-watcher", "GET", "/v1/audit", NULL, 403, "principal is not allowed");
-	assert_answer("token-of-the-watcher", "PATCH", "/v1/budgets/writer-1", "{\"max_requests\": 1}", 403,
-		"principal is not allowed");
-	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/other", "{\"max_requests\": 1}", 403,
-		"out of scope");
-	assert_answer("token-of-the-operator", "GET", "/v1/budgets/other", NULL, 403, "out of scope");
-	assert_answer("token-of-the-operator", "DELETE", "/v1/budgets/other", NULL, 403, "out of scope");
+	assert_answer(
+		"token-of-the-watcher", "GET", "/v1/audit", NULL, 403, "principal is not allowed");
+	assert_answer("token-of-the-watcher", "PATCH", "/v1/budgets/writer-1",
+		"{\"max_requests\": 1}", 403, "principal is not allowed");
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/other",
+		"{\"max_requests\": 1}", 403, "out of scope");
+	assert_answer(
+		"token-of-the-operator", "GET", "/v1/budgets/other", NULL, 403, "out of scope");
+	assert_answer(
+		"token-of-the-operator", "DELETE", "/v1/budgets/other", NULL, 403, "out of scope");
 	assert_answer("token-of-the-operator", "POST", "/fleet/budget/set",
-		"{\"claw_id\": \"other\", \"limit_usd\": 1, \"window\": \"1h\"}", 403, "claw_id is out of scope");
+		"{\"claw_id\": \"other\", \"limit_usd\": 1, \"window\": \"1h\"}", 403,
+		"claw_id is out of scope");
 	assert_answer("token-of-the-watcher", "POST", "/fleet/budget/set",
-		"{\"claw_id\": \"other\", \"limit_usd\": 1, \"window\": \"1h\"}", 403, "principal is not allowed");
+		"{\"claw_id\": \"other\", \"limit_usd\": 1, \"window\": \"1h\"}", 403,
+		"principal is not allowed");
 	lines = sg_audit_tail(audit, 1, NULL);
 	assert_string_equal(
 		json_string_value(json_object_get(json_array_get(lines, 0), "who")), "api:watcher");
@@ -167,7 +179,8 @@ static void lists_show_only_what_is_in_scope(void **state)
 	assert_int_equal(ask("token-of-the-operator", "GET", "/metrics", NULL, &text), 200);
 	assert_non_null(strstr(text, "# TYPE spendgate_agent_spent_usd_total counter\n"
 				     "spendgate_agent_spent_usd_total{agent=\"writer-1\"} 0.5\n#"));
-	assert_non_null(strstr(text, "spendgate_budget_limit_usd{agent=\"writer-1\",budget=\"b\\\"1\"} 1\n"));
+	assert_non_null(strstr(
+		text, "spendgate_budget_limit_usd{agent=\"writer-1\",budget=\"b\\\"1\"} 1\n"));
 	assert_non_null(strstr(text, "spendgate_redirect_total{reason=\"redirected\"} 7\n"));
 	assert_null(strstr(text, "other"));
 	free(text);
@@ -179,12 +192,18 @@ static void a_change_names_its_principal(void **state)
 
 	(void)state;
 	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1",
-		"{\"max_requests\": 5, \"window\": \"1h\", \"reason\": \"r\"}", 200, "\"started\":false");
-	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-1", NULL, 200, "\"max_requests\":5");
-	assert_answer("token-of-the-operator", "GET", "/v1/audit", NULL, 200, "\"who\":\"api:operator\"");
-	assert_answer("token-of-the-operator", "DELETE", "/v1/budgets/writer-1", NULL, 200, "\"agent\":\"writer-1\"");
-	assert_answer("token-of-the-operator", "DELETE", "/v1/budgets/writer-1", NULL, 404, "no live override");
-	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-9", NULL, 404, "no agent");
+		"{\"max_requests\": 5, \"window\": \"1h\", \"reason\": \"r\"}", 200,
+		"\"started\":false");
+	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-1", NULL, 200,
+		"\"max_requests\":5");
+	assert_answer(
+		"token-of-the-operator", "GET", "/v1/audit", NULL, 200, "\"who\":\"api:operator\"");
+	assert_answer("token-of-the-operator", "DELETE", "/v1/budgets/writer-1", NULL, 200,
+		"\"agent\":\"writer-1\"");
+	assert_answer("token-of-the-operator", "DELETE", "/v1/budgets/writer-1", NULL, 404,
+		"no live override");
+	assert_answer(
+		"token-of-the-operator", "GET", "/v1/budgets/writer-9", NULL, 404, "no agent");
 	lines = sg_audit_tail(audit, 100, "writer-1");
 	assert_int_equal(json_array_size(lines), 2);
 	json_decref(lines);
@@ -192,18 +211,20 @@ static void a_change_names_its_principal(void **state)
 
 static void bad_bodies(void **state)
 {
-	static const char *const bodies[] = { "", "x", "[]", "{\"max_requests\": 1", "{\"max_requests\": 1, \"max_requests\": 2}" };
+	static const char *const bodies[] = { "", "x", "[]", "{\"max_requests\": 1",
+		"{\"max_requests\": 1, \"max_requests\": 2}" };
 
 	(void)state;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(bodies); i++) {
-		assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", bodies[i], 400,
-			"invalid request body");
+		assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", bodies[i],
+			400, "invalid request body");
 		assert_answer("token-of-the-operator", "POST", "/fleet/budget/set", bodies[i], 400,
 			"invalid request body");
 	}
-	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", "{\"max_requests\": 0}", 400,
-		"max-requests must be > 0");
-	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", "{}", 400, "nothing to set");
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1",
+		"{\"max_requests\": 0}", 400, "max-requests must be > 0");
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", "{}", 400,
+		"nothing to set");
 }
 
 static void the_endpoint_of_the_reference(void **state)
@@ -214,24 +235,33 @@ static void the_endpoint_of_the_reference(void **state)
 		{ "{}", "governance target must not be empty" },
 		{ "{\"claw_id\": \".x\"}", "must not start with '.'" },
 		{ "{\"claw_id\": \"a/b\"}", "must be a single path component" },
-		{ "{\"claw_id\": \"writer-1\"}", "at least one of limit_usd or max_requests is required" },
+		{ "{\"claw_id\": \"writer-1\"}",
+			"at least one of limit_usd or max_requests is required" },
 		{ "{\"claw_id\": \"writer-1\", \"limit_usd\": 0}", "limit_usd must be positive" },
 		{ "{\"claw_id\": \"writer-1\", \"limit_usd\": \"1\"}", "invalid request body" },
-		{ "{\"claw_id\": \"writer-1\", \"max_requests\": -1}", "max_requests must be positive" },
+		{ "{\"claw_id\": \"writer-1\", \"max_requests\": -1}",
+			"max_requests must be positive" },
 		{ "{\"claw_id\": \"writer-1\", \"max_requests\": 1}", "missing window" },
 		{ "{\"claw_id\": \"writer-1\", \"max_requests\": 1, \"window\": \"soon\"}",
 			"window must be a positive duration" },
-		{ "{\"claw_id\": \"writer-1\", \"max_requests\": 1, \"window\": \"1h\", \"behavior\": \"magic\"}",
-			"unknown behavior \\\"magic\\\": must be one of rate_limit, hard_stop, soft_alert" },
+		{ "{\"claw_id\": \"writer-1\", \"max_requests\": 1, \"window\": \"1h\", "
+		  "\"behavior\": \"magic\"}",
+			"unknown behavior \\\"magic\\\": must be one of rate_limit, hard_stop, "
+			"soft_alert" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++)
-		assert_answer("token-of-the-operator", "POST", "/fleet/budget/set", rows[i].body, 400, rows[i].part);
+		assert_answer("token-of-the-operator", "POST", "/fleet/budget/set", rows[i].body,
+			400, rows[i].part);
 	assert_answer("token-of-the-operator", "POST", "/fleet/budget/set",
-		"{\"claw_id\": \"writer-1\", \"limit_usd\": 2.00, \"window\": \"1h\", \"behavior\": \"rate_limit\"}", 200,
-		"{\"claw_id\":\"writer-1\",\"budget\":{\"window\":\"1h\",\"behavior\":\"rate_limit\",\"limit_usd\":2.0}}");
-	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-1", NULL, 200, "\"by\":\"api:operator\"");
+		"{\"claw_id\": \"writer-1\", \"limit_usd\": 2.00, \"window\": \"1h\", "
+		"\"behavior\": \"rate_limit\"}",
+		200,
+		"{\"claw_id\":\"writer-1\",\"budget\":{\"window\":\"1h\",\"behavior\":\"rate_"
+		"limit\",\"limit_usd\":2.0}}");
+	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-1", NULL, 200,
+		"\"by\":\"api:operator\"");
 }
 
 static void principals_are_checked(void **state)
@@ -242,14 +272,19 @@ static void principals_are_checked(void **state)
 		{ "[]", "must be a list of 1 to" },
 		{ "[5]", "principals[0]: must be an object" },
 		{ "[{\"name\": \"a\", \"token\": \"x\"}]", "principals[0]: unknown key \"token\"" },
-		{ "[{\"name\": \"a\", \"token_sha256\": \"abc\"}]", "must be 64 hexadecimal digits" },
-		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR "\"}]", "verbs must be a list" },
-		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR "\", \"verbs\": [\"fleet.restart\"]}]",
+		{ "[{\"name\": \"a\", \"token_sha256\": \"abc\"}]",
+			"must be 64 hexadecimal digits" },
+		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR "\"}]",
+			"verbs must be a list" },
+		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR
+		  "\", \"verbs\": [\"fleet.restart\"]}]",
 			"unknown verb \"fleet.restart\"" },
-		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR "\", \"verbs\": [\"fleet.status\"]}]",
+		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR
+		  "\", \"verbs\": [\"fleet.status\"]}]",
 			"agents must be a list" },
 		{ "[{\"name\": \"a\", \"token_sha256\": \"" OPERATOR
-		  "\", \"verbs\": [\"fleet.status\"], \"agents\": [\"*\"]}, {\"name\": \"b\", \"token_sha256\": \"" OPERATOR
+		  "\", \"verbs\": [\"fleet.status\"], \"agents\": [\"*\"]}, {\"name\": \"b\", "
+		  "\"token_sha256\": \"" OPERATOR
 		  "\", \"verbs\": [\"fleet.status\"], \"claw_ids\": [\"*\"]}]",
 			"principals[1]: its name or token is another's too" },
 	};
@@ -286,7 +321,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_has_no_token_is_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(verbs_and_scopes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(lists_show_only_what_is_in_scope, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			lists_show_only_what_is_in_scope, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_change_names_its_principal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_bodies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_endpoint_of_the_reference, set_up, tear_down),
