@@ -20,6 +20,7 @@
 // release   "id": the agent's command has ended                         {"status": {...of the agent}}
 // detach    "container": as it was registered; no agent any more          {}
 // status    -                                                           {"agents": [...], "redirect": {reason: count}}
+// prices    "document": a table as docs/prices.md has it                 -
 // reload    -                                                           {"restart": keys that need one, or ""}
 // budget    "verb": "set" with "agent", "who", "override" {...}         {"agent", "started", "before", "after"}
 //           "verb": "remove" with "agent", "who", "budget"?, "reason"?  the same

@@ -10,6 +10,7 @@ int sg_cli_compile(int argc, char **argv);
 int sg_cli_budget(int argc, char **argv);
 int sg_cli_status(int argc, char **argv);
 int sg_cli_reload(int argc, char **argv);
+int sg_cli_price_update(int argc, char **argv); // of sg_cli_price
 int sg_cli_attach(int argc, char **argv);
 int sg_cli_detach(int argc, char **argv);
 int sg_cli_docker(int argc, char **argv);

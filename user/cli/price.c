@@ -61,7 +61,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 static const struct argp argp = { option_table, parse_option, NULL,
 	"Prints the price of a model in USD per million tokens as JSON, or the exact cost of "
-	"usage.",
+	"usage. `spendgate price update FILE` gives a running spendgated new prices.",
 	NULL, NULL, NULL };
 
 // All numbers of a price have six decimal digits: pico-dollars a token are micro-dollars a million,
@@ -279,6 +279,8 @@ int sg_cli_price(int argc, char **argv)
 	int64_t wall_ns;
 	int r;
 
+	if (argc > 1 && strcmp(argv[1], "update") == 0)
+		return sg_cli_price_update(argc - 1, argv + 1);
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	r = sg_date_parse(options.at, &wall_ns, &error);

@@ -139,6 +139,10 @@ int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_r
 	sg_set_log_level(next);
 	sg_set_amounts(enforcer, next);
 	name_restart_keys(enforcer->configuration, next, ret_restart, size);
+	sg_audit_write(enforcer->audit, "configured", true,
+		json_pack("{s:s?, s:I, s:s}", "prices",
+			json_string_value(json_object_get(next, "prices")), "price_entries",
+			(json_int_t)sg_price_table_count(prices), "restart_needed", ret_restart));
 	sg_log(SG_LOG_INFO, "configured", "restart_needed=\"%s\"", ret_restart);
 	return 0;
 }

@@ -70,6 +70,9 @@ int sg_price_table_load(
 	const char *path, struct sg_price_table **ret_table, struct sg_error *error) SG_WUNRES;
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 
+// Its entries.
+size_t sg_price_table_count(const struct sg_price_table *table);
+
 // The price in force at `wall_ns`; exact name first, then the longest entry of which the name is a
 // dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514), then the provider's entry "*". NULL:
 // unknown.

@@ -349,6 +349,11 @@ struct sg_price_table *sg_price_table_free(struct sg_price_table *table)
 	return NULL;
 }
 
+size_t sg_price_table_count(const struct sg_price_table *table)
+{
+	return table->count;
+}
+
 // ---- Finding ----
 
 // First entry of {provider, model[0..length)}, or table->count.

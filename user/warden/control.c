@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "spendgate/control.h"
+#include "warden/prices.h"
 #include "warden/reload.h"
 
 #define VERSION "0.1.0"
@@ -211,6 +212,14 @@ static json_t *on_reload(struct sg_control_client *client, struct sg_error *erro
 	return client->result < 0 ? NULL : json_pack("{s:b, s:s}", "ok", 1, "restart", restart);
 }
 
+static json_t *on_prices(
+	struct sg_control_client *client, const json_t *request, struct sg_error *error)
+{
+	client->result =
+		sg_prices_update(client->warden, json_object_get(request, "document"), error);
+	return client->result < 0 ? NULL : json_pack("{s:b}", "ok", 1);
+}
+
 static json_t *perform(struct sg_control_client *client, const json_t *request, const int *fds,
 	struct sg_error *error)
 {
@@ -228,6 +237,8 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 		return on_status(client, error);
 	if (op && strcmp(op, "reload") == 0)
 		return on_reload(client, error);
+	if (op && strcmp(op, "prices") == 0)
+		return on_prices(client, request, error);
 	if (op && strcmp(op, "budget") == 0)
 		return on_budget(client, request, error);
 	sg_error_set(error, -EINVAL, "unknown operation \"%s\"", op ? op : "");

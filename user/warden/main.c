@@ -20,6 +20,7 @@
 #include "spendgate/control.h"
 #include "spendgate/exit.h"
 #include "warden/config.h"
+#include "warden/prices.h"
 #include "warden/privileges.h"
 #include "warden/reload.h"
 #include "warden/setup.h"
@@ -182,6 +183,8 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	prctl(PR_SET_DUMPABLE, 0); // the CA key is in here
 	r = sg_config_load(warden.config_path, warden.config_given, &warden.config, &error);
+	if (r == 0)
+		r = sg_prices_add(&warden, warden.config, &error);
 	if (r < 0) {
 		sg_log(SG_LOG_ERROR, "bad_configuration", "reason=\"%s\"", error.text);
 		return SG_EXIT_CONFIG;

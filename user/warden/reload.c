@@ -10,6 +10,7 @@
 #include "warden/config.h"
 #include "warden/definition.h"
 #include "warden/endpoints.h"
+#include "warden/prices.h"
 #include "warden/warden.h"
 
 // Agents that run have read the CA's certificate: a root with other constraints would be none to
@@ -158,6 +159,8 @@ int sg_reload(struct sg_warden *warden, char *ret_restart, size_t size, struct s
 	int r = sg_config_load(warden->config_path, warden->config_given, &next, error);
 
 	*ret_restart = 0;
+	if (r == 0)
+		r = sg_prices_add(warden, next, error);
 	if (r == 0)
 		r = check_origins(warden, next, error);
 	if (r == 0)
