@@ -58,7 +58,7 @@ int sg_cgroup_root(
 			      MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		r = -errno;
 	if (r < 0)
-		return sg_error_set(error, r,
+		return sg_error_set(error, -ENOSYS,
 			"no cgroup v2 hierarchy is mounted, and none can be (%s): boot with "
 			"systemd.unified_cgroup_hierarchy=1, "
 			"or mount -t cgroup2 none /sys/fs/cgroup/unified",

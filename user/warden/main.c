@@ -202,8 +202,9 @@ int main(int argc, char **argv)
 		r = options.purge ? sg_setup_purge(&warden, &error)
 				  : run(&warden, &options, &error);
 	if (r < 0)
-		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"",
-			error.text[0] ? error.text : strerror(-r));
+		sg_log(SG_LOG_ERROR, "start_failed", "reason=\"%s\"%s",
+			error.text[0] ? error.text : strerror(-r),
+			r == -ENOSPC ? " remedy=\"make room on that file system\"" : "");
 	json_decref(warden.config);
 	return sg_setup_exit_code(r);
 }

@@ -195,9 +195,10 @@ int sg_namespaces_use(struct sg_namespaces *namespaces, int netns_fd,
 		if (r < 0) {
 			remove_namespace(namespaces, item);
 			return sg_error_set(error, r,
-				"no listener in the agent's network namespace: %s (is its loopback "
-				"up? ip link set lo up)",
-				strerror(-r));
+				"no listener in the agent's network namespace: %s (%s)",
+				strerror(-r),
+				r == -EADDRINUSE ? "every port of its ip_local_port_range is taken"
+						 : "is its loopback up? ip link set lo up");
 		}
 	}
 	item->users++;

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each exit code, and an error that names the remedy: on a machine that lacks something, as far as a mount namespace can take it away.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Gate, build, chat, dollars, scratch, start, startMock, until } from './lib.mjs';
+
+const program = (name) => path.join(build, name);
+let mock;
+before(async () => (mock = await startMock()));
+after(() => mock.stop());
+
+// `spendgated` after a preparation, in a mount namespace of its own.
+const daemonIn = (preparation, prefix = '', env = {}) => {
+	const gate = new Gate(mock, env);
+	return start('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${preparation}\nexec ${prefix} "$0"`, program('spendgated')], { env: gate.env }).done;
+};
+const told = async (result, code, pattern) => {
+	const { code: actual, stderr } = await result;
+	assert.match(stderr, pattern);
+	assert.equal(actual, code, stderr);
+};
+
+test('69: a kernel that is too old', () => told(daemonIn('', 'setarch --uname-2.6'), 69, /this is Linux 2\.6\.\S+: spendgate needs 6\.1 or later/));
+test('69: no BTF', () => told(daemonIn('mount -t tmpfs none /sys/kernel/btf'), 69, /btf\/vmlinux is missing: use a kernel that was built with CONFIG_DEBUG_INFO_BTF/));
+test('69: no cgroup v2, and none can be mounted', () => told(
+	daemonIn('awk \'{for(i=7;i<=NF;i++) if($i=="-" && $(i+1)=="cgroup2") print $5}\' /proc/self/mountinfo | while read -r m; do umount -l "$m"; done', 'setpriv --bounding-set=-sys_admin'),
+	69, /no cgroup v2 hierarchy is mounted, and none can be .*: boot with systemd\.unified_cgroup_hierarchy=1/));
+test('77: not root, each program', async () => {
+	const nobody = (...args) => start('setpriv', ['--reuid=65534', '--clear-groups', ...args], {}).done;
+	await told(nobody(program('spendgated')), 77, /run it with sudo/);
+	await told(nobody(program('spendgate'), 'run', '--', 'true'), 77, /use sudo/);
+});
+test('64: usage, each program', async () => {
+	await told(start(program('spendgated'), ['--nonsense']).done, 64, /unrecognized option/);
+	for (const command of ['run', 'status', 'reload', 'meter', 'price']) await told(start(program('spendgate'), [command, '--nonsense']).done, 64, /unrecognized option/);
+});
+test('78: a configuration that is refused; --check says so without a start', async () => {
+	const file = path.join(scratch, 'exit-config.json');
+	fs.writeFileSync(file, '{"unknown_model": "maybe"}');
+	await told(start(program('spendgated'), ['--check', '--config', file]).done, 78, /exit-config\.json: .*must be deny, allow or price_as/);
+	fs.writeFileSync(file, '{"unknown_model": "allow"}');
+	await told(start(program('spendgated'), ['--check', '--config', file]).done, 0, /^$/);
+});
+test('73: a full disk at the start', async () => {
+	const full = path.join(scratch, 'full');
+	fs.mkdirSync(full);
+	const fill = `mount -t tmpfs -o size=64k none ${full}; head -c 1000000 /dev/zero > ${full}/filler 2>/dev/null || true`;
+	await told(daemonIn(fill, '', { SPENDGATE_STATE_DIR: `${full}/state` }), 73, /No space left on device" remedy="make room on that file system/);
+	await told(daemonIn(fill, '', { SPENDGATE_RUN_DIR: `${full}/run` }), 73, /No space left on device/);
+});
+test('1: a second instance on the same directory', async () => {
+	const gate = new Gate(mock);
+	await gate.daemon();
+	await told(start(program('spendgated'), [], { env: gate.env }).done, 1, /spendgated is already running on .* \(pid \d+\)/);
+	await gate.stop();
+});
+
+test('no port is left in the agent\'s namespace: told, and the agent is not started', async () => {
+	const gate = new Gate(mock);
+	const { code, stdout, stderr } = await start('unshare', ['--net', 'sh', '-ec', `
+ip link set lo up
+echo "45000 45000" > /proc/sys/net/ipv4/ip_local_port_range
+python3 -c 'import socket, subprocess, sys
+a = socket.socket(); a.bind(("127.0.0.1", 45000)); a.listen()
+sys.exit(subprocess.run(sys.argv[1:]).returncode)' "$0" run --agent ports -- echo started`, program('spendgate')], { env: gate.env }).done;
+	assert.match(stderr, /no listener in the agent's network namespace: .*ip_local_port_range/);
+	assert.equal(stdout, '');
+	assert.notEqual(code, 0);
+});
+
+test('a disk that fills up while calls are made: nothing is served that can\'t be remembered, and it goes on when there is room', async () => {
+	const full = path.join(scratch, 'fills');
+	fs.mkdirSync(full);
+	await start('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'none', full]).done;
+	const gate = new Gate(mock, { SPENDGATE_STATE_DIR: full });
+	await gate.daemon({ workers: 1 });
+	const orders = { calls: Array(8).fill(chat('mock:tokens=5')), maxRetries: 0 };
+	await mock.reset();
+	await gate.agent('openai.mjs', 'fills', { 'limit-usd': '0.01' }, orders);
+	await start('sh', ['-c', `head -c 100000000 /dev/zero > ${full}/filler`]).done;
+	const during = await gate.agent('openai.mjs', 'fills', { 'limit-usd': '0.01' }, orders);
+	assert.ok(during.results.every((result) => result.ok || result.status), JSON.stringify(during.results));
+	assert.ok(BigInt((await mock.bill()).nanousd) <= dollars('0.01'));
+	fs.rmSync(path.join(full, 'filler'));
+	const after_ = await until(async () => {
+		const again = await gate.agent('openai.mjs', 'fills', { 'limit-usd': '0.01' }, { ...orders, calls: orders.calls.slice(0, 1) });
+		return again.results[0].ok && again;
+	}, 'calls to be served again');
+	const bill = await mock.bill();
+	assert.ok(BigInt(bill.nanousd) <= dollars('0.01'));
+	assert.ok(dollars(after_.status.spent_usd) >= BigInt(bill.nanousd), `spent ${after_.status.spent_usd}, billed ${bill.usd}`);
+	await gate.stop();
+	await start('umount', [full]).done;
+});
