@@ -55,6 +55,7 @@ struct {
 /* Never LRU: an evicted entry would be a connection whose agent is unknown. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, SG_MAX_FLOWS);
 	__type(key, struct sg_flow_key);
 	__type(value, struct sg_flow_record);

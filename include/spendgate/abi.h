@@ -29,8 +29,8 @@
 #define SG_FLOW	      1
 
 #define SG_MAX_AGENTS	   4096
-#define SG_MAX_FLOWS	   65536
-#define SG_MAX_AGENT_FLOWS 8192 /* of one agent, in flows at a time */
+#define SG_MAX_FLOWS	   262144 /* memory is taken by those that are there */
+#define SG_MAX_AGENT_FLOWS 8192	  /* of one agent, in flows at a time */
 #define SG_MAX_NETNS	   4096
 #define SG_MAX_ENDPOINTS   4096
 #define SG_MAX_DIRECT	   256
