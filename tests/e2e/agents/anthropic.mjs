@@ -12,10 +12,12 @@ async function one(call) {
 			const answer = await client.messages.create(call.body);
 			return { ok: true, text: answer.content[0].text, usage: answer.usage };
 		}
-		const seen = { ok: true, events: 0, text: '' };
+		const seen = { ok: true, events: 0, chunks: 0, text: '' };
 		for await (const event of await client.messages.create(call.body)) {
 			seen.events++;
 			seen.text += event.delta?.text ?? '';
+			if (event.delta?.text) seen.chunks++;
+			seen.finish = event.delta?.stop_reason ?? seen.finish;
 			if (event.usage) seen.usage = event.usage;
 		}
 		return seen;
