@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stream that others wait for holds what it has said so far and a slice, in place of all that it
 // may yet say; it asks for more as it runs, and is ended when there is no more
-// (docs/decisions/0005-slices.md). Worker thread only.
+// (docs/decisions/0006-slices.md). Worker thread only.
 #pragma once
 
 #include <stdbool.h>
