@@ -31,10 +31,12 @@ static int usage(FILE *out, int code)
 		"Usage: spendgate COMMAND [OPTION...]\n\nA hard spending limit for AI agents.\n\n");
 	for (size_t i = 0; i < SG_ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].description);
-	fprintf(out, "\n`spendgate COMMAND --help` tells the options. Exit codes: 0 done; 1 "
-		     "failed; 64 usage; 65 bad input; "
-		     "69 kernel or daemon not available; 77 not root. `run` gives its command's "
-		     "own status.\n");
+	fprintf(out,
+		"\n`spendgate COMMAND --help` tells the options. Exit codes: 0 done; 1 "
+		"failed; 64 usage; 65 bad input; "
+		"69 kernel or daemon not available; 73 disk full; 77 not root; 78 configuration "
+		"refused. `run` gives its command's "
+		"own status.\n");
 	return code;
 }
 
