@@ -48,9 +48,9 @@ static int read_document(const char *path, json_t **ret_document, struct sg_erro
 	if (r < 0)
 		return r;
 	*ret_document = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-	return *ret_document ? 0
-			     : sg_error_set(error, -EINVAL, "%s:%d: %s", path, where.line,
-				       where.text);
+	return *ret_document
+		       ? 0
+		       : sg_error_set(error, -EINVAL, "%s:%d: %s", path, where.line, where.text);
 }
 
 int sg_cli_price_update(int argc, char **argv)

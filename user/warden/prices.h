@@ -13,8 +13,7 @@ struct sg_warden;
 
 // Where the configuration names no file with prices: the one that was put in force last, when there
 // is one. Checked, as all of the configuration is.
-int sg_prices_add(
-	const struct sg_warden *warden, json_t *config, struct sg_error *error) SG_WUNRES;
+int sg_prices_add(const struct sg_warden *warden, json_t *config, struct sg_error *error) SG_WUNRES;
 
 // Checks the document as a whole, puts it in the place of the configuration's file (or into the
 // state directory) and in force for the calls that come; those in flight keep their table. On an
