@@ -114,12 +114,13 @@ test('what is no provider is passed through untouched: the client sees the serve
 	await start('ip', ['address', 'del', '203.0.113.20/32', 'dev', 'lo']).done;
 });
 
-test('an h2-only client is refused clearly; h2 with http/1.1 gets http/1.1', async () => {
+test('ALPN: http/1.1 wherever it is offered, h2 for who offers nothing else, neither is refused clearly', async () => {
 	const probe = (protocols) => gate.run('alpn', {}, ['openssl', 's_client', '-connect', '203.0.113.10:443', '-servername', 'api.openai.com', '-alpn', protocols]);
 	assert.match((await probe('h2,http/1.1')).stdout, /ALPN protocol: http\/1.1/);
-	const refused = await probe('h2');
+	assert.match((await probe('h2')).stdout, /ALPN protocol: h2/);
+	const refused = await probe('h3');
 	assert.match(refused.stderr + refused.stdout, /no application protocol/);
-	assert.match(gate.log(), /HTTP\/2 only clients/);
+	assert.match(gate.log(), /the client offers neither http\/1.1 nor h2/);
 });
 
 test('ambiguous requests get 400 and the connection ends; a wrong Host gets 421', async () => {

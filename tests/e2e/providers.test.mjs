@@ -21,7 +21,7 @@ before(async () => {
 after(() => mock?.stop());
 
 // What ends before its end, what we would say ourselves, and what comes by other transports is tested elsewhere.
-const replayable = ({ name, request, response, expect }) => !response.abort && !response.ws && request.http_version === '1.1' && expect.state !== 'denied' && hosts.includes(request.host) && name;
+const replayable = ({ name, request, response, expect }) => !response.abort && !response.ws && expect.state !== 'denied' && hosts.includes(request.host) && name;
 
 // GETs last: what they tell about was called before.
 const exchanges = fs
@@ -46,23 +46,24 @@ async function metered(name) {
 	return JSON.parse(result.stdout);
 }
 
-async function runAll(host, list) {
-	const file = path.join(scratch, `replay-${host}.json`);
-	const statusFile = path.join(scratch, `replay-status-${host}.json`);
+async function runAll(host, list, protocol) {
+	const file = path.join(scratch, `replay-${host}-${protocol}.json`);
+	const statusFile = path.join(scratch, `replay-status-${host}-${protocol}.json`);
 	fs.writeFileSync(file, JSON.stringify(list.map(({ name, request }) => ({ name, method: request.method, host, path: request.path, headers: request.headers, body: bodyOf(request).toString('base64') }))));
 	fs.chmodSync(file, 0o644);
-	const command = ['sh', '-c', `node ${path.join(here, 'agents/replay.mjs')} < ${file}`];
+	const command = ['sh', '-c', `node ${path.join(here, 'agents/replay.mjs')} ${protocol} < ${file}`];
 	const flags = ['run', '--agent', host, '--limit-usd', '5000', '--origin', `${host}=127.0.0.1:${mock.port}`, '--upstream-ca', mock.ca, '--status-file', statusFile];
 	const result = await start(path.join(build, 'spendgate'), [...flags, '--', ...command], { env: { ...process.env, ...directories() }, cwd: here }).done;
 	assert.equal(result.code, 0, result.stderr);
 	return { results: JSON.parse(result.stdout), status: JSON.parse(fs.readFileSync(statusFile)) };
 }
 
-for (const host of hosts) {
-	test(`recorded exchanges of ${host}: the bytes, and the bill`, async () => {
-		const list = exchanges.filter(({ request }) => request.host === host);
+for (const [host, protocol] of hosts.flatMap((name) => [[name, 'http1'], [name, 'http2']])) {
+	test(`recorded exchanges of ${host} over ${protocol}: the bytes, and the bill`, async () => {
+		// What was recorded over HTTP/2 is of clients that speak nothing else.
+		const list = exchanges.filter(({ request }) => request.host === host && (protocol === 'http2' || request.http_version === '1.1'));
 		assert.ok(list.length > 0);
-		const { results, status } = await runAll(host, list);
+		const { results, status } = await runAll(host, list, protocol);
 		let cost = 0n;
 		for (const [index, exchange] of list.entries()) {
 			const { status: code, body } = results[index];

@@ -17,6 +17,9 @@ struct sg_agent_side {
 	// The agent reads HTTP/1.1's own framing: an answer's bytes may be passed as they came.
 	bool keeps_framing;
 
+	// An answer may come before the request's end, the rest of which need not be read for it.
+	bool answers_early;
+
 	// Takes what there is of the request's body while the call has room for it, and gives it to
 	// sg_request_feed. Returns true when it got anything done.
 	bool (*read_body)(struct sg_exchange *exchange);

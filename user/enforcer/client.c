@@ -121,7 +121,16 @@ static void log_handshake_failure(const struct sg_client *client)
 		distrust ? "this program has roots of its own, or pins those of its provider: let "
 			   "it read /run/spendgate/bundle.pem (in a container) or the files that "
 			   "the trust variables name, or switch its pinning off"
-			 : "the client must trust the spendgate CA and offer http/1.1");
+			 : "the client must trust the spendgate CA and offer http/1.1 or h2");
+}
+
+static bool speaks_h2(const SSL *ssl)
+{
+	const unsigned char *protocol;
+	unsigned length;
+
+	SSL_get0_alpn_selected(ssl, &protocol, &length);
+	return length == 2 && memcmp(protocol, "h2", 2) == 0;
 }
 
 static void shake_hands(struct sg_client *client)
@@ -135,6 +144,7 @@ static void shake_hands(struct sg_client *client)
 		sg_client_close(client, "handshake");
 		return;
 	}
+	client->speaks_h2 = speaks_h2(client->transport.ssl);
 	sg_client_enter(client, SG_CLIENT_SESSION);
 }
 
@@ -223,6 +233,10 @@ static void peek(struct sg_client *client)
 		break;
 	case SG_FIRST_TLS:
 		sg_client_enter(client, SG_CLIENT_LEAF);
+		break;
+	case SG_FIRST_HTTP2:
+		client->speaks_h2 = true;
+		sg_client_enter(client, SG_CLIENT_SESSION);
 		break;
 	case SG_FIRST_HTTP:
 		sg_client_enter(client, SG_CLIENT_SESSION);

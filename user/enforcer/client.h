@@ -20,6 +20,7 @@
 #include "spendgate/abi.h"
 
 struct sg_exchange;
+struct sg_h2_session;
 struct sg_relay;
 struct sg_tunnel;
 struct sg_worker;
@@ -55,6 +56,8 @@ struct sg_client {
 	struct sg_buf out;
 	struct sg_exchange *exchanges; // the calls being served
 	struct sg_relay *relay;
+	bool speaks_h2;
+	struct sg_h2_session *h2; // of a session that speaks HTTP/2
 	struct sg_tunnel *tunnel;
 	uint32_t dropped_bytes; // while lingering
 	bool close_after_flush;

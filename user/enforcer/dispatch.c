@@ -98,23 +98,40 @@ static ssize_t read_outgoing(
 	return (ssize_t)size;
 }
 
+// Payload in the framing that the request's head states; without any, its end.
+static int put_payload(struct sg_exchange *exchange, const void *data, size_t length)
+{
+	struct sg_buf *out = &exchange->upstream->out;
+	int r;
+
+	if (exchange->head.framing != SG_H1_CHUNKED)
+		return sg_buf_append(out, data, length);
+	if (!length)
+		return sg_buf_append(out, "0\r\n\r\n", 5);
+	r = sg_buf_printf(out, "%zx\r\n", length);
+	if (r == 0)
+		r = sg_buf_append(out, data, length);
+	return r < 0 ? r : sg_buf_append(out, "\r\n", 2);
+}
+
+int sg_dispatch_run(
+	struct sg_exchange *exchange, const char *raw, size_t raw_length, struct sg_str payload)
+{
+	if (exchange->side->keeps_framing)
+		return sg_buf_append(&exchange->upstream->out, raw, raw_length);
+	return payload.length ? put_payload(exchange, payload.data, payload.length) : 0;
+}
+
 // Puts one piece of the gathered body into the provider's buffer. Returns its length, 0 at the end,
 // or -errno.
-static ssize_t put_piece(struct sg_exchange *exchange, struct sg_buf *out, uint8_t *scratch)
+static ssize_t put_piece(struct sg_exchange *exchange, uint8_t *scratch)
 {
-	bool chunked = exchange->head.framing == SG_H1_CHUNKED;
 	ssize_t n = read_outgoing(exchange, exchange->sent_bytes, scratch, SG_SCRATCH_BYTES);
-	int r = 0;
+	int r;
 
 	if (n < 0)
 		return n;
-	if (chunked)
-		r = n ? sg_buf_printf(out, "%zx\r\n", (size_t)n)
-		      : sg_buf_append(out, "0\r\n\r\n", 5);
-	if (r == 0 && n)
-		r = sg_buf_append(out, scratch, (size_t)n);
-	if (r == 0 && n && chunked)
-		r = sg_buf_append(out, "\r\n", 2);
+	r = put_payload(exchange, scratch, (size_t)n);
 	exchange->sent_bytes += (uint64_t)n;
 	return r < 0 ? r : n;
 }
@@ -129,7 +146,7 @@ static int send_gathered(struct sg_exchange *exchange)
 	while (exchange->request == SG_REQUEST_SEND && sg_buf_length(out) < SG_OUT_HIGH) {
 		n = exchange->head.framing == SG_H1_NO_BODY
 			    ? 0
-			    : put_piece(exchange, out, client->worker->scratch);
+			    : put_piece(exchange, client->worker->scratch);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
@@ -180,8 +197,11 @@ bool sg_dispatch_step(struct sg_exchange *exchange)
 		progress = exchange->side->read_body(exchange);
 		if (exchange->over)
 			return true;
-		if (sg_h1_body_is_done(&exchange->request_body))
+		if (sg_h1_body_is_done(&exchange->request_body)) {
+			if (!exchange->side->keeps_framing)
+				r = put_payload(exchange, "", 0);
 			exchange->request = SG_REQUEST_DONE;
+		}
 	}
 	if (r < 0) {
 		exchange->side->abort(exchange, "resources");

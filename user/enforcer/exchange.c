@@ -96,6 +96,7 @@ static void detach(struct sg_exchange *exchange)
 	sg_loop_disarm(&exchange->timer);
 	sg_buf_release(&exchange->head_bytes);
 	sg_buf_release(&exchange->answer);
+	sg_buf_release(&exchange->trailers);
 	sg_body_done(&exchange->body);
 	exchange->request_reader = sg_request_reader_free(exchange->request_reader);
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);

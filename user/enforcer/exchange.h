@@ -112,6 +112,7 @@ struct sg_exchange {
 	// response
 	struct sg_h1_body response_body;
 	struct sg_response_reader *response_reader;
+	struct sg_buf trailers; // lines, where the answer is reframed
 	unsigned status;
 	bool upstream_keep_alive;
 	bool filter;	 // what the reader lets through goes to the agent: a usage chunk is taken
@@ -179,6 +180,11 @@ bool sg_request_sink_is_full(const struct sg_exchange *exchange);
 
 // Gets a provider connection for the exchange. Failure is answered.
 void sg_exchange_dial(struct sg_exchange *exchange, bool fresh);
+
+// Takes one run of a streamed body for the provider, in the framing that it came in, and as
+// payload.
+int sg_dispatch_run(struct sg_exchange *exchange, const char *raw, size_t raw_length,
+	struct sg_str payload) SG_WUNRES;
 
 // Hands bytes to the provider. Returns true when it got anything done.
 bool sg_dispatch_step(struct sg_exchange *exchange);

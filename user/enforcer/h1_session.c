@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
@@ -104,7 +105,12 @@ static int send_payload(struct sg_exchange *exchange, const void *data, size_t l
 
 static int send_end(struct sg_exchange *exchange)
 {
-	return send_raw(exchange, "0\r\n\r\n", 5);
+	int r = send_raw(exchange, "0\r\n", 3);
+
+	if (r == 0)
+		r = send_raw(exchange, sg_buf_head(&exchange->trailers),
+			sg_buf_length(&exchange->trailers));
+	return r < 0 ? r : send_raw(exchange, "\r\n", 2);
 }
 
 static int send_answer(struct sg_exchange *exchange)
@@ -169,6 +175,15 @@ static int keep_head(struct sg_exchange *exchange, size_t length)
 	return 0;
 }
 
+// An offer to change to plain HTTP/2 may be passed over (RFC 9113, 3.1), and is.
+static bool offers_h2c(const struct sg_h1_head *head)
+{
+	const struct sg_h1_header *upgrade = sg_h1_find(head, "upgrade");
+
+	return upgrade && upgrade->value.length == 3 &&
+	       strncasecmp(upgrade->value.data, "h2c", 3) == 0;
+}
+
 static void begin(struct sg_client *client, const struct sg_h1_head *parsed, ssize_t length,
 	const char *reason)
 {
@@ -190,6 +205,8 @@ static void begin(struct sg_client *client, const struct sg_h1_head *parsed, ssi
 		sg_client_close(client, "resources");
 		return;
 	}
+	if (offers_h2c(&exchange->head))
+		exchange->head.upgrade = false;
 	exchange->close_agent = !exchange->head.keep_alive;
 	sg_h1_body_init(&exchange->request_body, &exchange->head);
 	sg_exchange_classify(exchange);
@@ -307,4 +324,11 @@ void sg_h1_session_run(struct sg_client *client)
 		if (!flush(client))
 			return;
 	}
+}
+
+void sg_h1_session_on_reset(struct sg_client *client)
+{
+	if (client->exchanges)
+		client->exchanges->agent_gone = true;
+	sg_h1_session_run(client);
 }

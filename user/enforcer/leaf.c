@@ -99,16 +99,15 @@ int sg_leaves_public_key(
 	return 0;
 }
 
-// providers.md rule 13: HTTP/1.1 whenever it is offered; an h2-only client gets
-// no_application_protocol.
+// HTTP/1.1 whenever it is offered: HTTP/2 is for clients that speak nothing else.
 static int select_protocol(SSL *ssl SG_UNUSED, const unsigned char **ret_protocol,
 	unsigned char *ret_length, const unsigned char *offered, unsigned offered_length,
 	void *context SG_UNUSED)
 {
-	static const unsigned char http11[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x08http/1.1\x02h2";
 
-	if (SSL_select_next_proto((unsigned char **)ret_protocol, ret_length, http11,
-		    sizeof(http11) - 1, offered, offered_length) == OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto((unsigned char **)ret_protocol, ret_length, ours,
+		    sizeof(ours) - 1, offered, offered_length) == OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_OK;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }

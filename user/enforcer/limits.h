@@ -42,6 +42,8 @@
 
 // Back-pressure: the source is not read while its sink holds more than this.
 #define SG_OUT_HIGH (256u << 10)
+// The same for the answer of one of many calls on an HTTP/2 connection.
+#define SG_STREAM_OUT_HIGH (64u << 10)
 
 // From here on writing a piece at once is worth more than sending it together with the next.
 #define SG_WRITE_THROUGH_BYTES 4096

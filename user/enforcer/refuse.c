@@ -19,6 +19,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_TOO_LARGE] = "too_large",
 		[SG_ANSWER_BAD_REQUEST] = "bad_request",
 		[SG_ANSWER_MISDIRECTED] = "misdirected",
+		[SG_ANSWER_GRPC] = "grpc",
 		[SG_ANSWER_UPSTREAM] = "upstream",
 		[SG_ANSWER_UNAVAILABLE] = "unavailable",
 	};
@@ -29,7 +30,8 @@ static const char *answer_reason(enum sg_answer_kind kind)
 // Is the rest of the request's body worth reading, so that the connection can be kept?
 static bool can_discard(const struct sg_exchange *exchange)
 {
-	if (exchange->head.expect_continue && !exchange->continued)
+	if (exchange->side->answers_early ||
+		(exchange->head.expect_continue && !exchange->continued))
 		return false;
 	return exchange->head.framing != SG_H1_LENGTH ||
 	       exchange->head.content_length <= SG_LINGER_BYTES;
@@ -39,7 +41,8 @@ static bool can_discard(const struct sg_exchange *exchange)
 static bool is_policy(enum sg_answer_kind kind)
 {
 	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
-	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED;
+	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED ||
+	       kind == SG_ANSWER_GRPC;
 }
 
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,

@@ -100,20 +100,30 @@ static void start_metered(struct sg_exchange *exchange)
 	continue_if_asked(exchange);
 }
 
+// Protocol Buffers in frames of HTTP/2: nothing here reads what such a call costs.
+static bool is_grpc(const struct sg_h1_head *head)
+{
+	const struct sg_h1_header *type = sg_h1_find(head, "content-type");
+	static const char grpc[] = "application/grpc";
+
+	return type && type->value.length >= strlen(grpc) &&
+	       strncasecmp(type->value.data, grpc, strlen(grpc)) == 0;
+}
+
 void sg_exchange_reject(struct sg_exchange *exchange, const char *reason)
 {
 	exchange->request = SG_REQUEST_DONE;
 	sg_exchange_refuse(exchange, SG_ANSWER_BAD_REQUEST, NULL, reason);
 }
 
-static void refuse_path(struct sg_exchange *exchange, struct sg_str path)
+static void refuse_path(struct sg_exchange *exchange, enum sg_answer_kind kind, struct sg_str path)
 {
 	struct sg_str method = exchange->head.method;
 	char shown[128];
 
 	snprintf(shown, sizeof(shown), "%.*s %.*s", (int)method.length, method.data,
 		(int)strcspn(path.data, "? \r"), path.data);
-	sg_exchange_refuse(exchange, SG_ANSWER_UNKNOWN_PATH, NULL, shown);
+	sg_exchange_refuse(exchange, kind, NULL, shown);
 }
 
 // Nothing else may follow the answer 101, and nothing before it.
@@ -140,6 +150,10 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 		sg_exchange_refuse(exchange, SG_ANSWER_MISDIRECTED, NULL, NULL);
 		return;
 	}
+	if (is_grpc(head)) {
+		refuse_path(exchange, SG_ANSWER_GRPC, path);
+		return;
+	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);
 	switch (exchange->route.kind) {
 	case SG_ROUTE_UNKNOWN:
@@ -148,12 +162,12 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 			exchange->unknown_path = true;
 			start_metered(exchange);
 		} else {
-			refuse_path(exchange, path);
+			refuse_path(exchange, SG_ANSWER_UNKNOWN_PATH, path);
 		}
 		break;
 	case SG_ROUTE_LIVE:
 		if (!is_websocket(exchange))
-			refuse_path(exchange, path);
+			refuse_path(exchange, SG_ANSWER_UNKNOWN_PATH, path);
 		else if (sg_relay_prepare(exchange))
 			sg_exchange_dial(exchange, false);
 		break;
@@ -203,7 +217,7 @@ static int take_run(
 	case SG_REQUEST_HOLD:
 		return payload.length ? hold_payload(exchange, payload) : 0;
 	case SG_REQUEST_STREAM:
-		return sg_buf_append(&exchange->upstream->out, raw, raw_length);
+		return sg_dispatch_run(exchange, raw, raw_length, payload);
 	case SG_REQUEST_DISCARD:
 		exchange->discarded_bytes += raw_length;
 		return exchange->discarded_bytes > SG_LINGER_BYTES ? -EFBIG : 0;

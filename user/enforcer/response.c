@@ -188,12 +188,28 @@ static int end_stream(struct sg_exchange *exchange)
 	return r;
 }
 
+// The lines behind the last chunk, which end what was fed. The blank line that ends them is not
+// kept.
+static int keep_trailers(struct sg_exchange *exchange, const char *end, uint32_t length)
+{
+	bool last = sg_h1_body_is_done(&exchange->response_body);
+
+	if (!exchange->reframe || !length)
+		return 0;
+	if (last && length >= 2)
+		return sg_buf_append(&exchange->trailers, end - length, length - 2);
+	if (last) // its CR was kept
+		exchange->trailers.end--;
+	return last ? 0 : sg_buf_append(&exchange->trailers, end - length, length);
+}
+
 static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t length)
 {
 	size_t taken = 0;
 	int r = 0;
 
 	while (r == 0 && taken < length && !sg_h1_body_is_done(&exchange->response_body)) {
+		uint32_t trailers = exchange->response_body.trailer_bytes;
 		struct sg_str payload;
 		ssize_t n = sg_h1_body_feed(
 			&exchange->response_body, data + taken, length - taken, &payload);
@@ -202,6 +218,9 @@ static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t le
 			return n;
 		taken += (size_t)n;
 		r = read_payload(exchange, payload);
+		if (r == 0)
+			r = keep_trailers(exchange, data + taken,
+				exchange->response_body.trailer_bytes - trailers);
 	}
 	// Settled before the agent sees the end, so that its next call finds the room.
 	if (r == 0 && sg_h1_body_is_done(&exchange->response_body))

@@ -2,6 +2,7 @@
 // Heads travel as they came, byte for byte, but for these lines (documented for operators):
 //  - Connection: close and Keep-Alive belong to one hop (RFC 9110, 7.6.1); each side of us has its
 //  own;
+//  - an offer to change to plain HTTP/2 (Upgrade: h2c, HTTP2-Settings) is passed over;
 //  - Expect: 100-continue was answered by us;
 //  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
 //  identity where a usage chunk
@@ -27,8 +28,12 @@ static bool name_is(const struct sg_h1_header *header, const char *name)
 static bool is_hop_by_hop(const struct sg_h1_header *header)
 {
 	if (name_is(header, "connection"))
-		return sg_h1_has_token(header->value, "close");
-	return name_is(header, "keep-alive") || name_is(header, "proxy-connection");
+		return sg_h1_has_token(header->value, "close") ||
+		       sg_h1_has_token(header->value, "http2-settings");
+	if (name_is(header, "upgrade"))
+		return header->value.length == 3 && strncasecmp(header->value.data, "h2c", 3) == 0;
+	return name_is(header, "keep-alive") || name_is(header, "proxy-connection") ||
+	       name_is(header, "http2-settings");
 }
 
 static int append_line(struct sg_buf *out, const struct sg_h1_header *header)

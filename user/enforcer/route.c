@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "enforcer/worker.h"
+#include "http/h1.h"
+#include "http/h2.h"
 #include "tls/hello.h"
 
 // The connection's provider connections come from one origin of the worker's pool.
@@ -52,9 +54,9 @@ static bool find_provider(struct sg_client *client, const char *host)
 	return client->provider != NULL;
 }
 
-static enum sg_first take(struct sg_client *client, bool tls)
+static enum sg_first take(struct sg_client *client, enum sg_first first)
 {
-	int r = set_pool_origin(client, tls);
+	int r = set_pool_origin(client, first == SG_FIRST_TLS);
 
 	if (r < 0) {
 		sg_log(SG_LOG_ERROR, "refused", "agent=%s connection=%llu host=%s reason=\"%s\"",
@@ -62,7 +64,7 @@ static enum sg_first take(struct sg_client *client, bool tls)
 			strerror(-r));
 		return SG_FIRST_REFUSE;
 	}
-	return tls ? SG_FIRST_TLS : SG_FIRST_HTTP;
+	return first;
 }
 
 static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, size_t length)
@@ -83,15 +85,14 @@ static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, si
 	}
 	if (!find_provider(client, hello.sni))
 		return SG_FIRST_TUNNEL;
-	if (hello.offers_alpn && !hello.offers_http11)
+	if (hello.offers_alpn && !hello.offers_http11 && !hello.offers_h2)
 		// The handshake goes on and ends with no_application_protocol, which tells the
 		// client more than a reset.
 		sg_log(SG_LOG_WARN, "refused",
-			"agent=%s connection=%llu host=%s reason=\"the client offers no http/1.1 "
-			"(HTTP/2 only clients are "
-			"not served yet)\"",
+			"agent=%s connection=%llu host=%s reason=\"the client offers neither "
+			"http/1.1 nor h2\"",
 			client->agent->name, (unsigned long long)client->connection, client->host);
-	return take(client, true);
+	return take(client, SG_FIRST_TLS);
 }
 
 // Could these bytes be the start of an HTTP/1 request: a method token and a blank?
@@ -119,7 +120,7 @@ static enum sg_first route_http(struct sg_client *client, const uint8_t *data, s
 	// Registered addresses are ours whatever is said there: a malformed head gets its 400 from
 	// the session.
 	if (find_provider(client, ""))
-		return take(client, false);
+		return take(client, SG_FIRST_HTTP);
 	r = sg_h1_parse_head(SG_H1_REQUEST, false, (const char *)data, length, &head, &reason);
 	if (r == 0)
 		return SG_FIRST_MORE;
@@ -130,13 +131,33 @@ static enum sg_first route_http(struct sg_client *client, const uint8_t *data, s
 
 		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 	}
-	return find_provider(client, host) ? take(client, false) : SG_FIRST_TUNNEL;
+	return find_provider(client, host) ? take(client, SG_FIRST_HTTP) : SG_FIRST_TUNNEL;
+}
+
+// Whose host a connection of plain HTTP/2 is for can't be told by its first bytes: it is served
+// where the destination is registered.
+static enum sg_first route_http2(struct sg_client *client, size_t length)
+{
+	if (!find_provider(client, ""))
+		return SG_FIRST_TUNNEL;
+	return length < SG_H2_PREFACE_BYTES ? SG_FIRST_MORE : take(client, SG_FIRST_HTTP2);
+}
+
+// Do these bytes start as HTTP/2's preface does? No method of HTTP/1 that we know has its first two
+// letters.
+static bool is_http2(const uint8_t *data, size_t length)
+{
+	size_t compared = length < SG_H2_PREFACE_BYTES ? length : SG_H2_PREFACE_BYTES;
+
+	return memcmp(data, SG_H2_PREFACE, compared) == 0;
 }
 
 enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data, size_t length)
 {
 	if (data[0] == 0x16) // TLS handshake record
 		return route_tls(client, data, length);
+	if (is_http2(data, length))
+		return length < 2 ? SG_FIRST_MORE : route_http2(client, length);
 	if (looks_like_http(data, length))
 		return route_http(client, data, length);
 	return SG_FIRST_TUNNEL;

@@ -9,11 +9,13 @@
 #include "base/attr.h"
 #include "enforcer/client.h"
 
-// TLS and HTTP are for a provider: client->host, provider, registered and pool_origin are set then.
+// TLS, HTTP and HTTP2 are for a provider: client->host, provider, registered and pool_origin are
+// set then.
 enum sg_first {
 	SG_FIRST_MORE,	 // not enough bytes yet
 	SG_FIRST_TLS,	 // TLS
-	SG_FIRST_HTTP,	 // plain HTTP
+	SG_FIRST_HTTP,	 // plain HTTP/1
+	SG_FIRST_HTTP2,	 // plain HTTP/2, by its preface
 	SG_FIRST_TUNNEL, // anything else
 	SG_FIRST_REFUSE, // malformed or out of memory; logged
 };

@@ -5,18 +5,23 @@
 
 void sg_session_run(struct sg_client *client)
 {
-	sg_h1_session_run(client);
+	if (client->speaks_h2)
+		sg_h2_session_run(client);
+	else
+		sg_h1_session_run(client);
 }
 
 void sg_session_on_reset(struct sg_client *client)
 {
-	for (struct sg_exchange *exchange = client->exchanges; exchange; exchange = exchange->next)
-		exchange->agent_gone = true;
-	sg_session_run(client);
+	if (client->speaks_h2)
+		sg_h2_session_on_reset(client);
+	else
+		sg_h1_session_on_reset(client);
 }
 
 void sg_session_abandon(struct sg_client *client)
 {
 	while (client->exchanges)
 		sg_exchange_abandon(client->exchanges);
+	sg_h2_session_free(client);
 }

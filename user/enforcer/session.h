@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls on one agent connection to a provider: a session takes them from the connection's
 // bytes, conducts them (exchange.h) and writes their answers out. h1_session.c serves HTTP/1.1, one
-// call after another. Worker thread only.
+// call after another; h2_session.c serves HTTP/2. Worker thread only.
 #pragma once
 
 #include "enforcer/client.h"
@@ -16,5 +16,11 @@ void sg_session_on_reset(struct sg_client *client);
 // connections given up.
 void sg_session_abandon(struct sg_client *client);
 
-// HTTP/1.1's, for session.c.
+// ---- Of each protocol, for session.c ----
+
 void sg_h1_session_run(struct sg_client *client);
+void sg_h1_session_on_reset(struct sg_client *client);
+
+void sg_h2_session_run(struct sg_client *client);
+void sg_h2_session_on_reset(struct sg_client *client);
+void sg_h2_session_free(struct sg_client *client);

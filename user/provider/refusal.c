@@ -47,6 +47,8 @@ static const struct shape shapes[] = {
 		"invalid_request_error", true },
 	[SG_ANSWER_MISDIRECTED] = { 421, "Misdirected Request", "invalid_request_error",
 		"wrong_host", "invalid_request_error", true },
+	[SG_ANSWER_GRPC] = { 200, "OK", "invalid_request_error", "unmetered_path",
+		"permission_error", true },
 	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable",
 		"api_error", false },
 	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account",
@@ -193,6 +195,12 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 	case SG_ANSWER_MISDIRECTED:
 		snprintf(out, size,
 			"the Host header is not the name that this connection was made for");
+		break;
+	case SG_ANSWER_GRPC:
+		snprintf(out, size,
+			"spendgate can't meter gRPC and refuses %.200s. Use the provider's REST "
+			"API.",
+			detail);
 		break;
 	case SG_ANSWER_UPSTREAM:
 		snprintf(out, size, "spendgate can't reach the provider: %.400s", detail);
@@ -421,6 +429,29 @@ static int append_head(const struct sg_answer *answer, unsigned status, const ch
 	return r;
 }
 
+// PERMISSION_DENIED: clients of gRPC take it for final, RESOURCE_EXHAUSTED is tried again by some.
+#define GRPC_PERMISSION_DENIED 7
+
+// A response that is only trailers, as gRPC has it: they are in the head. The message is
+// percent-encoded.
+static int render_grpc(const struct sg_answer *answer, struct sg_buf *out)
+{
+	char message[768], date[64];
+	int r;
+
+	describe(answer, message, sizeof(message));
+	format_date(answer->wall_ns, date, sizeof(date));
+	r = sg_buf_printf(out,
+		"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ncontent-length: "
+		"0\r\ndate: %s\r\ngrpc-status: %d\r\ngrpc-message: ",
+		date, GRPC_PERMISSION_DENIED);
+	for (const char *at = message; r == 0 && *at; at++)
+		r = *at < ' ' || *at > '~' || *at == '%'
+			    ? sg_buf_printf(out, "%%%02X", (unsigned char)*at)
+			    : sg_buf_append(out, at, 1);
+	return r < 0 ? r : sg_buf_append(out, "\r\n\r\n", 4);
+}
+
 int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status)
 {
 	int64_t seconds = retry_after(answer);
@@ -430,6 +461,9 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	char *body;
 	int r;
 
+	*ret_status = status;
+	if (answer->kind == SG_ANSWER_GRPC)
+		return render_grpc(answer, out);
 	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !takes_429(answer)) {
 		status = final_statuses[dialect_of(answer)].status;
 		phrase = final_statuses[dialect_of(answer)].phrase;

@@ -21,6 +21,7 @@ enum sg_answer_kind {
 	SG_ANSWER_TOO_LARGE, // 413
 	SG_ANSWER_BAD_REQUEST, // 400: malformed HTTP; always closes
 	SG_ANSWER_MISDIRECTED, // 421: Host is not the name of the TLS connection
+	SG_ANSWER_GRPC, // gRPC to a provider: status 7 in a response of 200; `detail` is its path
 	SG_ANSWER_UPSTREAM, // 502: the provider can't be reached or its certificate is not trusted
 	SG_ANSWER_UNAVAILABLE, // 503: we can't account for the call right now (journal full): fail
 			       // closed
