@@ -356,3 +356,34 @@ scenario('the control API: tokens, verbs, scopes, live changes, metrics, over un
 	await until(async () => (await over()).agents?.[0].budgets?.[0].max_requests === 3, 'the API of the new warden');
 	assert.equal((await request('GET', '/health', { token: '' })).status, 200);
 });
+
+scenario('ledger export and report, beside a daemon that writes: every call, exact dollars, filters', async (fleet) => {
+	await fleet.open();
+	const [one, two] = [await fleet.join('books-1', {}), await fleet.join('books-2', {})];
+	for (const agent of [one, one, two]) assert.equal((await agent.call()).status, 200);
+	const day = new Date().toISOString().slice(0, 10);
+	const lines = (text) => text.split('\n').filter(Boolean);
+	const calls = () => fleet.cli('ledger', 'export', '--format', 'jsonl').then(({ stdout }) => lines(stdout).map((line) => JSON.parse(line)));
+	const all = await until(async () => (await calls()).length === 3 && calls(), 'three calls in the ledger'); // the writer takes up to 100 ms
+	const billed = BigInt((await mock.bill()).nanousd);
+	assert.equal(all.reduce((sum, call) => sum + dollars(call.usd), 0n), billed);
+	assert.ok(all.every((call) => call.provider === 'openai' && call.state === 'settled' && call.at.startsWith(day) && call.output === 65));
+	const csv = lines((await fleet.cli('ledger', 'export', '--agent', 'books-2')).stdout);
+	assert.equal(csv.length, 2);
+	assert.match(csv[0], /^call_id,at,agent,team,provider,api,model,requested_model,state,http_status,input,output,/);
+	assert.match(csv[1], /,books-2,/);
+	const report = async (...args) => lines((await fleet.cli('report', '--format', 'jsonl', ...args)).stdout).map((line) => JSON.parse(line));
+	const byAgent = await report();
+	assert.deepEqual(byAgent.map((row) => [row.agent, row.calls]), [['books-1', 2], ['books-2', 1]]);
+	assert.equal(dollars(byAgent[0].usd) + dollars(byAgent[1].usd), billed);
+	assert.deepEqual((await report('--by', 'model,day')).map((row) => [row.model, row.day, row.calls]), [['gpt-5-nano', day, 3]]);
+	assert.equal((await report('--by', 'team')).length, 1);
+	assert.deepEqual(await report('--since', '2099-01-01'), []);
+	assert.deepEqual(await report('--until', '2020-01-01'), []);
+	assert.equal((await report('--since', day, '--until', day)).length, 2);
+	assert.match((await fleet.cli('report')).stdout, /^agent +calls +estimated +input +output +usd\nbooks-1 /);
+	for (const args of [['report', '--by', 'agent;DROP TABLE calls'], ['report', '--by', ''], ['report', '--since', 'yesterday'], ['ledger'], ['ledger', 'export', '--format', 'xml']])
+		assert.equal((await fleet.cli(...args)).code, 64, args.join(' '));
+	assert.equal((await fleet.cli('report', '--state-dir', '/nonexistent')).code, 1);
+	assert.equal((await one.call()).status, 200); // the daemon goes on
+});

@@ -5,6 +5,8 @@
 
 int sg_cli_run(int argc, char **argv);
 int sg_cli_audit(int argc, char **argv);
+int sg_cli_ledger(int argc, char **argv);
+int sg_cli_report(int argc, char **argv);
 int sg_cli_token(int argc, char **argv);
 int sg_cli_compile(int argc, char **argv);
 int sg_cli_budget(int argc, char **argv);

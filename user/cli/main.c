@@ -18,6 +18,8 @@ static const struct {
 	{ "detach", sg_cli_detach, "end that" },
 	{ "budget", sg_cli_budget, "change the limits of running agents, live" },
 	{ "audit", sg_cli_audit, "who changed which limit, what was refused" },
+	{ "ledger", sg_cli_ledger, "every call of the ledger, as CSV or JSON lines" },
+	{ "report", sg_cli_report, "what was spent, by agent, model, team, day" },
 	{ "token", sg_cli_token, "a token for the control API" },
 	{ "compile", sg_cli_compile, "the budgets of a pod file, for the daemon" },
 	{ "docker", sg_cli_docker, "put spendgate-runc into a Docker engine, or take it out" },
