@@ -17,9 +17,9 @@ struct options {
 	char by[128]; // of a report: columns
 };
 
-static const struct argp_option export_options[] = { SG_LEDGER_ARGP_OPTIONS{ "format", 'f', "FORMAT", 0,
-							     "csv (default) or jsonl", 0 },
-	{ 0 } };
+static const struct argp_option export_options[] = {
+	SG_LEDGER_ARGP_OPTIONS{ "format", 'f', "FORMAT", 0, "csv (default) or jsonl", 0 }, { 0 }
+};
 
 static const struct argp_option report_options[] = {
 	SG_LEDGER_ARGP_OPTIONS{ "by", 'b', "KEYS", 0,
@@ -60,7 +60,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 	if (key == 'b') {
 		if (take_keys(options->by, sizeof(options->by), argument) < 0)
-			argp_error(state, "--by \"%s\": must be agent, model, team, day, provider, with commas between",
+			argp_error(state,
+				"--by \"%s\": must be agent, model, team, day, provider, with "
+				"commas between",
 				argument);
 		return 0;
 	}
@@ -68,8 +70,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp export_argp = { export_options, parse_option, "export",
-	"Prints every call of the ledger, the oldest first, while the daemon goes on (docs/control.md).", NULL, NULL,
-	NULL };
+	"Prints every call of the ledger, the oldest first, while the daemon goes on "
+	"(docs/control.md).",
+	NULL, NULL, NULL };
 static const struct argp report_argp = { report_options, parse_option, NULL,
 	"Sums up what was spent. Dollars are exact; days are UTC's.", NULL, NULL, NULL };
 
@@ -106,8 +109,10 @@ int sg_cli_ledger(int argc, char **argv)
 	}
 	argp_parse(&export_argp, help ? argc : argc - 1, help ? argv : argv + 1, 0, NULL, &options);
 	return print(&options,
-		"call_id, at_ns, agent, team, provider, api, model, requested_model, state, http_status, input, output, "
-		"cache_read, cache_write, cache_write_1h, reasoning, nanousd, hold_nanousd, aborted, cut",
+		"call_id, at_ns, agent, team, provider, api, model, requested_model, state, "
+		"http_status, input, output, "
+		"cache_read, cache_write, cache_write_1h, reasoning, nanousd, hold_nanousd, "
+		"aborted, cut",
 		"ORDER BY at_ns, call_id");
 }
 
@@ -119,7 +124,8 @@ int sg_cli_report(int argc, char **argv)
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&report_argp, argc, argv, 0, NULL, &options);
 	snprintf(columns, sizeof(columns),
-		"%s, count(*) AS calls, sum(state <> 'settled') AS estimated, sum(input) AS input, sum(output) AS output, "
+		"%s, count(*) AS calls, sum(state <> 'settled') AS estimated, sum(input) AS input, "
+		"sum(output) AS output, "
 		"sum(nanousd) AS nanousd",
 		options.by);
 	snprintf(tail, sizeof(tail), "GROUP BY %s ORDER BY %s", options.by, options.by);

@@ -45,9 +45,11 @@ static int parse_bound(const char *text, bool until, int64_t *ret_ns, struct sg_
 	if (!text || sg_override_parse_time(text, ret_ns) == 0)
 		return 0;
 	if (sg_date_parse(text, ret_ns, &unused) < 0)
-		return sg_error_set(
-			error, -EINVAL, "\"%s\": must be a day as 2026-11-24 or a time as 2026-11-24T08:30:00Z", text);
-	*ret_ns += until ? SG_NS_PER_SEC : -86399 * SG_NS_PER_SEC; // it is the last second of the day
+		return sg_error_set(error, -EINVAL,
+			"\"%s\": must be a day as 2026-11-24 or a time as 2026-11-24T08:30:00Z",
+			text);
+	*ret_ns +=
+		until ? SG_NS_PER_SEC : -86399 * SG_NS_PER_SEC; // it is the last second of the day
 	return 0;
 }
 
@@ -63,7 +65,8 @@ static void team_of(sqlite3_context *context, int count SG_UNUSED, sqlite3_value
 		size_t length = strcspn(labels, ",;\n");
 
 		if (strncmp(labels, key, strlen(key)) == 0) {
-			sqlite3_result_text(context, labels + strlen(key), (int)(length - strlen(key)), SQLITE_TRANSIENT);
+			sqlite3_result_text(context, labels + strlen(key),
+				(int)(length - strlen(key)), SQLITE_TRANSIENT);
 			return;
 		}
 		labels += length + strspn(labels + length, ",;\n");
@@ -75,7 +78,8 @@ static void team_of(sqlite3_context *context, int count SG_UNUSED, sqlite3_value
 static bool has_labels(sqlite3 *db)
 {
 	sqlite3_stmt *statement = NULL;
-	bool found = sqlite3_prepare_v2(db, "SELECT labels FROM label_sets LIMIT 0", -1, &statement, NULL) == SQLITE_OK;
+	bool found = sqlite3_prepare_v2(db, "SELECT labels FROM label_sets LIMIT 0", -1, &statement,
+			     NULL) == SQLITE_OK;
 
 	sqlite3_finalize(statement);
 	return found;
@@ -85,10 +89,12 @@ static bool has_labels(sqlite3 *db)
 
 int sg_ledger_query_failed(sqlite3 *db, struct sg_error *error)
 {
-	return sg_error_set(error, -EIO, "the ledger can't be read: %s", db ? sqlite3_errmsg(db) : "out of memory");
+	return sg_error_set(error, -EIO, "the ledger can't be read: %s",
+		db ? sqlite3_errmsg(db) : "out of memory");
 }
 
-static int open_ledger(const struct sg_ledger_options *options, sqlite3 **ret_db, struct sg_error *error)
+static int open_ledger(
+	const struct sg_ledger_options *options, sqlite3 **ret_db, struct sg_error *error)
 {
 	const char *state = options->state_directory;
 	char path[PATH_MAX];
@@ -96,36 +102,41 @@ static int open_ledger(const struct sg_ledger_options *options, sqlite3 **ret_db
 
 	if (!state)
 		state = getenv(SG_ENV_STATE_DIRECTORY);
-	snprintf(path, sizeof(path), "%s/ledger/ledger.db", state && *state ? state : SG_DEFAULT_STATE_DIRECTORY);
+	snprintf(path, sizeof(path), "%s/ledger/ledger.db",
+		state && *state ? state : SG_DEFAULT_STATE_DIRECTORY);
 	status = sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READONLY, NULL);
 	if (status == SQLITE_CANTOPEN)
-		return sg_error_set(error, -ENOENT, "%s: there is no ledger here, or it is root's", path);
+		return sg_error_set(
+			error, -ENOENT, "%s: there is no ledger here, or it is root's", path);
 	if (status != SQLITE_OK)
 		return sg_ledger_query_failed(*ret_db, error);
 	sqlite3_busy_timeout(*ret_db, 2000);
-	status = sqlite3_create_function(
-		*ret_db, "team_of", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, team_of, NULL, NULL);
+	status = sqlite3_create_function(*ret_db, "team_of", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+		NULL, team_of, NULL, NULL);
 	return status == SQLITE_OK ? 0 : sg_ledger_query_failed(*ret_db, error);
 }
 
 static int prepare(sqlite3 *db, const char *columns, const char *tail, sqlite3_stmt **ret_statement,
 	struct sg_error *error)
 {
-	static const char with_labels[] = "team_of(labels) AS team, calls.* FROM calls LEFT JOIN label_sets ON "
-					  "label_sets.id = calls.label_set";
+	static const char with_labels[] =
+		"team_of(labels) AS team, calls.* FROM calls LEFT JOIN label_sets ON "
+		"label_sets.id = calls.label_set";
 	static const char without_labels[] = "'' AS team, calls.* FROM calls";
 	char text[1024];
 
 	snprintf(text, sizeof(text),
-		"SELECT %s FROM (SELECT strftime('%%Y-%%m-%%d', at_ns / 1000000000, 'unixepoch') AS day, %s) "
+		"SELECT %s FROM (SELECT strftime('%%Y-%%m-%%d', at_ns / 1000000000, 'unixepoch') "
+		"AS day, %s) "
 		"WHERE (?1 IS NULL OR agent = ?1) AND at_ns >= ?2 AND at_ns < ?3 %s",
 		columns, has_labels(db) ? with_labels : without_labels, tail);
-	return sqlite3_prepare_v2(db, text, -1, ret_statement, NULL) == SQLITE_OK ? 0
-										  : sg_ledger_query_failed(db, error);
+	return sqlite3_prepare_v2(db, text, -1, ret_statement, NULL) == SQLITE_OK
+		       ? 0
+		       : sg_ledger_query_failed(db, error);
 }
 
-int sg_ledger_query(const struct sg_ledger_options *options, const char *columns, const char *tail, sqlite3 **ret_db,
-	sqlite3_stmt **ret_statement, struct sg_error *error)
+int sg_ledger_query(const struct sg_ledger_options *options, const char *columns, const char *tail,
+	sqlite3 **ret_db, sqlite3_stmt **ret_statement, struct sg_error *error)
 {
 	int64_t since_ns, until_ns;
 	int r = parse_bound(options->since, false, &since_ns, error);

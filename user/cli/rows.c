@@ -28,7 +28,8 @@ int sg_rows_format(const char *text, enum sg_rows_format *ret_format)
 
 static const char *column_name(sqlite3_stmt *statement, int column)
 {
-	static const char *const shown[][2] = { { "nanousd", "usd" }, { "hold_nanousd", "hold_usd" }, { "at_ns", "at" } };
+	static const char *const shown[][2] = { { "nanousd", "usd" },
+		{ "hold_nanousd", "hold_usd" }, { "at_ns", "at" } };
 	const char *name = sqlite3_column_name(statement, column);
 
 	for (size_t i = 0; name && i < SG_ARRAY_SIZE(shown); i++)
@@ -81,7 +82,8 @@ static void print_json(sqlite3_stmt *statement, FILE *out)
 	for (int i = 0; i < sqlite3_column_count(statement); i++) {
 		cell_text(statement, i, text, &number);
 		json_object_set_new(row, column_name(statement, i),
-			number ? json_integer(sqlite3_column_int64(statement, i)) : json_string(text));
+			number ? json_integer(sqlite3_column_int64(statement, i))
+			       : json_string(text));
 	}
 	json_dumpf(row, out, JSON_COMPACT);
 	putc('\n', out);
@@ -102,8 +104,9 @@ static void print_cells(sqlite3_stmt *statement, enum sg_rows_format format, boo
 			snprintf(text, sizeof(text), "%s", name);
 		else
 			cell_text(statement, i, text, &number);
-		right = strcmp(name, "usd") == 0 || strcmp(name, "calls") == 0 || strcmp(name, "input") == 0 ||
-			strcmp(name, "output") == 0 || strcmp(name, "estimated") == 0;
+		right = strcmp(name, "usd") == 0 || strcmp(name, "calls") == 0 ||
+			strcmp(name, "input") == 0 || strcmp(name, "output") == 0 ||
+			strcmp(name, "estimated") == 0;
 		if (format == SG_ROWS_CSV) {
 			if (i)
 				putc(',', out);
