@@ -27,8 +27,8 @@ export function messages(body, orders) {
 		billed: { input, cacheRead, cacheWrite, cacheWrite1h, output },
 		body: {
 			...head,
-			content: [{ type: 'text', text: 'tok '.repeat(output) }],
-			stop_reason: 'end_turn',
+			content: orders.tool ? [{ type: 'tool_use', id: 'toolu_1', name: body.tools[0].name, input: { city: 'Paris' } }] : [{ type: 'text', text: 'tok '.repeat(output) }],
+			stop_reason: orders.tool ? 'tool_use' : 'end_turn',
 			stop_sequence: null,
 			usage: { ...counts, output_tokens: output },
 		},

@@ -21,12 +21,15 @@ export function responsesText(body) {
 	return typeof body.input === 'string' ? body.input : lastUserText(body.input);
 }
 
-export function chat(body, orders) {
+// Providers whose streams tell usage unasked, in the chunk that finishes.
+const UNASKED = { 'api.mistral.ai': (usage) => ({ usage }), 'api.groq.com': (usage) => ({ x_groq: { id: 'req_mock', usage } }) };
+
+export function chat(body, orders, path, host) {
 	const n = body.n ?? 1;
 	const each = outputTokens(orders, body.max_completion_tokens ?? body.max_tokens);
 	const cached = number(orders, 'cached', 0);
 	const input = countTokens(JSON.stringify(body.messages)) + cached;
-	const base = { id: 'chatcmpl-mock', created: CREATED, model: `${body.model}`, service_tier: 'default' };
+	const base = { id: 'chatcmpl-mock', created: CREATED, model: `${body.model}`, service_tier: 'default', system_fingerprint: 'fp_mock' };
 	const usage = {
 		prompt_tokens: input,
 		completion_tokens: each * n,
@@ -47,7 +50,7 @@ export function chat(body, orders) {
 				index,
 				message: toolMessage(body, words(each).join('')),
 				logprobs: null,
-				finish_reason: 'stop',
+				finish_reason: body.tools?.length ? 'tool_calls' : 'stop',
 			})),
 			usage,
 		},
@@ -55,7 +58,7 @@ export function chat(body, orders) {
 		*events() {
 			yield { tokens: 0, text: chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], nulls) };
 			for (const word of words(each * n)) yield { tokens: 1, text: chunk([{ index: 0, delta: { content: word }, finish_reason: null }], nulls) };
-			yield { tokens: 0, text: chunk([{ index: 0, delta: {}, finish_reason: 'stop' }], nulls) };
+			yield { tokens: 0, text: chunk([{ index: 0, delta: {}, finish_reason: 'stop' }], UNASKED[host]?.(usage) ?? nulls) };
 			if (asks) yield { tokens: 0, usage: true, text: chunk([], { usage }) };
 			yield { tokens: 0, text: 'data: [DONE]\n\n' };
 		},
@@ -67,6 +70,8 @@ function toolMessage(body, content) {
 	const name = body.tools[0].function?.name ?? 'tool';
 	return { role: 'assistant', content: null, tool_calls: [{ id: 'call_1', type: 'function', function: { name, arguments: '{"city":"Paris"}' } }] };
 }
+
+const call = (body) => ({ type: 'function_call', id: 'fc_1', call_id: 'call_1', status: 'completed', name: body.tools[0].name, arguments: '{"city":"Paris"}' });
 
 export function responses(body, orders) {
 	const output = outputTokens(orders, body.max_output_tokens);
@@ -91,7 +96,7 @@ export function responses(body, orders) {
 	return {
 		model: body.model,
 		billed: { input: input - cached, cacheRead: cached, output },
-		body: response('completed', { output: [item([part])], usage }),
+		body: response('completed', { output: [orders.tool ? call(body) : item([part])], usage }),
 		setUsage: (target, value) => (target.usage = value),
 		*events() {
 			yield { tokens: 0, text: event('response.created', { response: response('in_progress') }) };
@@ -99,6 +104,8 @@ export function responses(body, orders) {
 			yield { tokens: 0, text: event('response.content_part.added', { item_id: 'msg_mock', output_index: 0, content_index: 0, part: { ...part, text: '' } }) };
 			for (const delta of words(output)) yield { tokens: 1, text: event('response.output_text.delta', { item_id: 'msg_mock', output_index: 0, content_index: 0, delta }) };
 			yield { tokens: 0, text: event('response.output_text.done', { item_id: 'msg_mock', output_index: 0, content_index: 0, text }) };
+			yield { tokens: 0, text: event('response.content_part.done', { item_id: 'msg_mock', output_index: 0, content_index: 0, part }) };
+			yield { tokens: 0, text: event('response.output_item.done', { output_index: 0, item: item([part]) }) };
 			yield { tokens: 0, usage: true, text: event('response.completed', { response: response('completed', { output: [item([part])], usage }) }) };
 		},
 	};

@@ -5,6 +5,7 @@
 //   tokens=N       output tokens (default 8; never more than the call's own limit); tokens=max: always the limit
 //   cached=N       of the input tokens, how many come from the cache
 //   write=N        tokens written to the cache (Anthropic), write1h=N: for an hour
+//   tool=1         a plain answer calls the first of the request's tools
 //   delay=MS       between chunks of a stream;  head=MS: before anything is said
 //   status=N       answer with this status;  times=N: only the first N calls (default: all)
 //   fault=reset | reset-midway | cut | no-usage | negative | nan | huge | text | gzip | endless | interim | close |

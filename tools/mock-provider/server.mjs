@@ -20,6 +20,7 @@ import zlib from 'node:zlib';
 
 import * as anthropic from './anthropic.mjs';
 import { Bill } from './bill.mjs';
+import * as dialects from './dialects.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
 import { serveUpgrade } from './sessions.mjs';
@@ -45,8 +46,13 @@ const bill = new Bill();
 const recorded = options.answer.map((name) => readExchange(options.exchanges, name));
 let faults = {};
 
+const chat = { make: openai.chat, text: openai.chatText, error: openai.error };
 const APIS = {
-	'/v1/chat/completions': { make: openai.chat, text: openai.chatText, error: openai.error },
+	'/v1/chat/completions': chat,
+	'/openai/v1/chat/completions': chat,
+	'/api/v1/chat/completions': chat,
+	'/v2/chat': dialects.cohere,
+	'/api/chat': dialects.ollama,
 	'/v1/responses': { make: openai.responses, text: openai.responsesText, error: openai.error },
 	'/v1/messages': { make: anthropic.messages, text: anthropic.messagesText, error: anthropic.error },
 };
@@ -134,12 +140,12 @@ async function sendWhole(request, response, answer, orders) {
 }
 
 // Bills what was generated: all of it, or the tokens until the client was seen to be gone.
-async function sendStream(request, response, answer, orders) {
+async function sendStream(request, response, answer, orders, contentType = 'text/event-stream; charset=utf-8') {
 	const delay = number(orders, 'delay', 0);
 	let gone = false;
 	let tokens = 0;
 	response.on('close', () => (gone = !response.writableFinished));
-	response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-request-id': 'req_mock' });
+	response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-cache', 'x-request-id': 'req_mock' });
 	const events = orders.fault === 'endless' ? endless(answer) : answer.events();
 	for (const event of events) {
 		if (gone) break;
@@ -164,7 +170,9 @@ function* endless(answer) {
 	for (;;) yield word;
 }
 
-async function serveCall(request, response, api) {
+const apiOf = (path) => APIS[path] ?? (/:(stream)?[gG]enerateContent$/.test(path) ? dialects.gemini : null);
+
+async function serveCall(request, response, api, path) {
 	const raw = await readBody(request);
 	let body;
 	try {
@@ -177,8 +185,9 @@ async function serveCall(request, response, api) {
 	if (orders.head) await sleep(Number(orders.head));
 	if (orders.fault === 'reset') return request.socket.destroy();
 	if (orders.status) return sendJson(response, Number(orders.status), api.error(Number(orders.status), 'as ordered'));
-	const answer = api.make(body, orders);
-	return body.stream ? sendStream(request, response, answer, orders) : sendWhole(request, response, answer, orders);
+	const answer = api.make(body, orders, path, request.headers.host);
+	const streams = api.streams ? api.streams(body, path) : body.stream;
+	return streams ? sendStream(request, response, answer, orders, api.contentType) : sendWhole(request, response, answer, orders);
 }
 
 // Says no before the body is there, as servers do that have seen enough; `close`: and takes no more of it.
@@ -205,7 +214,7 @@ async function serve(request, response) {
 			await readBody(request);
 			return replay(response, known);
 		}
-		if (request.method === 'POST' && APIS[url.pathname]) return await serveCall(request, response, APIS[url.pathname]);
+		if (request.method === 'POST' && apiOf(url.pathname)) return await serveCall(request, response, apiOf(url.pathname), url.pathname);
 		const raw = await readBody(request);
 		if (request.method === 'GET' && url.pathname === '/v1/models') return sendJson(response, 200, { object: 'list', data: [{ id: 'gpt-4o', object: 'model', created: 1, owned_by: 'mock' }] });
 		if (url.pathname === '/v1/messages/count_tokens' || url.pathname === '/v1/responses/input_tokens') return sendJson(response, 200, { input_tokens: 7 });
