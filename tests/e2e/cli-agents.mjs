@@ -11,13 +11,18 @@ import { build, directories, dollars, scratch, start, startMock } from './lib.mj
 const folder = process.env.SPENDGATE_CLI_AGENTS;
 const bin = (name) => path.join(folder, 'node_modules/.bin', name);
 const AGENTS = {
-	codex: { command: [bin('codex'), 'exec', '--skip-git-repo-check', '-m', 'gpt-5', '-c', 'web_search="disabled"'], env: { CODEX_API_KEY: 'sk-planted' } },
+	codex: { command: [bin('codex'), 'exec', '--skip-git-repo-check', '-m', 'gpt-5'], env: { CODEX_API_KEY: 'sk-planted' } },
 	claude: { command: [bin('claude'), '--model', 'claude-opus-5', '-p'], env: { ANTHROPIC_API_KEY: 'sk-planted' } },
 };
+// codex offers the model OpenAI's web search without a limit: what such a call holds.
+const config = path.join(scratch, 'cli-config.json');
 let mock;
 let counter = 0;
 
-before(async () => (mock = await startMock()));
+before(async () => {
+	fs.writeFileSync(config, JSON.stringify({ unbounded: { hold_usd: '0.50' } }));
+	mock = await startMock();
+});
 beforeEach(() => mock.reset());
 after(() => mock?.stop());
 
@@ -26,10 +31,13 @@ async function run(name, limit, prompt) {
 	const statusFile = path.join(scratch, `cli-${++counter}.json`);
 	const { command, env } = AGENTS[name];
 	const origins = ['api.openai.com', 'api.anthropic.com'].flatMap((host) => ['--origin', `${host}=127.0.0.1:${mock.port}`]);
-	const flags = ['run', '--agent', name, '--limit-usd', limit, ...origins, '--upstream-ca', mock.ca, '--status-file', statusFile];
+	const flags = ['run', '--agent', name, '--limit-usd', limit, ...origins, '--config', config, '--upstream-ca', mock.ca, '--status-file', statusFile];
 	const result = await start('timeout', ['120', path.join(build, 'spendgate'), ...flags, '--', ...command, prompt], { env: { ...process.env, ...directories(), HOME: home, ...env }, cwd: home }).done;
 	const status = fs.existsSync(statusFile) ? JSON.parse(fs.readFileSync(statusFile)) : null;
-	console.log(`${name}: exit ${result.code}\n${result.stdout.slice(-2000)}\n${result.stderr.slice(-3000)}\n${JSON.stringify(status)}\n${JSON.stringify((await mock.bill()).seen)}`);
+	console.log(`${name}: exit ${result.code}
+${result.stdout}
+${result.stderr}
+${JSON.stringify(status)}`);
 	return { ...result, status };
 }
 

@@ -266,13 +266,11 @@ static void tell_session(struct sg_live *live, const struct sg_live_marks *marks
 
 static void tell_transcription(struct sg_live *live, struct sg_live_news *news, const char *word)
 {
-	struct sg_usage *usage = &live->response.outcome.usage;
-
 	news->lane = SG_LIVE_TRANSCRIPTIONS;
 	if (strcmp(word, "completed") == 0 || strcmp(word, "failed") == 0) {
 		live->response.failed_early = strcmp(word, "failed") == 0;
 		sg_live_end_turn(live, news);
-		memcpy(news->outcome.usage.model, live->transcriber, sizeof(usage->model));
+		memcpy(news->outcome.usage.model, live->transcriber, sizeof(live->transcriber));
 	}
 }
 
