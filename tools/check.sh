@@ -49,6 +49,7 @@ sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make 
 end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
 end_to_end_thread() { SPENDGATE_BUILD=build/clang-thread tests/e2e/run.sh --brief; }
 docker_engine() { tests/docker/run.sh; }
+package() { make -s check-package; }
 demo() { make -s demo; }
 static_analysis() { tools/analyze.sh; }
 
@@ -73,6 +74,7 @@ step end-to-end end_to_end
 step end-to-end-address-sanitizer end_to_end_address
 step end-to-end-thread-sanitizer end_to_end_thread
 step docker docker_engine
+step package package
 step demo demo
 step leftovers tools/check-leftovers.sh
 

@@ -10,6 +10,7 @@ import { Gate, build, root, start, startMock, until } from '../e2e/lib.mjs';
 export { build, chat, dollars, message, root, start, until } from '../e2e/lib.mjs';
 export const here = path.dirname(fileURLToPath(import.meta.url));
 export const PROVIDER = '198.51.100.10'; // TEST-NET-2, on the sandbox's loopback interface
+export const PROVIDER6 = '2001:db8::10';
 const DOCKER = '/usr/bin/docker';
 const scratch = process.env.SPENDGATE_SCRATCH;
 
@@ -17,7 +18,8 @@ export class Host {
 	// `shim`: further options of `spendgate docker install`.
 	async begin(config = {}, shim = []) {
 		execFileSync('ip', ['address', 'replace', `${PROVIDER}/32`, 'dev', 'lo']);
-		this.mock = await startMock(['--address', '0.0.0.0', '--port', '443']);
+		execFileSync('ip', ['address', 'replace', `${PROVIDER6}/128`, 'dev', 'lo']);
+		this.mock = await startMock(['--address', '::', '--port', '443']);
 		this.config = { upstream_ca: this.mock.ca, ...config };
 		this.gate = new Gate(this.mock);
 		await this.gate.daemon(this.config);

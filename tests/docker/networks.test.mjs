@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kind of network and root that the engine offers: metered in each, refused at the cap in each.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Host, PROVIDER, chat } from './lib.mjs';
+import { Host, PROVIDER, PROVIDER6, chat } from './lib.mjs';
 
 let host;
 before(async () => {
@@ -32,6 +33,21 @@ test('no network, with the host\'s way out', () => isMetered({ agent: 'none', eg
 test('a read-only root', () => isMetered({ agent: 'read-only' }, ['--read-only']));
 test('another user, without any capability', () => isMetered({ agent: 'nobody' }, ['--user', '65534:65534', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges']));
 test('a variable that is set keeps what it names, and trusts us too', () => isMetered({ agent: 'set' }, ['-e', 'CURL_CA_BUNDLE=/tests/docker/other-roots.pem']));
+
+test('a network with IPv6, the provider at an IPv6 address', async () => {
+	host.docker('network', 'create', '--ipv6', '--subnet', 'fd00:5::/64', 'six');
+	const { stdout, stderr } = await host.client('run', '--rm', '--network', 'six', '--add-host', `api.openai.com:${PROVIDER6}`, '--label', 'spendgate.agent=six', '--label', 'spendgate.budget.max-requests=1', 'agents', ...twice);
+	assert.equal(served(stdout), 1, stdout + stderr);
+	assert.match(stdout, /insufficient_quota/);
+	assert.equal((await host.mock.bill()).requests, 1);
+});
+
+test('macvlan, with the host\'s way out', async () => {
+	execFileSync('ip', ['link', 'add', 'outside', 'type', 'veth', 'peer', 'name', 'outside-peer']);
+	execFileSync('ip', ['link', 'set', 'outside', 'up']);
+	host.docker('network', 'create', '-d', 'macvlan', '-o', 'parent=outside', '--subnet', '192.0.2.0/24', 'lan');
+	await isMetered({ agent: 'macvlan', egress: 'host' }, ['--network', 'lan']);
+});
 
 test('no network, and no way out of the host\'s, leads nowhere', async () => {
 	const { stdout } = await host.run({ agent: 'closed', 'budget.max-requests': 1 }, twice, { options: ['--network', 'none'] });

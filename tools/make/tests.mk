@@ -61,3 +61,8 @@ check-e2e: programs ## end to end with the real SDKs (root)
 .PHONY: check-docker
 check-docker: programs ## containers on a real Docker engine (root)
 	$(Q)tests/docker/run.sh
+
+# The Debian package, installed, used and purged over this system in an overlay (root).
+.PHONY: check-package
+check-package: ## the Debian package: install, use, upgrade, remove, purge (root)
+	$(Q)tests/package/run.sh
