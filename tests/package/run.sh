@@ -12,6 +12,11 @@ fi
 
 fail() { echo "package: $*" >&2; exit 1; }
 
+# What a build needs is written in two places.
+for need in $(sed -n '/^build="/,/"$/p' tools/install-dependencies.sh | tr -d '"\n' | sed 's/^build=//' | tr ' \t' '\n\n' | grep -- '-dev$'); do
+	grep -q "\b$need\b" debian/control || fail "debian/control: Build-Depends lacks $need"
+done
+
 package=$(ls "$PWD"/build/deb/spendgate_*.deb)
 scratch=$SPENDGATE_SCRATCH
 root=$scratch/root
@@ -22,6 +27,9 @@ mount -t overlay -o "lowerdir=/,upperdir=$scratch/layers/upper,workdir=$scratch/
 for folder in dev proc sys run; do mount --rbind "/$folder" "$root/$folder"; done
 cp "$package" "$root/tmp/spendgate.deb"
 inside() { chroot "$root" "$@"; }
+
+# The capabilities of a unit, for setpriv.
+allowed() { sed -n 's/^CapabilityBoundingSet=//p' "$1" | tr 'A-Z ' 'a-z,' | sed 's/cap_//g; s/\([^,]*\)/+\1/g'; }
 
 # What is there that carries the name.
 leftovers() { (cd "$scratch/layers/upper" && find . -name '*spendgate*' ! -path './tmp/*' ! -path './var/lib/dpkg/*' ! -path './var/log/*' ! -path './var/cache/man/*' ! -type c); }
@@ -37,12 +45,11 @@ for page in spendgate.1 spendgated.8 spendgate-runc.8; do
 done
 unit=$root/lib/systemd/system/spendgated.service
 if command -v systemd-analyze > /dev/null; then
-	inside systemd-analyze verify /lib/systemd/system/spendgated.service 2>&1 | grep -i spendgate && fail "the unit has faults"
+	inside systemd-analyze verify /lib/systemd/system/spendgated.service /lib/systemd/system/spendgate-watch.service 2>&1 | grep -i spendgate && fail "the unit has faults"
 fi
 
 # As the unit starts it: with its capabilities and no others, no new privileges, its directories.
-capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$unit" | tr 'A-Z ' 'a-z,' | sed 's/cap_//g; s/\([^,]*\)/+\1/g')
-chroot "$root" setpriv --bounding-set="-all,$capabilities" --inh-caps=-all --no-new-privs /usr/sbin/spendgated > "$scratch/spendgated.log" 2>&1 &
+chroot "$root" setpriv --bounding-set="-all,$(allowed "$unit")" --inh-caps=-all --no-new-privs /usr/sbin/spendgated > "$scratch/spendgated.log" 2>&1 &
 daemon=$!
 for _ in $(seq 200); do grep -q event=enforcer_ready "$scratch/spendgated.log" && break; sleep 0.05; done
 grep -q event=enforcer_ready "$scratch/spendgated.log" || { cat "$scratch/spendgated.log" >&2; fail "spendgated does not come up with the unit's capabilities"; }
@@ -50,6 +57,15 @@ inside spendgate status > /dev/null || fail "spendgated does not answer"
 inside spendgate run --max-requests 1 -- /bin/true || { cat "$scratch/spendgated.log" >&2; fail "no agent can run"; }
 enforcer=$(ps -o pid= --ppid "$daemon" | tr -d ' ')
 [ "$(awk '/^Uid:/{print $2}' "/proc/$enforcer/status")" = "$(inside id -u spendgate)" ] || fail "the enforcer does not run as its user"
+# The one that attaches, with its capabilities.
+cgroup=/sys/fs/cgroup$SPENDGATE_CGROUP_PARENT/attached
+mkdir -p "$cgroup"
+unshare --mount --net sh -c "echo 0 > $cgroup/cgroup.procs && ip link set lo up && exec sleep 100" &
+sleeper=$!
+for _ in $(seq 100); do grep -q "^$sleeper$" "$cgroup/cgroup.procs" && break; sleep 0.05; done
+chroot "$root" setpriv --bounding-set="-all,$(allowed "$root/lib/systemd/system/spendgate-watch.service")" --no-new-privs spendgate attach --label spendgate.budget.max-requests=1 "$SPENDGATE_CGROUP_PARENT/attached" |
+	grep -q 'agent attached' || fail "the watch's capabilities are too few to attach"
+kill "$sleeper"
 inside spendgate docker install --default > /dev/null
 grep -q spendgate-runc "$root/etc/docker/daemon.json" || fail "spendgate-runc was not put into the engine's configuration"
 

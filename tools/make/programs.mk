@@ -55,11 +55,12 @@ install: programs ## install below DESTDIR and PREFIX
 	install -D -m 755 $(OUT)/spendgated $(DESTDIR)$(SBINDIR)/spendgated
 	install -D -m 755 $(OUT)/spendgate-enforcer $(DESTDIR)$(PREFIX)/libexec/spendgate/spendgate-enforcer
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' tools/install/spendgated.service > $(DESTDIR)$(UNITDIR)/spendgated.service
+	for unit in spendgated.service spendgate-watch.service; do \
+		sed 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' tools/install/$$unit > $(DESTDIR)$(UNITDIR)/$$unit; done
 	for page in docs/man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 
 uninstall: ## remove what install put there
-	rm -f $(addprefix $(DESTDIR),$(BINDIR)/spendgate $(BINDIR)/spendgate-runc $(SBINDIR)/spendgated $(UNITDIR)/spendgated.service)
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/spendgate $(BINDIR)/spendgate-runc $(SBINDIR)/spendgated $(UNITDIR)/spendgated.service $(UNITDIR)/spendgate-watch.service)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/spendgate
 	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 
