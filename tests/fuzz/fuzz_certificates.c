@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (count < 0 || (count == 0) != (length == 0))
 		abort();
-	if (length && memmem(sg_buf_head(&once), length, "KEY-----", 8))
+	if (length && memmem(sg_buf_head(&once), length, "-----BEGIN PRIVATE", 18))
 		abort();
 	if (length && (sg_certificates_append(&twice, (const char *)sg_buf_head(&once), length) !=
 				      count ||
