@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a Java key store: refused, or one that can be added to again. PKCS#12 is not taken
-// apart here: its parser is OpenSSL's, runs in a child without rights, and may be told to take long.
+// apart here: its parser is OpenSSL's, runs in a child without rights, and may be told to take
+// long.
 #include <stdint.h>
 #include <stdlib.h>
 
