@@ -16,6 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 
+import http2  # noqa: E402
 import measure  # noqa: E402
 import proxies  # noqa: E402
 import report  # noqa: E402
@@ -124,6 +125,14 @@ def measure_idle(load, running, plan, problems):
     return results
 
 
+def measure_http2(running, plan, problems):
+    for proxy in running:
+        if proxy.name == "spendgate":
+            report.progress("HTTP/2 beside HTTP/1.1: spendgate")
+            return http2.measure(proxy, plan.rounds, 2000 if plan is QUICK else 10000, problems)
+    return {}
+
+
 def check_metered(running, problems):
     """What the ledger counted must be what the load client sent."""
     for proxy in running:
@@ -190,11 +199,12 @@ def measure_all(directory, arguments, plan):
         restart(running)
         first_connection(arguments.load, running, plan)
         wanted, results = measure_rounds(arguments.load, running, plan, problems)
+        both = measure_http2(running, plan, problems)
         metered = check_metered(running, problems)
     finally:
         for proxy in reversed(running):
             proxy.stop()
-    return {"scenarios": wanted, "results": results, "idle": idle, "metered": metered, "missing": missing,
+    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "metered": metered, "missing": missing,
             "problems": problems, "running": running}
 
 

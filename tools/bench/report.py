@@ -61,7 +61,7 @@ def summarise(outcome, machine):
         tables.append({"key": scenario.key, "title": scenario.title, "rows": rows})
     idle = {name: {"connections": result["open"], "kib_each": round(result["kib_per_connection"], 2)}
             for name, result in outcome["idle"].items()}
-    summary = {"machine": machine, "tables": tables, "idle": idle, "metered_calls": outcome["metered"],
+    summary = {"machine": machine, "tables": tables, "idle": idle, "http2": outcome["http2"], "metered_calls": outcome["metered"],
                "missing": outcome["missing"], "problems": outcome["problems"],
                "leaves_out": {proxy.name: proxy.leaves_out for proxy in outcome["running"]}}
     summary["goals"] = goals(summary)
@@ -132,6 +132,9 @@ def print_summary(summary):
     print("\nWhat each does, and leaves out")
     for name, text in summary["leaves_out"].items():
         print(f"  {name:16}{text}")
+    print("\nHTTP/2 beside HTTP/1.1, both by h2load through spendgate, 32 calls at a time:")
+    for title, one in summary["http2"].items():
+        print(f"  {title}: {one['rate']:,.0f} requests/s, {one['cpu_us']:.0f} us of CPU each")
     print(f"\nspendgate's ledger has {summary['metered_calls']} calls, as many as were sent through it."
           if not any("metered" in problem for problem in summary["problems"]) else "")
     for problem in summary["problems"]:
