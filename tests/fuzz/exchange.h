@@ -35,12 +35,26 @@ static void check_edits(const struct sg_request_edits *edits, size_t length)
 	}
 }
 
+static bool is_lines(const struct sg_api *api)
+{
+	return api == &sg_api_ollama || api == &sg_api_anthropic_batch;
+}
+
+static const char *stream_type(const struct sg_api *api)
+{
+	if (is_lines(api))
+		return "application/x-ndjson";
+	return api->dialect == SG_DIALECT_BEDROCK ? "application/vnd.amazon.eventstream"
+						  : "text/event-stream";
+}
+
 static void read_exchange(const struct sg_api *api, const char *request, size_t request_length,
 	const char *response, size_t response_length, bool stream, size_t piece,
 	struct exchange_result *result)
 {
-	const char *streams = api == &sg_api_ollama ? "application/x-ndjson" : "text/event-stream";
-	const char *type = stream ? streams : "application/json";
+	const char *type = stream ? stream_type(api) : "application/json";
+	static const char form[] = "multipart/form-data; boundary=B";
+	bool is_form = request_length > 2 && memcmp(request, "--", 2) == 0;
 	struct sg_request_reader *reader;
 	struct sg_response_reader *answer;
 	struct sg_response_options options = { .api = api,
@@ -54,7 +68,9 @@ static void read_exchange(const struct sg_api *api, const char *request, size_t 
 	};
 
 	memset(result, 0, sizeof(*result));
-	if (sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader) < 0)
+	if (sg_request_reader_new(&route,
+		    is_form ? (struct sg_str){ form, sizeof(form) - 1 } : (struct sg_str){ "", 0 },
+		    &reader) < 0)
 		abort();
 	for (size_t at = 0; at < request_length; at += piece)
 		(void)!sg_request_reader_feed(reader, request + at,
@@ -112,7 +128,7 @@ static int fuzz_exchange(const struct sg_api *api, const uint8_t *data, size_t s
 	const char *response = middle ? middle + 1 : text + size;
 	size_t response_length = size - (size_t)(response - text);
 	bool stream = response_length && (*response == 'd' || *response == 'e' ||
-						 *response == ':' || api == &sg_api_ollama);
+						 *response == ':' || !*response || is_lines(api));
 	struct exchange_result whole, bytewise;
 	const struct sg_usage *usage = &whole.outcome.usage;
 

@@ -135,6 +135,13 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	return sum;
 }
 
+// A model that is billed by the piece alone has no price for tokens: none that would be nothing.
+static bool is_priced(const struct sg_price *price, const struct sg_units *units, bool tokens)
+{
+	return price->input || price->output || !price->pieces || !tokens || units->images ||
+	       units->characters || units->pages || units->milliseconds;
+}
+
 static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider,
 	const char *model, const char *requested_model, int64_t wall_ns)
 {
@@ -166,7 +173,8 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 		const struct sg_price *price =
 			find_used(table, name, lines[i].model, requested_model, wall_ns);
 
-		if (!price)
+		if (!price || !is_priced(price, &lines[i].units,
+				      lines[i].input_tokens > 0 || lines[i].output_tokens > 0))
 			return -ENOENT;
 		sum += cost_of(price, &lines[i], outcome->regional);
 	}
@@ -285,7 +293,7 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 		sg_price_find(table, name, facts->model, wall_ns + LONGEST_CALL_NS);
 	struct sg_charge dearer;
 
-	if (!price)
+	if (!price || !is_priced(price, &facts->units, true))
 		return -ENOENT;
 	// What has no end costs nothing only where output does.
 	if (facts->unbounded || (facts->unbounded_output && price->output) ||
