@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ledger beside the engine: one of an earlier version, sums in the place of calls, what is
+// forgotten, and a history of any length (case 64 of docs/budgets.md).
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "budget/ledger.h"
+#include "lib/engine_fixture.h"
+
+#define SLICE_NS (300 * SG_NS_PER_SEC)
+#define DAY_NS	 (24 * HOUR_NS)
+
+static void run_sql(const char *sql)
+{
+	char path[128], *error = NULL;
+	sqlite3 *db;
+
+	path_in_state(path, sizeof(path), "ledger.db");
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s: %s", sql, error);
+	sqlite3_close(db);
+}
+
+static int64_t ask_sql(const char *sql)
+{
+	sqlite3_stmt *statement;
+	char path[128];
+	sqlite3 *db;
+	int64_t number;
+
+	path_in_state(path, sizeof(path), "ledger.db");
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
+static void remove_ledger(void)
+{
+	static const char *const names[] = { "ledger.db", "ledger.db-wal", "ledger.db-shm" };
+	char path[128];
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
+		path_in_state(path, sizeof(path), names[i]);
+		unlink(path);
+	}
+}
+
+static struct sg_account *hourly(const char *name)
+{
+	return account_with(name,
+		&(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50, .window_ns = HOUR_NS });
+}
+
+// As the first version made it.
+static const char first_schema[] =
+	"CREATE TABLE calls (call_id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at_ns INTEGER NOT "
+	"NULL, provider TEXT NOT NULL, api TEXT NOT NULL, model TEXT NOT NULL, requested_model TEXT "
+	"NOT NULL, state TEXT NOT NULL, http_status INTEGER NOT NULL, input INTEGER NOT NULL, output "
+	"INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL, "
+	"cache_write_1h INTEGER NOT NULL, reasoning INTEGER NOT NULL, nanousd INTEGER NOT NULL, "
+	"hold_nanousd INTEGER NOT NULL, aborted INTEGER NOT NULL, cut INTEGER NOT NULL);"
+	"CREATE INDEX calls_by_agent ON calls (agent, at_ns);"
+	"CREATE TABLE totals (agent TEXT PRIMARY KEY, nanousd INTEGER NOT NULL, input INTEGER NOT "
+	"NULL, output INTEGER NOT NULL, requests INTEGER NOT NULL, estimated INTEGER NOT NULL) "
+	"WITHOUT ROWID; PRAGMA user_version = 1;";
+
+static void a_ledger_of_the_version_before_loses_nothing(void **state)
+{
+	struct sg_account *account;
+	char sql[1024];
+	json_t *status;
+
+	(void)state;
+	engine = sg_engine_close(engine);
+	remove_ledger();
+	run_sql(first_schema);
+	for (int i = 0; i < 5; i++) {
+		snprintf(sql, sizeof(sql),
+			"INSERT INTO calls VALUES (%d,'a',%lld,'openai','chat','gpt-4o','gpt-4o','%s',"
+			"200,10,10,0,0,0,0,%d,100,0,0)",
+			i + 1, (long long)(now_ns - i * 20 * 60 * SG_NS_PER_SEC),
+			i == 1 ? "estimated" : "settled", 1 << i);
+		run_sql(sql);
+	}
+	run_sql("INSERT INTO totals VALUES ('a', 31, 50, 50, 5, 1)");
+	open_engine(2);
+	account = hourly("a");
+	assert_int_equal(spent_of(account), 1 + 2 + 4); // one exactly an hour old, one older
+	status = sg_account_status(engine, account);
+	assert_string_equal(json_string_value(json_object_get(status, "spent_usd")), "0.000000031");
+	assert_int_equal(json_integer_value(json_object_get(status, "calls")), 5);
+	assert_int_equal(json_integer_value(json_object_get(status, "estimated")), 1);
+	json_decref(status);
+	engine = sg_engine_close(engine);
+	assert_int_equal(ask_sql("PRAGMA user_version"), 2);
+	assert_int_equal(ask_sql("SELECT count(*) FROM calls"), 5);
+	open_engine(2); // and again
+	assert_int_equal(spent_of(hourly("a")), 7);
+}
+
+// Sums and calls must tell the same; where a sum is read in the place of its calls, they may not
+// have been counted short.
+static void sums_agree_with_the_calls(void **state)
+{
+	const int64_t start_ns = now_ns;
+
+	(void)state;
+	choose_seed();
+	for (int i = 0; i < 3000; i++) {
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+		int64_t nanousd = (int64_t)(random_number() % 1000);
+		char name[8];
+
+		snprintf(name, sizeof(name), "%u", (unsigned)(random_number() % 5));
+		assert_int_equal(take((unsigned)(i % 2), hourly(name), nanousd, &hold, &refusal), 0);
+		settle(&hold, nanousd);
+		now_ns += (int64_t)(random_number() % 20) * SG_NS_PER_SEC;
+	}
+	assert_true(now_ns - start_ns > 4 * HOUR_NS);
+	engine = sg_engine_close(engine);
+	assert_int_equal(
+		ask_sql("SELECT count(*) FROM (SELECT agent, at_ns / 300000000000 AS slice, "
+			"sum(nanousd) AS usd, count(*) AS n FROM calls GROUP BY 1, 2) AS c JOIN sums ON "
+			"subject = 'agent/' || agent AND sums.slice = c.slice WHERE usd <> nanousd OR n "
+			"<> requests"),
+		0);
+	assert_int_equal(ask_sql("SELECT sum(nanousd) FROM sums WHERE subject = 'host' AND slice >= 0"),
+		ask_sql("SELECT sum(nanousd) FROM calls"));
+	open_engine(2);
+	for (int i = 0; i < 5; i++) {
+		char name[8], sql[160];
+
+		snprintf(name, sizeof(name), "%d", i);
+		snprintf(sql, sizeof(sql),
+			"SELECT total(nanousd) FROM calls WHERE agent = '%d' AND at_ns > %lld", i,
+			(long long)(now_ns - HOUR_NS));
+		assert_int_equal(spent_of(hourly(name)), ask_sql(sql));
+	}
+}
+
+static void what_is_older_than_the_retention_is_forgotten(void **state)
+{
+	const struct sg_engine_options options = { .state_directory = directory,
+		.workers = 1,
+		.monotonic_ns = fake_clock,
+		.wall_ns = fake_clock,
+		.retention_ns = DAY_NS };
+	const struct sg_budget_policy two_days = { .limit_nanousd = 1, .window_ns = 2 * DAY_NS };
+	const struct sg_policy long_policy = { .count = 1, .budgets = { two_days } };
+	struct sg_error error = { "" };
+	struct sg_account *account;
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	for (int i = 0; i < 2500; i++) {
+		assert_int_equal(take(0, hourly("a"), 3, &hold, &refusal), 0);
+		settle(&hold, 3);
+		now_ns += 10 * SG_NS_PER_SEC;
+	}
+	now_ns += DAY_NS - 1000 * 10 * SG_NS_PER_SEC;
+	engine = sg_engine_close(engine);
+	assert_int_equal(sg_engine_open(&options, &engine, &error), 0);
+	for (int i = 0; i < 10; i++)
+		sg_engine_flush(engine);
+	assert_int_equal(ask_sql("SELECT count(*) FROM calls"), 1000);
+	assert_true(ask_sql("SELECT count(*) FROM sums WHERE slice >= 0") <= 2 * (1000 / 30 + 2));
+	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1 << 30 });
+	assert_int_equal(spent_of(account), 7500); // since ever, all the same
+	assert_true(sg_account_set(engine, "b", &long_policy, &account, &error) < 0);
+	assert_non_null(strstr(error.text, "window 2d is longer than the ledger's retention (1d)"));
+}
+
+// ---- Any length ----
+
+static void fill_ledger(int64_t rows, int64_t agents)
+{
+	char sql[2048];
+
+	snprintf(sql, sizeof(sql),
+		"PRAGMA synchronous = OFF; BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i "
+		"+ 1 FROM n WHERE i < %lld) INSERT INTO calls SELECT i, 'agent-' || (i %% %lld), %lld "
+		"+ i * %lld, 'openai', 'chat', 'gpt-4o', 'gpt-4o', 'settled', 200, 10, 10, 0, 0, 0, 0, "
+		"5, 9, 0, 0, 0 FROM n;"
+		"INSERT INTO sums SELECT 'agent/' || agent, at_ns / 300000000000, 'openai', 'gpt-4o', "
+		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP BY 1, "
+		"2; INSERT INTO sums SELECT 'host', at_ns / 300000000000, 'openai', 'gpt-4o', "
+		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP BY 1, "
+		"2; INSERT INTO sums SELECT subject, -1, 'openai', 'gpt-4o', max(newest_ns), "
+		"sum(nanousd), sum(input), sum(output), sum(requests), 0 FROM sums GROUP BY 1; COMMIT",
+		(long long)rows, (long long)agents, (long long)(now_ns - 30 * DAY_NS),
+		(long long)(30 * DAY_NS / rows));
+	run_sql(sql);
+}
+
+static int64_t microseconds(int64_t since_ns)
+{
+	return (sg_clock_monotonic_ns() - since_ns) / 1000;
+}
+
+// A month of calls of thousands of agents. Nothing here judges a time: they are told, and the start
+// and the first calls must find what each agent and the host had spent in their windows.
+static void case_64_a_long_history_is_found_by_its_sums(void **state)
+{
+	const char *given = getenv("SPENDGATE_LEDGER_ROWS");
+	const int64_t rows = given ? strtoll(given, NULL, 10) : 100000;
+	const int64_t agents = rows >= 1000000 ? 10000 : 1000;
+	const struct sg_budget_policy host = { .name = "host",
+		.limit_nanousd = INT64_C(1) << 50,
+		.window_ns = DAY_NS,
+		.scope = SG_SCOPE_HOST };
+	struct sg_account **accounts = calloc((size_t)agents, sizeof(struct sg_account *));
+	int64_t start_ns, opened_us, set_us, first_us, spent = 0;
+	struct sg_error error = { "" };
+	json_t *shared;
+	char name[32];
+
+	(void)state;
+	assert_non_null(accounts);
+	engine = sg_engine_close(engine);
+	fill_ledger(rows, agents);
+	start_ns = sg_clock_monotonic_ns();
+	open_engine(2);
+	assert_int_equal(sg_engine_set_budgets(engine, &host, 1, &error), 0);
+	opened_us = microseconds(start_ns);
+	start_ns = sg_clock_monotonic_ns();
+	for (int64_t i = 0; i < agents; i++) {
+		snprintf(name, sizeof(name), "agent-%lld", (long long)i);
+		accounts[i] = account_with(name,
+			&(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50,
+				.window_ns = DAY_NS });
+	}
+	set_us = microseconds(start_ns);
+	start_ns = sg_clock_monotonic_ns();
+	for (int64_t i = 0; i < agents; i++) {
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+
+		assert_int_equal(take(0, accounts[i], 1, &hold, &refusal), 0);
+		sg_hold_release(engine, &hold);
+	}
+	first_us = microseconds(start_ns);
+	printf("%lld rows, %lld agents: open %lld us, accounts %lld us, a first call %lld us\n",
+		(long long)rows, (long long)agents, (long long)opened_us, (long long)set_us,
+		(long long)(first_us / agents));
+	for (int64_t i = 0; i < agents; i++) {
+		json_t *status = sg_account_status(engine, accounts[i]);
+		json_t *budget = json_array_get(json_object_get(status, "budgets"), 0);
+
+		spent += json_integer_value(json_object_get(budget, "requests"));
+		json_decref(status);
+	}
+	// The last day of thirty: calls that are exactly a day old do not count.
+	assert_int_equal(spent, (rows + 29) / 30);
+	shared = sg_engine_budgets_status(engine);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(shared, 0), "requests")),
+		spent);
+	json_decref(shared);
+	free(accounts);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(a_ledger_of_the_version_before_loses_nothing),
+		T(sums_agree_with_the_calls),
+		T(what_is_older_than_the_retention_is_forgotten),
+		T(case_64_a_long_history_is_found_by_its_sums),
+	};
+
+	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}
