@@ -77,9 +77,9 @@ static int64_t utc_ns(const char *text)
 
 static void a_calendar_day_ends_at_local_midnight(void **state)
 {
-	const struct sg_budget_policy budget = { .limit_nanousd = 100,
-		.calendar = SG_DAY,
-		.timezone = "Europe/Berlin" };
+	const struct sg_budget_policy budget = {
+		.limit_nanousd = 100, .calendar = SG_DAY, .timezone = "Europe/Berlin"
+	};
 	struct sg_account *account;
 	struct sg_refusal refusal;
 	struct sg_hold hold;
@@ -244,10 +244,9 @@ static void calls_beyond_max_concurrency_are_rate_limited(void **state)
 
 static void each_alert_is_told_once_a_window(void **state)
 {
-	const struct sg_budget_policy budget = { .limit_nanousd = 100,
-		.window_ns = HOUR_NS,
-		.alert_count = 2,
-		.alerts = { 50, 100 } };
+	const struct sg_budget_policy budget = {
+		.limit_nanousd = 100, .window_ns = HOUR_NS, .alert_count = 2, .alerts = { 50, 100 }
+	};
 	struct sg_account *account;
 
 	(void)state;
@@ -297,9 +296,9 @@ static void a_breaker_trips_on_the_same_request_again_and_again(void **state)
 
 	(void)state;
 	reopen_with(fake_clock, 0);
-	account = account_with("a",
-		with_breaker(&budget, &(struct sg_breaker_policy){ .identical_requests = 3,
-						.cooldown_ns = MINUTE_NS }));
+	account = account_with(
+		"a", with_breaker(&budget, &(struct sg_breaker_policy){ .identical_requests = 3,
+						   .cooldown_ns = MINUTE_NS }));
 	assert_true(sg_account_wants_fingerprint(account));
 	for (int i = 0; i < 5; i++) {
 		call.fingerprint = i < 2 ? 7 : 8; // twice, then another three times
@@ -327,11 +326,11 @@ static void a_breaker_trips_on_spending_far_above_the_hour_before(void **state)
 
 	(void)state;
 	reopen_with(fake_clock, 0);
-	account = account_with("a",
-		with_breaker(&budget, &(struct sg_breaker_policy){ .nanousd_per_minute = 100,
-						.times_baseline = 5,
-						.cooldown_ns = MINUTE_NS,
-						.action = SG_BREAKER_FREEZE }));
+	account = account_with(
+		"a", with_breaker(&budget, &(struct sg_breaker_policy){ .nanousd_per_minute = 100,
+						   .times_baseline = 5,
+						   .cooldown_ns = MINUTE_NS,
+						   .action = SG_BREAKER_FREEZE }));
 	for (int i = 0; i < 60; i++) {
 		spend(account, 100); // the limit of a minute, and no more
 		now_ns += MINUTE_NS;

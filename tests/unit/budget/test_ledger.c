@@ -62,15 +62,17 @@ static void remove_ledger(void)
 
 static struct sg_account *hourly(const char *name)
 {
-	return account_with(name,
-		&(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50, .window_ns = HOUR_NS });
+	return account_with(name, &(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50,
+					  .window_ns = HOUR_NS });
 }
 
 // As the first version made it.
 static const char first_schema[] =
 	"CREATE TABLE calls (call_id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at_ns INTEGER NOT "
-	"NULL, provider TEXT NOT NULL, api TEXT NOT NULL, model TEXT NOT NULL, requested_model TEXT "
-	"NOT NULL, state TEXT NOT NULL, http_status INTEGER NOT NULL, input INTEGER NOT NULL, output "
+	"NULL, provider TEXT NOT NULL, api TEXT NOT NULL, model TEXT NOT NULL, requested_model "
+	"TEXT "
+	"NOT NULL, state TEXT NOT NULL, http_status INTEGER NOT NULL, input INTEGER NOT NULL, "
+	"output "
 	"INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL, "
 	"cache_write_1h INTEGER NOT NULL, reasoning INTEGER NOT NULL, nanousd INTEGER NOT NULL, "
 	"hold_nanousd INTEGER NOT NULL, aborted INTEGER NOT NULL, cut INTEGER NOT NULL);"
@@ -91,7 +93,8 @@ static void a_ledger_of_the_version_before_loses_nothing(void **state)
 	run_sql(first_schema);
 	for (int i = 0; i < 5; i++) {
 		snprintf(sql, sizeof(sql),
-			"INSERT INTO calls VALUES (%d,'a',%lld,'openai','chat','gpt-4o','gpt-4o','%s',"
+			"INSERT INTO calls VALUES "
+			"(%d,'a',%lld,'openai','chat','gpt-4o','gpt-4o','%s',"
 			"200,10,10,0,0,0,0,%d,100,0,0)",
 			i + 1, (long long)(now_ns - i * 20 * 60 * SG_NS_PER_SEC),
 			i == 1 ? "estimated" : "settled", 1 << i);
@@ -128,7 +131,8 @@ static void sums_agree_with_the_calls(void **state)
 		char name[8];
 
 		snprintf(name, sizeof(name), "%u", (unsigned)(random_number() % 5));
-		assert_int_equal(take((unsigned)(i % 2), hourly(name), nanousd, &hold, &refusal), 0);
+		assert_int_equal(
+			take((unsigned)(i % 2), hourly(name), nanousd, &hold, &refusal), 0);
 		settle(&hold, nanousd);
 		now_ns += (int64_t)(random_number() % 20) * SG_NS_PER_SEC;
 	}
@@ -136,11 +140,14 @@ static void sums_agree_with_the_calls(void **state)
 	engine = sg_engine_close(engine);
 	assert_int_equal(
 		ask_sql("SELECT count(*) FROM (SELECT agent, at_ns / 300000000000 AS slice, "
-			"sum(nanousd) AS usd, count(*) AS n FROM calls GROUP BY 1, 2) AS c JOIN sums ON "
-			"subject = 'agent/' || agent AND sums.slice = c.slice WHERE usd <> nanousd OR n "
+			"sum(nanousd) AS usd, count(*) AS n FROM calls GROUP BY 1, 2) AS c JOIN "
+			"sums ON "
+			"subject = 'agent/' || agent AND sums.slice = c.slice WHERE usd <> nanousd "
+			"OR n "
 			"<> requests"),
 		0);
-	assert_int_equal(ask_sql("SELECT sum(nanousd) FROM sums WHERE subject = 'host' AND slice >= 0"),
+	assert_int_equal(
+		ask_sql("SELECT sum(nanousd) FROM sums WHERE subject = 'host' AND slice >= 0"),
 		ask_sql("SELECT sum(nanousd) FROM calls"));
 	open_engine(2);
 	for (int i = 0; i < 5; i++) {
@@ -194,16 +201,23 @@ static void fill_ledger(int64_t rows, int64_t agents)
 	char sql[2048];
 
 	snprintf(sql, sizeof(sql),
-		"PRAGMA synchronous = OFF; BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i "
-		"+ 1 FROM n WHERE i < %lld) INSERT INTO calls SELECT i, 'agent-' || (i %% %lld), %lld "
-		"+ i * %lld, 'openai', 'chat', 'gpt-4o', 'gpt-4o', 'settled', 200, 10, 10, 0, 0, 0, 0, "
+		"PRAGMA synchronous = OFF; BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+		"SELECT i "
+		"+ 1 FROM n WHERE i < %lld) INSERT INTO calls SELECT i, 'agent-' || (i %% %lld), "
+		"%lld "
+		"+ i * %lld, 'openai', 'chat', 'gpt-4o', 'gpt-4o', 'settled', 200, 10, 10, 0, 0, "
+		"0, 0, "
 		"5, 9, 0, 0, 0 FROM n;"
-		"INSERT INTO sums SELECT 'agent/' || agent, at_ns / 300000000000, 'openai', 'gpt-4o', "
-		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP BY 1, "
+		"INSERT INTO sums SELECT 'agent/' || agent, at_ns / 300000000000, 'openai', "
+		"'gpt-4o', "
+		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP "
+		"BY 1, "
 		"2; INSERT INTO sums SELECT 'host', at_ns / 300000000000, 'openai', 'gpt-4o', "
-		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP BY 1, "
+		"max(at_ns), sum(nanousd), sum(input), sum(output), count(*), 0 FROM calls GROUP "
+		"BY 1, "
 		"2; INSERT INTO sums SELECT subject, -1, 'openai', 'gpt-4o', max(newest_ns), "
-		"sum(nanousd), sum(input), sum(output), sum(requests), 0 FROM sums GROUP BY 1; COMMIT",
+		"sum(nanousd), sum(input), sum(output), sum(requests), 0 FROM sums GROUP BY 1; "
+		"COMMIT",
 		(long long)rows, (long long)agents, (long long)(now_ns - 30 * DAY_NS),
 		(long long)(30 * DAY_NS / rows));
 	run_sql(sql);
@@ -242,9 +256,9 @@ static void case_64_a_long_history_is_found_by_its_sums(void **state)
 	start_ns = sg_clock_monotonic_ns();
 	for (int64_t i = 0; i < agents; i++) {
 		snprintf(name, sizeof(name), "agent-%lld", (long long)i);
-		accounts[i] = account_with(name,
-			&(struct sg_budget_policy){ .limit_nanousd = INT64_C(1) << 50,
-				.window_ns = DAY_NS });
+		accounts[i] = account_with(
+			name, &(struct sg_budget_policy){
+				      .limit_nanousd = INT64_C(1) << 50, .window_ns = DAY_NS });
 	}
 	set_us = microseconds(start_ns);
 	start_ns = sg_clock_monotonic_ns();
@@ -269,8 +283,8 @@ static void case_64_a_long_history_is_found_by_its_sums(void **state)
 	// The last day of thirty: calls that are exactly a day old do not count.
 	assert_int_equal(spent, (rows + 29) / 30);
 	shared = sg_engine_budgets_status(engine);
-	assert_int_equal(json_integer_value(json_object_get(json_array_get(shared, 0), "requests")),
-		spent);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(shared, 0), "requests")), spent);
 	json_decref(shared);
 	free(accounts);
 }
