@@ -30,6 +30,7 @@
 // FILES           warden    files of the watched directories                           memfd with JSON
 // BUDGET          warden    op "budget" of spendgate/control.h                         memfd with JSON
 // BUDGET_RESULT   enforcer  answers BUDGET                                             memfd with JSON
+// FREEZE          enforcer  name of an agent (no NUL) whose cgroup is to be frozen     -
 // API             warden    -                                                          listening sockets of the control API
 // COUNTERS        enforcer  -                                                          -
 // COUNTERS_RESULT warden    answers COUNTERS: {reason: count} of the redirect          memfd with JSON
@@ -71,6 +72,7 @@ enum sg_channel_type {
 	SG_CHANNEL_API,
 	SG_CHANNEL_COUNTERS,
 	SG_CHANNEL_COUNTERS_RESULT,
+	SG_CHANNEL_FREEZE,
 };
 
 struct sg_channel_header {

@@ -74,6 +74,45 @@ test('case 35, 38: a restart remembers; a torn ledger is refused, never off', as
 	assert.match(own.log(), /ledger.db/);
 });
 
+test('case 68: one cap over three agents, one at a time and in parallel: never over, and the refusal names it', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ budgets: [{ name: 'everybody', scope: 'host', max_requests: 4, window: '1h' }] });
+	try {
+		const one = (name, count) => own.agent('openai.mjs', name, { 'limit-usd': '5' }, { calls: Array(count).fill(chat('mock:tokens=2')), maxRetries: 0 });
+		const first = await one('c68-a', 2);
+		assert.deepEqual(first.results.map((result) => result.ok), [true, true]);
+		const rest = await Promise.all(['c68-b', 'c68-c'].map((name) => one(name, 3)));
+		assert.equal(rest.flatMap(({ results }) => results).filter((result) => result.ok).length, 2);
+		assert.equal((await mock.bill()).calls, 4);
+		const refused = await own.run('c68-d', {}, ['curl', '-sS', '-m', '10', '-H', 'content-type: application/json', '-d', JSON.stringify(chat('a').body), 'https://api.openai.com/v1/chat/completions']);
+		const { budget } = JSON.parse(refused.stdout);
+		assert.equal(budget.name, 'everybody');
+		assert.equal(budget.scope, 'host');
+		assert.equal(budget.requests, 4);
+	} finally {
+		await own.stop();
+	}
+});
+
+test('a breaker freezes the agent that asks the same again and again; thawed, it is refused', async () => {
+	const own = new Gate(mock);
+	const { writeFileSync } = await import('node:fs');
+	await own.daemon({ budgets: [{ scope: 'host', max_requests: 100, window: '1h', alerts: [1], breaker: { identical_requests: 3, action: 'freeze' } }] });
+	try {
+		const running = own.agent('openai.mjs', 'again', {}, { calls: Array(5).fill(chat('mock:tokens=2')), maxRetries: 0 });
+		const frozen = await until(() => own.running.stderr.match(/event=frozen agent=again cgroup=(\S+)/), 'the agent to be frozen');
+		await new Promise((done) => setTimeout(done, 300)); // what it could still do, it would
+		assert.ok((await mock.bill()).calls <= 3);
+		writeFileSync(`${frozen[1]}/cgroup.freeze`, '0');
+		const { results } = await running;
+		assert.equal(results.filter((result) => result.ok).length, 3);
+		assert.match(JSON.stringify(results[4]), /breaker/);
+		assert.match(own.running.stderr, /event=budget_alert .*percent=1 /);
+	} finally {
+		await own.stop();
+	}
+});
+
 test('case 58: 50 parallel, max 1: exactly 1 served', async () => {
 	const { results, status } = await gate.agent('openai.mjs', 'c58', { 'max-requests': 1 }, { parallel: 50, calls: Array(50).fill(chat('mock:tokens=2 mock:head=50')) });
 	assert.equal(results.filter((result) => result.ok).length, 1);

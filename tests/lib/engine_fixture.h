@@ -15,7 +15,7 @@
 
 static char directory[64];
 static struct sg_engine *engine;
-static int64_t now_ns;
+static _Atomic int64_t now_ns; // the writer's thread looks too
 static uint64_t seed;
 
 static inline int64_t fake_clock(void)

@@ -95,11 +95,14 @@ static int open_ledger(struct sg_engine *engine, const char *path, struct sg_led
 static void after_pass(void *context, struct sg_ledger *ledger)
 {
 	struct sg_engine *engine = context;
-	int64_t now_ns = engine->monotonic_ns();
+	int64_t now_ns;
 	int r;
 
 	sg_events_deliver(&engine->events);
-	if (!engine->retention_ns || !ledger || now_ns < engine->prune_at_ns)
+	if (!engine->retention_ns || !ledger)
+		return;
+	now_ns = engine->monotonic_ns();
+	if (now_ns < engine->prune_at_ns)
 		return;
 	r = sg_ledger_prune(ledger, sg_engine_wall_ns(engine, now_ns) - engine->retention_ns);
 	if (r < 0)

@@ -23,6 +23,30 @@ static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	return false;
 }
 
+// FNV-1a: equal requests have equal ones, and nobody gains by two that only look equal.
+static uint64_t fold(uint64_t hash, const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+	return hash;
+}
+
+static uint64_t fingerprint(const struct sg_exchange *exchange)
+{
+	uint8_t *scratch = exchange->client->worker->scratch;
+	const struct sg_str target = exchange->head.target;
+	uint64_t hash =
+		fold(UINT64_C(14695981039346656037), (const uint8_t *)target.data, target.length);
+	uint64_t offset = 0;
+	ssize_t n;
+
+	while ((n = sg_body_read(&exchange->body, offset, scratch, SG_SCRATCH_BYTES)) > 0) {
+		hash = fold(hash, scratch, (size_t)n);
+		offset += (uint64_t)n;
+	}
+	return n < 0 ? 0 : hash;
+}
+
 // Once; false when refused.
 static bool price(struct sg_exchange *exchange)
 {
@@ -40,6 +64,8 @@ static bool price(struct sg_exchange *exchange)
 	if (r < 0)
 		return refuse(exchange, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
 	admission->priced = true;
+	if (sg_account_wants_fingerprint(exchange->client->agent->account))
+		admission->fingerprint = fingerprint(exchange);
 	return true;
 }
 
@@ -48,7 +74,8 @@ static struct sg_call describe(const struct sg_exchange *exchange)
 	return (struct sg_call){ .provider = sg_provider_name(exchange->client->provider),
 		.model = exchange->admission.asked_model,
 		.api = sg_api_name(exchange->route.api),
-		.may_wait = exchange->admission.patience != SG_TAKES_ANY };
+		.may_wait = exchange->admission.patience != SG_TAKES_ANY,
+		.fingerprint = exchange->admission.fingerprint };
 }
 
 static int take(

@@ -55,6 +55,7 @@ struct sg_admission {
 	enum sg_patience patience;
 	int64_t wait_ms;	// in all; 0: it has not waited
 	struct sg_charge bound; // of the whole call
+	uint64_t fingerprint;	// of path and body, where a breaker looks at it; else 0
 	char asked_model[SG_MODEL_BYTES];
 };
 

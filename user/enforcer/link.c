@@ -148,6 +148,16 @@ int sg_link_want_socket(
 	return r;
 }
 
+int sg_link_freeze(struct sg_link *link, const char *agent)
+{
+	int r;
+
+	pthread_mutex_lock(&link->lock);
+	r = locked_send(link, SG_CHANNEL_FREEZE, 0, agent, strlen(agent));
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
 // ---- Messages ----
 
 static void post_to_all(struct sg_link *link, const struct sg_mail *mail)

@@ -48,3 +48,6 @@ void sg_link_send_memfd(
 // SG_MAIL_SOCKET. Returns 0 or -errno.
 int sg_link_want_socket(struct sg_link *link, unsigned worker, uint32_t request,
 	uint64_t netns_cookie, int family) SG_WUNRES;
+
+// Asks for the cgroup of every agent of this name to be frozen. Returns 0 or -errno.
+int sg_link_freeze(struct sg_link *link, const char *agent) SG_WUNRES;

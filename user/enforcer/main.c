@@ -23,6 +23,7 @@
 #include "enforcer/link.h"
 #include "enforcer/pending.h"
 #include "enforcer/reconfigure.h"
+#include "enforcer/record.h"
 #include "enforcer/sandbox.h"
 #include "enforcer/upstream_tls.h"
 #include "enforcer/worker.h"
@@ -127,7 +128,9 @@ static int open_engine(struct sg_enforcer *enforcer, const struct options *optio
 		.on_room = tell_room,
 		.on_room_context = enforcer,
 		.sync_before_dispatch = durability && strcmp(durability, "power") == 0,
-		.retention_ns = DEFAULT_RETENTION_NS };
+		.retention_ns = DEFAULT_RETENTION_NS,
+		.on_event = sg_record_budget_event,
+		.on_event_context = enforcer };
 	int r;
 
 	if (retention && sg_window_parse(retention, &engine.retention_ns) < 0)
@@ -249,8 +252,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	sg_commands_free(enforcer->commands);
 	sg_agents_free(enforcer->agents);
 	sg_control_free(enforcer->control);
-	sg_audit_close(enforcer->audit);
 	sg_engine_close(enforcer->engine);
+	sg_audit_close(enforcer->audit); // after the last event of a budget
 	sg_pendings_free(enforcer->pendings);
 	sg_price_table_free((struct sg_price_table *)atomic_load(&enforcer->prices));
 	SSL_CTX_free(context);

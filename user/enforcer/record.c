@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/money.h"
 #include "enforcer/client.h"
+#include "enforcer/link.h"
 #include "enforcer/worker.h"
 
 static json_t *describe_budget(const struct sg_refusal *refusal)
@@ -55,4 +56,29 @@ void sg_record_soft_alert(
 	sg_audit_write(client->worker->enforcer->audit, event, false, call);
 	sg_log(SG_LOG_WARN, event, "agent=%s connection=%llu budget=%s", client->agent->name,
 		(unsigned long long)client->connection, refusal->budget);
+}
+
+void sg_record_budget_event(void *context, const struct sg_budget_event *event)
+{
+	struct sg_enforcer *enforcer = context;
+	bool alert = event->kind == SG_EVENT_ALERT;
+	char spent[32], limit[32];
+	json_t *line;
+
+	sg_money_format(event->spent_nanousd, spent, sizeof(spent));
+	sg_money_format(event->limit_nanousd, limit, sizeof(limit));
+	line = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s*, s:I}", "agent", event->agent,
+		"budget", event->budget, "scope", sg_scope_name(event->scope), "label",
+		event->label[0] ? event->label : NULL, "window", event->window, "spent_usd", spent,
+		"limit_usd", event->limit_nanousd ? limit : NULL, "requests",
+		(json_int_t)event->requests);
+	if (alert)
+		json_object_set_new(line, "percent", json_integer(event->percent));
+	else
+		json_object_set_new(line, "reason", json_string(event->why));
+	sg_audit_write(enforcer->audit, alert ? "budget_alert" : "budget_breaker", true, line);
+	if (!alert && event->action == SG_BREAKER_FREEZE &&
+		sg_link_freeze(enforcer->link, event->agent) < 0)
+		sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"the warden is not there\"",
+			event->agent);
 }

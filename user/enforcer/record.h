@@ -3,6 +3,7 @@
 #pragma once
 
 struct sg_client;
+struct sg_budget_event;
 struct sg_refusal;
 
 // Which kind of cap: "budget_exceeded" or "rate_limited".
@@ -16,3 +17,7 @@ void sg_record_refused(const struct sg_client *client, const char *model, const 
 // A call was served although a soft_alert budget is over its cap. Also a log line.
 void sg_record_soft_alert(
 	const struct sg_client *client, const char *model, const struct sg_refusal *refusal);
+
+// An alert or a breaker of a budget: a line of the audit log, and the agent is frozen where that is
+// the breaker's action. `context` is the struct sg_enforcer. The ledger's writer thread.
+void sg_record_budget_event(void *context, const struct sg_budget_event *event);

@@ -211,6 +211,24 @@ static void on_answer(struct sg_warden *warden, struct sg_channel_message *messa
 	warden->awaited = 0;
 }
 
+// A breaker tripped whose action this is. The operator thaws: cgroup.freeze of the same cgroup.
+static void on_freeze(struct sg_warden *warden, const struct sg_channel_message *message)
+{
+	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
+		SG_CLEANUP_CLOSE int fd = -1;
+
+		if (strcmp(sg_agent_name(agent), message->payload) != 0)
+			continue;
+		fd = openat(agent->cgroup_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"%s\"",
+				message->payload, strerror(errno));
+		else
+			sg_log(SG_LOG_WARN, "frozen", "agent=%s cgroup=%s", message->payload,
+				agent->cgroup_path);
+	}
+}
+
 static void take_message(struct sg_warden *warden, struct sg_channel_message *message)
 {
 	switch ((enum sg_channel_type)message->header.type) {
@@ -230,6 +248,9 @@ static void take_message(struct sg_warden *warden, struct sg_channel_message *me
 		break;
 	case SG_CHANNEL_SOCKET:
 		on_socket(warden, message);
+		break;
+	case SG_CHANNEL_FREEZE:
+		on_freeze(warden, message);
 		break;
 	case SG_CHANNEL_COUNTERS:
 		on_counters(warden);

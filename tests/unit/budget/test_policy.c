@@ -137,6 +137,81 @@ static void cases_3_to_8_and_12_bad_policies_name_the_place(void **state)
 	}
 }
 
+static void every_field_is_read(void **state)
+{
+	struct sg_policy policy;
+	struct sg_error error = { "" };
+	const struct sg_budget_policy *budget = &policy.budgets[0];
+
+	(void)state;
+	if (parse("[{\"name\": \"n\", \"limit_usd\": 1, \"max_concurrency\": 3, \"window\": "
+		  "\"calendar:week\", \"timezone\": \"Europe/Berlin\", \"mode\": \"observe\", "
+		  "\"scope\": \"label\", \"label\": \"team=red\", \"models\": [\"gpt-4o*\", "
+		  "\"o3\"], \"providers\": [\"openai\"], \"alerts\": [50, 100], \"breaker\": "
+		  "{\"usd_per_minute\": \"2\", \"times_baseline\": 10, \"identical_requests\": 5, "
+		  "\"action\": \"freeze\", \"cooldown\": \"1m\"}}]",
+		    &policy, &error) < 0)
+		fail_msg("%s", error.text);
+	assert_int_equal(budget->max_concurrency, 3);
+	assert_int_equal(budget->calendar, SG_WEEK);
+	assert_string_equal(budget->timezone, "Europe/Berlin");
+	assert_true(budget->observe);
+	assert_int_equal(budget->scope, SG_SCOPE_LABEL);
+	assert_string_equal(budget->label, "team=red");
+	assert_true(sg_budget_policy_counts(budget, "openai", "gpt-4o-mini"));
+	assert_true(sg_budget_policy_counts(budget, "openai", "o3"));
+	assert_false(sg_budget_policy_counts(budget, "openai", "o3-pro"));
+	assert_false(sg_budget_policy_counts(budget, "azure", "o3"));
+	assert_int_equal(budget->alert_count, 2);
+	assert_int_equal(budget->alerts[1], 100);
+	assert_int_equal(budget->breaker.nanousd_per_minute, 2000000000);
+	assert_int_equal(budget->breaker.identical_requests, 5);
+	assert_int_equal(budget->breaker.action, SG_BREAKER_FREEZE);
+	assert_int_equal(budget->breaker.cooldown_ns, 60 * SG_NS_PER_SEC);
+	assert_int_equal(parse("[{\"max_concurrency\": 1}]", &policy, &error), 0);
+	// Case 12: two spellings of one cap may only say the same.
+	assert_int_equal(parse("[{\"limit-usd\": 1, \"limit_usd\": \"1.0\", \"window\": \"1h\"}]",
+				 &policy, &error),
+		0);
+}
+
+static void bad_fields_name_the_place(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "\"limit-usd\": 1, \"limit_usd\": 2, \"window\": \"1h\"",
+			"limit-usd is given twice, and differs" },
+		{ "\"max_requests\": 1, \"window\": \"calendar:year\"",
+			"window \"calendar:year\": must be calendar:hour, calendar:day, "
+			"calendar:week or calendar:month" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"timezone\": \"UTC\"",
+			"timezone needs a calendar window, as \"calendar:day\"" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"mode\": \"watch\"",
+			"unknown mode \"watch\": must be enforce or observe" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"scope\": \"label\"",
+			"scope label needs \"label\", as \"team=red\" or \"team\"" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"models\": []",
+			"models must be a list of names or globs, as [\"gpt-4o*\"]" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"alerts\": [80, 50]",
+			"alerts[1]: must be a percentage from 1 to 100, each larger than the one "
+			"before" },
+		{ "\"max_requests\": 1, \"window\": \"1h\", \"breaker\": {}",
+			"breaker: usd_per_minute or identical_requests is required" },
+		{ "\"max_concurrency\": 0", "max-concurrency must be > 0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		char json[256], expected[256];
+		struct sg_policy policy;
+		struct sg_error error = { "" };
+
+		snprintf(json, sizeof(json), "[{%s}]", rows[i][0]);
+		snprintf(expected, sizeof(expected), "budgets[0]: %s", rows[i][1]);
+		assert_true(parse(json, &policy, &error) < 0);
+		assert_string_equal(error.text, expected);
+	}
+}
+
 static void windows_are_read_and_written(void **state)
 {
 	static const char *const texts[] = { "90s", "1h30m", "24h", "7d", "lifetime", "500ms",
@@ -162,6 +237,8 @@ int main(void)
 		cmocka_unit_test(what_becomes_of_a_call_that_does_not_fit),
 		cmocka_unit_test(money_is_read_exactly),
 		cmocka_unit_test(cases_3_to_8_and_12_bad_policies_name_the_place),
+		cmocka_unit_test(every_field_is_read),
+		cmocka_unit_test(bad_fields_name_the_place),
 		cmocka_unit_test(windows_are_read_and_written),
 	};
 
