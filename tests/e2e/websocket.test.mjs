@@ -202,6 +202,15 @@ test('npm ws: what can not be read does not pass, and the session ends', async (
 	assert.equal((await mock.bill()).calls, 0);
 });
 
+test('npm ws: a second response that no longer fits is never asked for; the first, which runs, is charged exactly', async () => {
+	const ask = (input) => JSON.stringify({ type: 'response.create', model: 'gpt-5', input, max_output_tokens: 50 });
+	// Each is held for at a tenth of a cent.
+	const result = await run('ws', { url: 'wss://api.openai.com/v1/responses', turns: [ask('mock:tokens=30 mock:delay=20'), ask('mock:tokens=30')], together: true, staysMs: 1500 }, '0.0015');
+	assert.deepEqual([result.seen.close.code, result.seen.events.at(-1), result.seen.usage.length], [1008, 'error', 0]);
+	const bill = await agrees(result);
+	assert.deepEqual([bill.calls, bill.output_tokens, result.status.calls, result.status.estimated, result.status.refused], [1, 30, 1, 0, 1]);
+});
+
 test('npm ws: an upgrade that the provider declines gets its answer, and costs nothing', async () => {
 	await mock.faults({ status: 503 });
 	const { seen, status } = await run('ws', { url: URL, turns: [create()] });

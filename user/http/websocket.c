@@ -336,13 +336,14 @@ int sg_websocket_put_close(
 	struct sg_buf *out, unsigned status, const uint8_t *mask, const char *reason)
 {
 	char payload[SG_WEBSOCKET_MAX_CONTROL] = { (char)(status >> 8), (char)status };
-	size_t length = strlen(reason);
+	size_t length = 0;
 
-	if (length > sizeof(payload) - 2) {
-		length = sizeof(payload) - 2;
-		while (length && ((uint8_t)reason[length] & 0xc0) == 0x80)
-			length--;
+	while (reason[length] && 2 + length < sizeof(payload)) {
+		payload[2 + length] = reason[length];
+		length++;
 	}
-	memcpy(payload + 2, reason, length);
+	// Not in the middle of a character.
+	while (length && ((uint8_t)reason[length] & 0xc0) == 0x80)
+		length--;
 	return sg_websocket_put(out, SG_WEBSOCKET_CLOSE, mask, payload, 2 + length);
 }

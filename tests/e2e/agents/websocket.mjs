@@ -46,6 +46,7 @@ async function converse(send, leave) {
 	for (const text of seen.close ? [] : orders.turns) {
 		const ended = later();
 		send(text);
+		if (orders.together) continue;
 		if (orders.abortAfter) {
 			while (deltas < orders.abortAfter && !seen.close) await sleep(2);
 			break;
@@ -53,6 +54,7 @@ async function converse(send, leave) {
 		await ended;
 		if (seen.close || (orders.stopAtError && seen.errors.length)) break;
 	}
+	while (orders.together && !seen.close) await later();
 	if (!seen.close) leave();
 	for (let i = 0; i < 400 && !seen.close; i++) await sleep(10);
 }
