@@ -43,7 +43,7 @@ test('the example: the team\'s cap holds over its agents, and a change is in for
 		answers = answers.concat(host.docker('logs', `desk_${name}_1`).split('\n'));
 	}
 	assert.equal(answers.filter((status) => status === '200').length, 4, answers);
-	assert.equal(answers.filter((status) => status === '429').length, 2, answers);
+	assert.equal(answers.filter((status) => /^4(02|29)$/.test(status)).length, 2, answers); // by how long the window is
 	assert.equal((await host.mock.bill()).requests, 4);
 	assert.doesNotMatch(host.log(), /agent=.*database/);
 
