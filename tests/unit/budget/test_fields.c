@@ -276,6 +276,31 @@ static void each_alert_is_told_once_a_window(void **state)
 	assert_int_equal(event_count, 3);
 }
 
+// A rolling window falls below a percentage, and passes it again before it is over.
+static void an_alert_that_is_passed_twice_in_a_window_is_told_once(void **state)
+{
+	const struct sg_budget_policy budget = {
+		.limit_nanousd = 100, .window_ns = HOUR_NS, .alert_count = 1, .alerts = { 50 }
+	};
+	struct sg_account *account;
+
+	(void)state;
+	reopen_with(fake_clock, 0);
+	account = account_with("a", &budget);
+	spend(account, 30);
+	now_ns += 30 * MINUTE_NS;
+	spend(account, 30);
+	now_ns += 31 * MINUTE_NS;
+	spend(account, 1); // 31 of 100
+	spend(account, 24);
+	sg_engine_flush(engine);
+	assert_int_equal(event_count, 1);
+	now_ns += 2 * HOUR_NS;
+	spend(account, 60);
+	sg_engine_flush(engine);
+	assert_int_equal(event_count, 2);
+}
+
 // ---- Breakers ----
 
 static const struct sg_budget_policy *with_breaker(
@@ -358,6 +383,7 @@ int main(void)
 		T(an_observing_budget_says_so_and_refuses_nothing),
 		T(calls_beyond_max_concurrency_are_rate_limited),
 		T(each_alert_is_told_once_a_window),
+		T(an_alert_that_is_passed_twice_in_a_window_is_told_once),
 		T(a_breaker_trips_on_the_same_request_again_and_again),
 		T(a_breaker_trips_on_spending_far_above_the_hour_before),
 	};
