@@ -176,14 +176,14 @@ static size_t take_data(struct sg_form *form, const char *bytes, size_t length)
 
 static void take_delimiter_end(struct sg_form *form, char c)
 {
+	bool blank = c == ' ' || c == '\t' || c == '\r';
+
 	if (c == '-' && form->dashes < 2) {
 		if (++form->dashes == 2)
 			form->state = SG_FORM_EPILOGUE;
-	} else if (form->dashes) {
-		form->state = SG_FORM_FAILED;
-	} else if (c == '\n') {
+	} else if (c == '\n' && !form->dashes) {
 		begin_part(form);
-	} else if (c != ' ' && c != '\t' && c != '\r') {
+	} else if (!blank || form->dashes) {
 		form->state = SG_FORM_FAILED;
 	}
 }

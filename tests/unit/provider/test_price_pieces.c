@@ -68,8 +68,8 @@ static void tokens_of_a_model_by_the_piece_have_no_price(void **state)
 	struct sg_charge charge;
 
 	(void)state;
-	assert_int_equal(sg_price_cost(table, openai, "whisper-1", &outcome, DAY_NS, &charge),
-		-ENOENT);
+	assert_int_equal(
+		sg_price_cost(table, openai, "whisper-1", &outcome, DAY_NS, &charge), -ENOENT);
 	assert_int_equal(sg_price_bound(table, openai, &facts, DAY_NS, &charge), -ENOENT);
 }
 
