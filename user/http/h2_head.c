@@ -17,7 +17,11 @@ static bool equals(struct sg_str text, const char *literal)
 
 static struct sg_str view(const struct sg_h2_stream *stream, struct sg_str_span span)
 {
-	return (struct sg_str){ (const char *)sg_buf_head(&stream->pseudo) + span.at, span.length };
+	const uint8_t *head = sg_buf_head(&stream->pseudo);
+
+	if (!head)
+		return (struct sg_str){ "", 0 };
+	return (struct sg_str){ (const char *)head + span.at, span.length };
 }
 
 static int keep(struct sg_h2_stream *stream, struct sg_str value, struct sg_str_span *ret_span)
@@ -88,7 +92,6 @@ int sg_h2_head_add(struct sg_h2_stream *stream, struct sg_str name, struct sg_st
 	return add_line(&stream->lines, name, value);
 }
 
-// The default ports are no difference, as little as the case.
 static bool authorities_agree(struct sg_str a, struct sg_str b)
 {
 	return a.length == b.length && strncasecmp(a.data, b.data, a.length) == 0;
