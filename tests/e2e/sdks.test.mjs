@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The official SDKs, unmodified: a plain call, a stream, a tool call, one that the provider cuts, and the refusal that each takes
-// for final. `refused` is the status in its error, `attempts` how often it asks until it believes (2 calls each).
+// for final: `refused` is the status in its error.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
