@@ -53,9 +53,11 @@ enum request_node {
 	THINKING,
 	THINKING_BUDGET,
 	THINKING_TYPE,
+	PART_SOURCE,
+	SOURCE_DATA,
 };
 
-_Static_assert(THINKING_TYPE == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+_Static_assert(SOURCE_DATA == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
 // The rows of a request that stands at `base`.
 #define REQUEST_PATHS(base)                                                                        \
@@ -93,7 +95,9 @@ _Static_assert(THINKING_TYPE == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node
 		 [TOOL_TTL - 1] = { TOOL_CACHE, "ttl", 0 },                                        \
 		 [THINKING - 1] = { base, "thinking", 0 },                                         \
 		 [THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 },                         \
-		 [THINKING_TYPE - 1] = { THINKING, "type", 0 }
+		 [THINKING_TYPE - 1] = { THINKING, "type", 0 },                                    \
+		 [PART_SOURCE - 1] = { PART, "source", 0 },                                        \
+		 [SOURCE_DATA - 1] = { PART_SOURCE, "data", 0 }
 
 const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = { REQUEST_PATHS(
 	SG_JSON_ROOT) };
@@ -132,8 +136,10 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 		return;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
 		if (strcmp(value->text, kinds[i].type) == 0) {
-			facts->images += i == 0;
-			sg_request_take_window(facts, kinds[i].reason);
+			if (i == 0)
+				sg_request_take_image(facts, kinds[i].reason);
+			else
+				sg_request_take_window(facts, kinds[i].reason);
 			return;
 		}
 	sg_request_take_window(facts, "unknown_part");
@@ -217,6 +223,10 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case MAX_TOKENS:
 		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
+		break;
+	case SOURCE_DATA:
+		// Of a document too, which the context window bounds.
+		sg_request_inline_image(facts, value);
 		break;
 	case THINKING_TYPE:
 		facts->thinks = strcmp(value->text, "disabled") != 0;

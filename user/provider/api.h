@@ -309,6 +309,12 @@ void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_v
 // The context window bounds the input, for the reason that the word tells.
 void sg_request_take_window(struct sg_request_facts *facts, const char *word);
 
+// A picture: bounded by its model's own maximum where that is known, else by the context window.
+void sg_request_take_image(struct sg_request_facts *facts, const char *word);
+
+// The bytes of a picture in the body, which are no text.
+void sg_request_inline_image(struct sg_request_facts *facts, const struct sg_json_value *value);
+
 // After the last member: what a compaction adds to the bound.
 void sg_request_bound_compaction(struct sg_request_reader *reader);
 

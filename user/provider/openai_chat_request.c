@@ -38,9 +38,11 @@ enum request_node {
 	BEST_OF,
 	PROMPT,
 	PROMPT_ITEM,
+	PART_IMAGE,
+	PART_IMAGE_URL,
 };
 
-_Static_assert(PROMPT_ITEM == SG_CHAT_REQUEST_PATHS, "a row for each node");
+_Static_assert(PART_IMAGE_URL == SG_CHAT_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -75,6 +77,8 @@ const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[BEST_OF - 1] = { SG_JSON_ROOT, "best_of", 0 },
 	[PROMPT - 1] = { SG_JSON_ROOT, "prompt", 0 },
 	[PROMPT_ITEM - 1] = { PROMPT, NULL, 0 },
+	[PART_IMAGE - 1] = { PART, "image_url", 0 },
+	[PART_IMAGE_URL - 1] = { PART_IMAGE, "url", 0 },
 };
 
 // What is not text can't be bounded by its bytes.
@@ -89,8 +93,10 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 		return;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
 		if (strcmp(value->text, kinds[i].type) == 0) {
-			facts->images += i == 0;
-			sg_request_take_window(facts, kinds[i].reason);
+			if (i == 0)
+				sg_request_take_image(facts, kinds[i].reason);
+			else
+				sg_request_take_window(facts, kinds[i].reason);
 			return;
 		}
 	sg_request_take_window(facts, "unknown_part");
@@ -199,6 +205,10 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		break;
 	case PART_TYPE:
 		on_part_type(facts, value);
+		break;
+	case PART_IMAGE_URL:
+		if (strncmp(value->text, "data:image/", 11) == 0)
+			sg_request_inline_image(facts, value);
 		break;
 	case MESSAGE_AUDIO:
 		if (value->type == SG_JSON_OBJECT && !value->end)

@@ -72,10 +72,10 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, texts))
 		return;
 	if (strcmp(value->text, "input_image") == 0)
-		facts->images++;
-	sg_request_take_window(facts, strcmp(value->text, "input_image") == 0  ? "image_url"
-				      : strcmp(value->text, "input_file") == 0 ? "file"
-									       : "unknown_part");
+		sg_request_take_image(facts, "image_url");
+	else
+		sg_request_take_window(
+			facts, strcmp(value->text, "input_file") == 0 ? "file" : "unknown_part");
 }
 
 // Items whose text is in the body. What refers to something that the provider keeps, or shows a

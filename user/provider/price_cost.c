@@ -193,13 +193,14 @@ static int64_t calls_of(const struct sg_request_facts *facts)
 static int64_t input_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
 	int64_t overhead = TOKENS_OVERHEAD + (facts->tools ? TOKENS_FOR_TOOLS : 0);
-
 	int64_t window = price->context_window * calls_of(facts);
+	int64_t image = facts->images_only ? sg_image_tokens(price) : 0;
 
 	// What a hosted tool finds is read by the next turn of its loop.
-	if (facts->context_window || facts->tool_turns)
+	if ((facts->context_window && !facts->images_only) || image < 0 || facts->tool_turns)
 		return window;
-	return min_of(window, counted(facts->body_bytes) +
+	return min_of(window, counted(facts->body_bytes) - counted(facts->image_bytes) +
+				      image * counted(facts->images) +
 				      TOKENS_PER_MESSAGE * counted(facts->messages) +
 				      overhead * calls_of(facts));
 }

@@ -22,3 +22,6 @@ sg_wide sg_price_pieces_cost(
 
 // The tokens that a picture takes at most, or -1: it is not told.
 int64_t sg_price_pieces_image_tokens(const struct sg_price_pieces *pieces, const char *kind);
+
+// Of one picture at most, for the model; -1: not known, the context window bounds it.
+int64_t sg_image_tokens(const struct sg_price *price);

@@ -108,6 +108,8 @@ struct sg_request_facts {
 	int64_t images;	    // image parts, by URL or inline
 	bool tools;
 	bool context_window; // input can't be bounded by bytes: take the context window
+	bool images_only;    // for pictures alone, which have a bound of their own
+	int64_t image_bytes; // of the body: pictures in it
 	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none

@@ -143,7 +143,22 @@ void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)
 {
 	facts->context_window = true;
+	facts->images_only = false;
 	sg_request_add_reason(facts, word);
+}
+
+void sg_request_take_image(struct sg_request_facts *facts, const char *word)
+{
+	facts->images++;
+	facts->images_only = facts->images_only || !facts->context_window;
+	facts->context_window = true;
+	sg_request_add_reason(facts, word);
+}
+
+void sg_request_inline_image(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	if (value->type == SG_JSON_STRING)
+		facts->image_bytes += (int64_t)value->decoded_length;
 }
 
 // Each turn may have one, which reads up to the context window and writes up to the model's limit,

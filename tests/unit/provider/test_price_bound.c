@@ -230,6 +230,9 @@ static struct sg_request_facts random_request(const struct sg_price *price)
 	if (draw() % 4 == 0) {
 		facts.context_window = true;
 		facts.tool_turns = up_to(5);
+	} else if (draw() % 4 == 0) {
+		facts.context_window = facts.images_only = true;
+		facts.images = 1 + up_to(20);
 	}
 	return facts;
 }
@@ -263,9 +266,17 @@ static struct sg_usage random_usage(
 	bool anthropic = strcmp(price->provider, "anthropic") == 0;
 	int64_t by_bytes =
 		facts->body_bytes + 64 * facts->messages + 256 + (facts->tools ? 1500 : 0);
-	bool window = facts->context_window || by_bytes > price->context_window;
-	int64_t input =
-		up_to((window ? price->context_window : by_bytes) * (1 + facts->tool_turns));
+	// What the providers' own formulas give for a picture of any size, for some families.
+	int64_t picture = anthropic					  ? 4784
+			  : strncmp(price->model, "gpt-4o-mini", 11) == 0 ? 48169
+			  : strncmp(price->model, "gpt-4o", 6) == 0	  ? 1445
+			  : strcmp(price->model, "gpt-5") == 0		  ? 1190
+									  : 0;
+	int64_t pictures = facts->images_only ? facts->images * picture : 0;
+	bool window = (facts->context_window && !facts->images_only) ||
+		      by_bytes + pictures > price->context_window;
+	int64_t input = up_to(
+		(window ? price->context_window : by_bytes + pictures) * (1 + facts->tool_turns));
 	int64_t asked = facts->max_output >= 0 ? facts->max_output : price->max_output;
 	int64_t one = asked < price->context_window ? asked : price->context_window;
 	int64_t predicted = facts->prediction_bytes < price->context_window
@@ -324,6 +335,35 @@ static void test_no_bill_over_its_hold(void **state)
 			try_call(&table->prices[i]);
 }
 
+// A picture is no reason to hold the context window, whatever the body has of it; a file is.
+static void test_pictures_have_a_bound_of_their_own(void **state)
+{
+	static const struct {
+		bool images_only;
+		const char *model;
+		int64_t input;
+	} rows[] = { { true, "gpt-4o", 1000 + 64 + 256 + 2 * 1589 }, { false, "gpt-4o", 128000 } };
+	const struct sg_provider *provider = sg_provider_by_name("openai");
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_request_facts facts = { .context_window = true,
+			.images_only = rows[i].images_only,
+			.images = 2,
+			.body_bytes = 51000,
+			.image_bytes = 50000,
+			.messages = 1,
+			.max_output = 10,
+			.choices = 1 };
+		struct sg_charge bound;
+
+		strcpy(facts.model, rows[i].model);
+		assert_int_equal(
+			sg_price_bound(table, provider, &facts, INT64_C(1) << 60, &bound), 0);
+		assert_int_equal(bound.input_tokens, rows[i].input);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_what_has_no_bound),
 		cmocka_unit_test(test_price_may_rise_meanwhile),
 		cmocka_unit_test(test_no_bill_over_its_hold),
+		cmocka_unit_test(test_pictures_have_a_bound_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
