@@ -387,3 +387,16 @@ scenario('ledger export and report, beside a daemon that writes: every call, exa
 	assert.equal((await fleet.cli('report', '--state-dir', '/nonexistent')).code, 1);
 	assert.equal((await one.call()).status, 200); // the daemon goes on
 });
+
+scenario('an alert is told once a window: audit line and metric', async (fleet) => {
+	await fleet.open();
+	await fleet.budget('set', 'alerted', '--max-requests', '4', '--window', '1h', '--field', 'alerts=[50, 100]');
+	const agent = await fleet.join('alerted', {});
+	for (const status of [200, 200, 200]) assert.equal((await agent.call()).status, status);
+	const line = await fleet.noticed('budget_alert');
+	assert.equal(line.agent, 'alerted');
+	assert.equal((await agent.call()).status, 200);
+	await until(async () => (await fleet.audit('budget_alert')).length === 2, 'the second alert');
+	assert.equal((await agent.call()).status, 429);
+	assert.equal(JSON.parse((await fleet.cli('status', '--json')).stdout).agents[0].alerts, 2);
+});

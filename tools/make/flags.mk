@@ -1,5 +1,5 @@
 # Compiler and linker flags of the user-space programs.
-PACKAGES := libbpf openssl libnghttp2 jansson sqlite3 zlib libbrotlidec libzstd libseccomp libcap-ng yaml-0.1 libmicrohttpd libcurl
+PACKAGES := libbpf openssl libnghttp2 jansson sqlite3 zlib libbrotlidec libzstd libseccomp libcap-ng yaml-0.1 libmicrohttpd
 LLHTTP_DIR := /usr/share/llhttp
 LLHTTP_INCLUDE := /usr/share/include/llhttp
 

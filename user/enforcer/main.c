@@ -88,11 +88,10 @@ static int own_netns_cookie(uint64_t *ret_cookie)
 	return 0;
 }
 
-static int open_control(
+// Before the engine, which tells it of alerts.
+static int open_audit(
 	struct sg_enforcer *enforcer, const struct options *options, struct sg_error *error)
 {
-	struct sg_control_options control = { .engine = enforcer->engine,
-		.state_directory = options->state_directory };
 	char path[PATH_MAX];
 	int r;
 
@@ -100,12 +99,24 @@ static int open_control(
 	r = sg_audit_open(path, &enforcer->audit);
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
-	control.audit = enforcer->audit;
-	r = sg_control_new(&control, &enforcer->control, error);
+	r = sg_alerts_new(&enforcer->alerts);
+	return r < 0 ? sg_error_set(error, r, "%s", strerror(-r)) : 0;
+}
+
+static int open_control(struct sg_enforcer *enforcer, const struct options *options,
+	const json_t *configuration, struct sg_error *error)
+{
+	struct sg_control_options control = { .engine = enforcer->engine,
+		.audit = enforcer->audit,
+		.state_directory = options->state_directory };
+	int r = sg_control_new(&control, &enforcer->control, error);
+
 	if (r < 0)
 		return r;
 	r = sg_commands_new(enforcer, &enforcer->commands);
-	return r < 0 ? sg_error_set(error, r, "%s", strerror(-r)) : 0;
+	if (r < 0)
+		return sg_error_set(error, r, "%s", strerror(-r));
+	return sg_commands_configure(enforcer, configuration, error);
 }
 
 // From any worker's thread. A worker that can't be told asks again when its calls' time is over.
@@ -160,12 +171,12 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r == 0)
 		r = sg_pendings_new(enforcer->worker_count, &enforcer->pendings);
 	if (r == 0)
+		r = open_audit(enforcer, options, error);
+	if (r == 0)
 		r = open_engine(enforcer, options, configuration, error);
 	if (r < 0)
 		return r;
-	r = open_control(enforcer, options, error);
-	if (r == 0)
-		r = sg_commands_configure(enforcer, configuration, error);
+	r = open_control(enforcer, options, configuration, error);
 	if (r < 0)
 		return r;
 	r = sg_agents_new(enforcer->control, *ret_context, &enforcer->agents);
@@ -253,6 +264,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	sg_agents_free(enforcer->agents);
 	sg_control_free(enforcer->control);
 	sg_engine_close(enforcer->engine);
+	sg_alerts_free(enforcer->alerts);
 	sg_audit_close(enforcer->audit); // after the last event of a budget
 	sg_pendings_free(enforcer->pendings);
 	sg_price_table_free((struct sg_price_table *)atomic_load(&enforcer->prices));

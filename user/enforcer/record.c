@@ -76,6 +76,7 @@ void sg_record_budget_event(void *context, const struct sg_budget_event *event)
 		json_object_set_new(line, "percent", json_integer(event->percent));
 	else
 		json_object_set_new(line, "reason", json_string(event->why));
+	sg_alerts_add(enforcer->alerts, event->agent);
 	sg_audit_write(enforcer->audit, alert ? "budget_alert" : "budget_breaker", true, line);
 	if (!alert && event->action == SG_BREAKER_FREEZE &&
 		sg_link_freeze(enforcer->link, event->agent) < 0)

@@ -11,19 +11,21 @@
 #include "enforcer/worker.h"
 
 struct listing {
-	struct sg_engine *engine;
-	struct sg_control *control;
+	struct sg_enforcer *enforcer;
 	json_t *agents;
 };
 
 static int add_agent(void *context, struct sg_agent *agent)
 {
 	struct listing *listing = context;
-	json_t *status = sg_account_status(listing->engine, agent->account);
+	json_t *status = sg_account_status(listing->enforcer->engine, agent->account);
 
 	if (!status || json_object_set_new(status, "id", json_integer(agent->id)) < 0 ||
 		json_object_set_new(status, "policy_errors",
-			sg_control_errors(listing->control, agent->name)) < 0 ||
+			sg_control_errors(listing->enforcer->control, agent->name)) < 0 ||
+		json_object_set_new(status, "alerts",
+			json_integer(sg_alerts_count(listing->enforcer->alerts, agent->name))) <
+			0 ||
 		json_array_append(listing->agents, status) < 0) {
 		json_decref(status);
 		return -ENOMEM;
@@ -34,7 +36,7 @@ static int add_agent(void *context, struct sg_agent *agent)
 
 json_t *sg_status_json(struct sg_enforcer *enforcer)
 {
-	struct listing listing = { enforcer->engine, enforcer->control, json_array() };
+	struct listing listing = { enforcer, json_array() };
 	json_t *root = json_pack("{s:o}", "agents", listing.agents);
 
 	if (root && sg_agents_each(enforcer->agents, add_agent, &listing) < 0) {

@@ -10,6 +10,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "budget/engine.h"
+#include "control/alerts.h"
 #include "enforcer/agent.h"
 #include "enforcer/leaf.h"
 #include "enforcer/pool.h"
@@ -38,6 +39,7 @@ struct sg_enforcer {
 	struct sg_agents *agents;
 	struct sg_control *control;
 	struct sg_audit *audit;
+	struct sg_alerts *alerts;
 	struct sg_commands *commands;
 	struct sg_leaves *leaves;
 	struct sg_link *link;
