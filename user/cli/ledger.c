@@ -138,7 +138,7 @@ static int prepare(sqlite3 *db, const char *columns, const char *tail, sqlite3_s
 int sg_ledger_query(const struct sg_ledger_options *options, const char *columns, const char *tail,
 	sqlite3 **ret_db, sqlite3_stmt **ret_statement, struct sg_error *error)
 {
-	int64_t since_ns, until_ns;
+	int64_t since_ns = 0, until_ns = 0;
 	int r = parse_bound(options->since, false, &since_ns, error);
 
 	if (r == 0)

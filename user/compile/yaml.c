@@ -141,7 +141,7 @@ static int read_scalar(
 static int read_sequence(struct reader *reader, const yaml_event_t *start, unsigned depth,
 	struct sg_yaml_node **ret_node)
 {
-	struct sg_yaml_node *node = new_node(reader, start, SG_YAML_SEQUENCE), *item;
+	struct sg_yaml_node *node = new_node(reader, start, SG_YAML_SEQUENCE), *item = NULL;
 	int r = node ? 0 : fail_memory(reader);
 
 	while (r == 0) {

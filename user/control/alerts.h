@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many alerts an agent's calls have caused. Any thread. A lock of its own: the ledger's writer tells of alerts while a
-// change of policy may be waiting for that writer.
+// How many alerts an agent's calls have caused. Any thread. A lock of its own: the ledger's writer
+// tells of alerts while a change of policy may be waiting for that writer.
 #pragma once
 
 #include <stdint.h>

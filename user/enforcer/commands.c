@@ -80,7 +80,7 @@ static int run_to_memfd(struct sg_enforcer *enforcer, const json_t *request, int
 	int r = run(enforcer, request, &answer, &error);
 
 	if (r == 0)
-		r = json_object_set_new(answer, "ok", json_true());
+		json_object_set_new(answer, "ok", json_true());
 	else
 		answer = json_pack("{s:b, s:s, s:i}", "ok", 0, "error", error.text, "errno", -r);
 	if (answer)
