@@ -163,15 +163,10 @@ static int write_sum(struct sg_ledger *ledger, const struct sg_pending_sum *sum)
 
 int sg_sums_write(struct sg_ledger *ledger)
 {
-	struct sg_pending_sum *sum, *next;
 	int r = 0;
 
-	HASH_ITER(hh, ledger->pending, sum, next)
-	{
+	for (struct sg_pending_sum *sum = ledger->pending; r == 0 && sum; sum = sum->hh.next)
 		r = write_sum(ledger, sum);
-		if (r < 0)
-			break;
-	}
 	sg_sums_drop(ledger);
 	return r;
 }
