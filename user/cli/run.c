@@ -32,6 +32,7 @@ struct options {
 	const char *wait;
 	const char *config_path;
 	const char *egress;
+	bool policy_exempt;
 	const char *upstream_ca;
 	const char *status_file;
 	json_t *origins;
@@ -49,7 +50,8 @@ enum {
 	KEY_ORIGIN,
 	KEY_CA,
 	KEY_STATUS,
-	KEY_EGRESS
+	KEY_EGRESS,
+	KEY_POLICY_EXEMPT
 };
 
 static const struct argp_option option_table[] = {
@@ -76,6 +78,8 @@ static const struct argp_option option_table[] = {
 		0 },
 	{ "egress", KEY_EGRESS, "agent|host", 0,
 		"dial providers from the agent's network namespace (default) or the host's", 0 },
+	{ "policy-exempt", KEY_POLICY_EXEMPT, NULL, 0,
+		"ask no policy evaluator about its calls, as for the evaluator itself", 0 },
 	{ "status-file", KEY_STATUS, "FILE", 0,
 		"write the agent's status as JSON to this file at the end", 0 },
 	{ 0 },
@@ -132,6 +136,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_EGRESS:
 		options->egress = argument;
+		return 0;
+	case KEY_POLICY_EXEMPT:
+		options->policy_exempt = true;
 		return 0;
 	case ARGP_KEY_ARGS:
 		options->command = state->argv + state->next;
@@ -211,6 +218,8 @@ static json_t *make_request(const struct options *options, struct sg_error *erro
 	if (r == 0 && strchr(options->agent, '/'))
 		r = sg_error_set(
 			error, -EINVAL, "--agent \"%s\": must not contain '/'", options->agent);
+	if (r == 0 && options->policy_exempt)
+		json_object_set_new(request, "policy_exempt", json_true());
 	if (r == 0 && options->egress)
 		json_object_set_new(request, "egress", json_string(options->egress));
 	if (r == 0 && options->upstream_ca) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
+#include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
 #include "enforcer/worker.h"
@@ -31,8 +32,8 @@ static int append_decoded(void *context, const char *bytes, size_t length)
 	return sg_body_append(decoding->body, bytes, length, decoding->directory);
 }
 
-// What is to be edited is sent without its coding: edits are of the decoded body. Returns false
-// when refused.
+// What is to be edited is sent without its coding: edits are of the decoded body. So is what a
+// policy evaluator reads. Returns false when refused.
 static bool decode_body(struct sg_exchange *exchange)
 {
 	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
@@ -62,6 +63,7 @@ static bool decode_body(struct sg_exchange *exchange)
 	sg_body_done(&exchange->body);
 	exchange->body = plain;
 	exchange->sent_plain = true;
+	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
 	return true;
 }
 
@@ -74,7 +76,7 @@ bool sg_exchange_understand(struct sg_exchange *exchange)
 			"the request's Content-Encoding can't be read");
 	if (!exchange->facts.is_object)
 		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
-	if (exchange->request_inflate && exchange->edits.count)
+	if (exchange->request_inflate && (exchange->edits.count || sg_gate_applies(exchange)))
 		return decode_body(exchange);
 	return true;
 }

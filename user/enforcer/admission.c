@@ -272,6 +272,21 @@ static int hold(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)
 	return take_clamped(exchange, ret_refusal);
 }
 
+// By configuration, and never quietly.
+static bool passes_unaccounted(const struct sg_exchange *exchange, int error)
+{
+	const struct sg_client *client = exchange->client;
+
+	if (!client->worker->enforcer->budget_fail_open)
+		return false;
+	sg_log(SG_LOG_ERROR, "unaccounted",
+		"agent=%s connection=%llu host=%s reason=\"%s\" effect=\"budget_fail_mode is open: "
+		"the call passes and is not counted\"",
+		client->agent->name, (unsigned long long)client->connection, client->host,
+		strerror(-error));
+	return true;
+}
+
 bool sg_exchange_admit(struct sg_exchange *exchange)
 {
 	struct sg_refusal refusal;
@@ -289,7 +304,8 @@ bool sg_exchange_admit(struct sg_exchange *exchange)
 	if (r == -EDQUOT || r == -EAGAIN)
 		return refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 	if (r < 0)
-		return refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
+		return passes_unaccounted(exchange, r) ||
+		       refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
 	sg_slice_prepare(exchange);
 	return true;
 }

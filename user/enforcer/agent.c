@@ -233,6 +233,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 		return sg_error_set(error, -EINVAL, "agent name is missing or too long");
 	strcpy(agent->name, name);
 	agent->id = (uint32_t)json_integer_value(json_object_get(root, "id"));
+	agent->policy_exempt = json_is_true(json_object_get(root, "policy_exempt"));
 	agent->egress_host = egress && strcmp(egress, "host") == 0;
 	r = parse_unknown_model(
 		json_string_value(json_object_get(root, "unknown_model")), agent, error);

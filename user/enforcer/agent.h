@@ -33,6 +33,7 @@ struct sg_agent {
 	uint32_t id;
 	char name[SG_BUDGET_NAME_BYTES];
 	struct sg_account *account; // borrowed from the engine
+	bool policy_exempt;	    // no evaluator is asked about its calls
 	bool egress_host;	    // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];

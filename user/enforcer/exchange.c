@@ -8,6 +8,7 @@
 
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
+#include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/relay.h"
 #include "enforcer/waiting.h"
@@ -98,6 +99,7 @@ static void detach(struct sg_exchange *exchange)
 	sg_buf_release(&exchange->answer);
 	sg_buf_release(&exchange->trailers);
 	sg_body_done(&exchange->body);
+	exchange->gate = sg_gate_free(exchange->gate);
 	exchange->request_reader = sg_request_reader_free(exchange->request_reader);
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);

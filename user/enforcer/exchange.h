@@ -24,12 +24,14 @@
 #include "provider/refusal.h"
 
 struct sg_client;
+struct sg_gate;
 struct sg_relay;
 struct sg_wait_queue;
 
 enum sg_request_state {
 	SG_REQUEST_HOLD,    // metered: the body is gathered, nothing is sent before the call is
 			    // admitted
+	SG_REQUEST_GATE,    // the policy evaluator is asked
 	SG_REQUEST_ADMIT,   // the body is whole and understood: to be priced and held
 	SG_REQUEST_WAIT,    // what it would hold is held by other calls: their end is waited for
 	SG_REQUEST_STREAM,  // free: the body goes through as it comes
@@ -43,6 +45,7 @@ enum sg_response_state {
 	SG_RESPONSE_NONE, // no provider connection yet
 	SG_RESPONSE_HEAD,
 	SG_RESPONSE_BODY,
+	SG_RESPONSE_GATE, // the policy evaluator is asked
 	SG_RESPONSE_DONE,
 };
 
@@ -86,6 +89,8 @@ struct sg_exchange {
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;
 	struct sg_body body;
+	bool body_replaced;   // it is not what the agent sent
+	struct sg_gate *gate; // of the policy plane, or NULL
 	bool head_sent;
 	uint64_t sent_bytes; // of the body
 	struct sg_admission admission;
@@ -198,6 +203,9 @@ void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail
 // Reads the provider's answer and forwards it. Returns true when it got anything done.
 bool sg_response_step(struct sg_exchange *exchange);
 
+// The answer's head, of which `head` is a copy, may go to the agent now, and what comes after it.
+void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head);
+
 // ---- refuse.c ----
 
 // Our own answer in the provider's place; the request body's rest is dropped first. `detail` may be
@@ -235,3 +243,8 @@ int sg_rewrite_request(const struct sg_exchange *exchange, struct sg_buf *out) S
 // chunking.
 int sg_rewrite_response(const struct sg_exchange *exchange, const struct sg_h1_head *head,
 	struct sg_buf *out) SG_WUNRES;
+
+// Appends a whole answer: `head` as it came, with the length of `body`. `amended`: the body is not
+// the one that came with it.
+int sg_rewrite_whole(const struct sg_exchange *exchange, const struct sg_buf *head,
+	struct sg_str body, bool amended, struct sg_buf *out) SG_WUNRES;

@@ -65,3 +65,10 @@
 
 // A call that goes on behind its answer: providers give a batch a day, and its GET some time.
 #define SG_PENDING_MS (INT64_C(26) * 3600000)
+
+// What a policy evaluator may say at most; what it is told of a request, and of an answer.
+#define SG_HOOK_ANSWER_BYTES  (64u << 20)
+#define SG_GATE_REQUEST_BYTES (16u << 20)
+#define SG_GATE_ANSWER_BYTES  (64u << 20)
+// Of a stream, which nobody waits for: beyond it the score goes without the answer's text.
+#define SG_SCORE_ANSWER_BYTES (1u << 20)

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "enforcer/commands.h"
+#include "enforcer/hook.h"
 #include "enforcer/leaf.h"
 #include "enforcer/link.h"
 #include "enforcer/pending.h"
@@ -129,16 +130,22 @@ static void tell_room(void *context, unsigned worker)
 		sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", worker);
 }
 
+static bool is_text(const json_t *configuration, const char *key, const char *text)
+{
+	const char *value = json_string_value(json_object_get(configuration, key));
+
+	return value && strcmp(value, text) == 0;
+}
+
 static int open_engine(struct sg_enforcer *enforcer, const struct options *options,
 	const json_t *configuration, struct sg_error *error)
 {
-	const char *durability = json_string_value(json_object_get(configuration, "durability"));
 	const char *retention = json_string_value(json_object_get(configuration, "retention"));
 	struct sg_engine_options engine = { .state_directory = options->state_directory,
 		.workers = enforcer->worker_count,
 		.on_room = tell_room,
 		.on_room_context = enforcer,
-		.sync_before_dispatch = durability && strcmp(durability, "power") == 0,
+		.sync_before_dispatch = is_text(configuration, "durability", "power"),
 		.retention_ns = DEFAULT_RETENTION_NS,
 		.on_event = sg_record_budget_event,
 		.on_event_context = enforcer };
@@ -166,6 +173,7 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r < 0)
 		return r;
 	enforcer->prices = prices;
+	enforcer->budget_fail_open = is_text(configuration, "budget_fail_mode", "open");
 	sg_set_amounts(enforcer, configuration);
 	r = sg_upstream_context_new(NULL, ret_context, error);
 	if (r == 0)
@@ -180,7 +188,10 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r < 0)
 		return r;
 	r = sg_agents_new(enforcer->control, *ret_context, &enforcer->agents);
-	return r < 0 ? sg_error_set(error, r, "out of memory") : 0;
+	if (r < 0)
+		return sg_error_set(error, r, "out of memory");
+	return sg_evaluator_new(json_object_get(configuration, "policy"), *ret_context,
+		&enforcer->evaluator, error);
 }
 
 static int start_workers(struct sg_enforcer *enforcer)
@@ -262,6 +273,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 		sg_worker_stop(enforcer->workers[i]);
 	sg_commands_free(enforcer->commands);
 	sg_agents_free(enforcer->agents);
+	sg_evaluator_free(enforcer->evaluator);
 	sg_control_free(enforcer->control);
 	sg_engine_close(enforcer->engine);
 	sg_alerts_free(enforcer->alerts);

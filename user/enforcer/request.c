@@ -9,6 +9,7 @@
 
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
+#include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/relay.h"
 #include "enforcer/worker.h"
@@ -221,6 +222,7 @@ static int take_run(
 	case SG_REQUEST_DISCARD:
 		exchange->discarded_bytes += raw_length;
 		return exchange->discarded_bytes > SG_LINGER_BYTES ? -EFBIG : 0;
+	case SG_REQUEST_GATE:
 	case SG_REQUEST_ADMIT:
 	case SG_REQUEST_WAIT:
 	case SG_REQUEST_SEND:
@@ -285,7 +287,7 @@ static bool gather(struct sg_exchange *exchange)
 		exchange->response != SG_RESPONSE_NONE ||
 		!sg_h1_body_is_done(&exchange->request_body))
 		return progress;
-	if (sg_exchange_understand(exchange))
+	if (sg_exchange_understand(exchange) && !sg_gate_request(exchange))
 		exchange->request = SG_REQUEST_ADMIT;
 	return true;
 }

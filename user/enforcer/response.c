@@ -8,18 +8,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "enforcer/client.h"
+#include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
 #include "enforcer/worker.h"
 
 static int forward_raw(struct sg_exchange *exchange, const void *data, size_t length)
 {
-	return exchange->agent_gone ? 0 : exchange->side->send_raw(exchange, data, length);
+	if (exchange->agent_gone || sg_gate_holds(exchange))
+		return 0;
+	return exchange->side->send_raw(exchange, data, length);
 }
 
 static int forward_payload(struct sg_exchange *exchange, const void *data, size_t length)
 {
-	if (!length || exchange->agent_gone)
+	if (!length || exchange->agent_gone || sg_gate_holds(exchange))
 		return 0;
 	return exchange->side->send_payload(exchange, data, length);
 }
@@ -121,7 +124,7 @@ static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 		exchange->close_agent = true;
 	exchange->response = SG_RESPONSE_BODY;
 	if (r == 0 && !exchange->agent_gone)
-		r = exchange->side->send_head(exchange, head);
+		r = sg_gate_head(exchange, head);
 	return r;
 }
 
@@ -141,6 +144,8 @@ static int read_payload(struct sg_exchange *exchange, struct sg_str payload)
 	} else if (exchange->filter) {
 		r = sg_buf_append(filtered(exchange), payload.data, payload.length);
 	}
+	if (r == 0)
+		r = sg_gate_payload(exchange, payload);
 	if (r == 0 && exchange->reframe && !exchange->filter)
 		r = forward_payload(exchange, payload.data, payload.length);
 	return r;
@@ -155,6 +160,8 @@ static int finish(struct sg_exchange *exchange)
 	sg_exchange_settle(exchange, true, filtered(exchange));
 	if (exchange->filter)
 		r = forward_filtered(exchange);
+	if (sg_gate_finish(exchange))
+		return r;
 	if (r == 0 && exchange->reframe && !exchange->agent_gone)
 		r = exchange->side->send_end(exchange);
 	exchange->response = SG_RESPONSE_DONE;
@@ -253,7 +260,13 @@ static ssize_t take(struct sg_exchange *exchange, const char *data, size_t lengt
 	return r < 0 ? r : n;
 }
 
-// Returns 0 or -errno. Bytes of an unfinished head stay in upstream->in.
+static bool wants_bytes(const struct sg_exchange *exchange)
+{
+	return exchange->response == SG_RESPONSE_HEAD || exchange->response == SG_RESPONSE_BODY;
+}
+
+// Returns 0 or -errno. Bytes of an unfinished head, and what comes before its time, stay in
+// upstream->in.
 static int take_all(struct sg_exchange *exchange, const char *data, size_t length)
 {
 	struct sg_upstream *upstream = exchange->upstream;
@@ -268,8 +281,7 @@ static int take_all(struct sg_exchange *exchange, const char *data, size_t lengt
 		data = (const char *)sg_buf_head(&upstream->in);
 		length = sg_buf_length(&upstream->in);
 	}
-	while (taken < length || (exchange->response == SG_RESPONSE_BODY &&
-					 sg_h1_body_is_done(&exchange->response_body))) {
+	while (wants_bytes(exchange)) {
 		ssize_t n;
 
 		if (exchange->response == SG_RESPONSE_BODY &&
@@ -279,6 +291,8 @@ static int take_all(struct sg_exchange *exchange, const char *data, size_t lengt
 				return r;
 			break;
 		}
+		if (taken == length)
+			break;
 		n = take(exchange, data + taken, length - taken);
 		if (n < 0)
 			return (int)n;
@@ -337,9 +351,7 @@ bool sg_response_step(struct sg_exchange *exchange)
 	bool progress = false;
 
 	while (exchange->upstream && exchange->upstream->state == SG_UPSTREAM_ACTIVE &&
-		(exchange->response == SG_RESPONSE_HEAD ||
-			exchange->response == SG_RESPONSE_BODY) &&
-		may_read(exchange)) {
+		wants_bytes(exchange) && may_read(exchange)) {
 		ssize_t n = sg_transport_read(
 			&exchange->upstream->transport, worker->scratch, SG_SCRATCH_BYTES);
 		int r;
@@ -362,4 +374,21 @@ bool sg_response_step(struct sg_exchange *exchange)
 		}
 	}
 	return progress;
+}
+
+void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head)
+{
+	struct sg_h1_head parsed;
+	const char *reason;
+	ssize_t n = sg_h1_parse_head(SG_H1_RESPONSE, false, (const char *)sg_buf_head(head),
+		sg_buf_length(head), &parsed, &reason);
+	int r = n > 0 ? 0 : -EBADMSG;
+
+	exchange->response = SG_RESPONSE_BODY;
+	if (r == 0 && !exchange->agent_gone)
+		r = exchange->side->send_head(exchange, &parsed);
+	if (r == 0)
+		r = take_all(exchange, "", 0);
+	if (r < 0)
+		on_broken(exchange, r);
 }

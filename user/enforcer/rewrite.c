@@ -6,14 +6,16 @@
 //  - Expect: 100-continue was answered by us;
 //  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
 //  identity where a usage chunk
-//    will have to be taken out; not where it is signed;
+//    will have to be taken out, or a policy evaluator reads the answer; not where it is signed;
 //  - Sec-WebSocket-Extensions is left out;
 //  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
-//  - Content-Length changes when usage is asked for in the agent's place, and Content-Encoding
-//  goes: what is edited is sent as it is without its coding;
+//  - Content-Length changes when usage is asked for in the agent's place, or a policy evaluator has
+//  changed the body, and Content-Encoding goes: what is edited is sent as it is without its coding;
+//  - an answer that a policy evaluator has seen whole gets its length told;
 //  - an answer from which the usage chunk is taken out gets our own chunking.
 #include "enforcer/exchange.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -36,6 +38,11 @@ static bool is_hop_by_hop(const struct sg_h1_header *header)
 	       name_is(header, "http2-settings");
 }
 
+static bool is_framing(const struct sg_h1_header *header)
+{
+	return name_is(header, "content-length") || name_is(header, "transfer-encoding");
+}
+
 static int append_line(struct sg_buf *out, const struct sg_h1_header *header)
 {
 	if (name_is(header, "transfer-encoding") && memcmp(header->value.data, "chunked", 7) != 0)
@@ -50,7 +57,7 @@ static int append_accept_encoding(
 
 	if (authorization && sg_aws_signs(authorization->value, "accept-encoding"))
 		return append_line(out, header);
-	if (exchange->facts.include_usage == SG_USAGE_TO_ADD ||
+	if (exchange->facts.include_usage == SG_USAGE_TO_ADD || exchange->gate ||
 		exchange->slice.state != SG_SLICE_NEVER)
 		return sg_buf_printf(out, "accept-encoding: identity\r\n");
 	if (!sg_h1_has_token(header->value, "br") && !sg_h1_has_token(header->value, "zstd") &&
@@ -74,7 +81,8 @@ static int append_request_header(
 		return append_accept_encoding(exchange, header, out);
 	if (name_is(header, "content-encoding") && exchange->sent_plain)
 		return 0;
-	if (name_is(header, "content-length") && exchange->edits.count)
+	if (name_is(header, "content-length") &&
+		(exchange->edits.count || exchange->body_replaced || exchange->sent_plain))
 		return sg_buf_printf(out, "content-length: %llu\r\n",
 			(unsigned long long)sg_request_edits_length(
 				&exchange->edits, exchange->body.length));
@@ -100,10 +108,8 @@ int sg_rewrite_response(
 
 	for (size_t i = 0; r == 0 && i < head->header_count; i++) {
 		const struct sg_h1_header *header = &head->headers[i];
-		bool framing =
-			name_is(header, "content-length") || name_is(header, "transfer-encoding");
 
-		if (!is_hop_by_hop(header) && !(framing && exchange->reframe))
+		if (!is_hop_by_hop(header) && !(is_framing(header) && exchange->reframe))
 			r = append_line(out, header);
 	}
 	if (r == 0 && exchange->reframe)
@@ -113,4 +119,28 @@ int sg_rewrite_response(
 	if (r == 0)
 		r = sg_buf_append(out, "\r\n", 2);
 	return r;
+}
+
+int sg_rewrite_whole(const struct sg_exchange *exchange, const struct sg_buf *head,
+	struct sg_str body, bool amended, struct sg_buf *out)
+{
+	struct sg_h1_head parsed;
+	const char *reason;
+	ssize_t n = sg_h1_parse_head(SG_H1_RESPONSE, false, (const char *)sg_buf_head(head),
+		sg_buf_length(head), &parsed, &reason);
+	int r = n > 0 ? sg_buf_append(out, parsed.start_line.data, parsed.start_line.length)
+		      : -EBADMSG;
+
+	for (size_t i = 0; r == 0 && i < parsed.header_count; i++) {
+		const struct sg_h1_header *header = &parsed.headers[i];
+		bool of_body =
+			amended && (name_is(header, "content-encoding") || name_is(header, "etag"));
+
+		if (!is_hop_by_hop(header) && !is_framing(header) && !of_body)
+			r = append_line(out, header);
+	}
+	if (r == 0)
+		r = sg_buf_printf(out, "content-length: %zu\r\n%s\r\n", body.length,
+			exchange->close_agent ? "connection: close\r\n" : "");
+	return r < 0 ? r : sg_buf_append(out, body.data, body.length);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
+#include "enforcer/hook.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
 #include "enforcer/reconfigure.h"
@@ -272,6 +273,7 @@ struct sg_worker *sg_worker_stop(struct sg_worker *worker)
 	pthread_join(worker->thread, NULL);
 	while (worker->clients)
 		sg_client_close(worker->clients, "stop");
+	sg_hook_cancel_all(worker);
 	sg_pool_close_idle(&worker->pool);
 	remove_listeners(worker, 0, true);
 	sg_loop_run_deferred(worker->loop);

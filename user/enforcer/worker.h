@@ -22,7 +22,9 @@
 
 struct sg_client;
 struct sg_commands;
+struct sg_evaluator;
 struct sg_exchange;
+struct sg_hook_post;
 struct sg_link;
 struct sg_pending_end;
 struct sg_pendings;
@@ -42,6 +44,8 @@ struct sg_enforcer {
 	struct sg_alerts *alerts;
 	struct sg_commands *commands;
 	struct sg_leaves *leaves;
+	struct sg_evaluator *evaluator; // NULL: no policy plane
+	bool budget_fail_open;		// what can't be accounted for passes
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process
 	struct sg_pendings *pendings;
@@ -91,6 +95,7 @@ struct sg_worker {
 	struct sg_upstream *waiting_sockets; // asked of the warden
 	uint32_t next_socket_request;
 	uint64_t next_connection;
+	struct sg_hook_post *hooks;	    // questions to the evaluator that are out
 	struct sg_exchange *spare_exchange; // the last one that ended, for the next
 	uint8_t *scratch;		    // SG_SCRATCH_BYTES, for one read
 	struct sg_buf filtered;		    // what a usage filter lets through, for one read

@@ -51,6 +51,8 @@ static const struct shape shapes[] = {
 		"permission_error", true },
 	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable",
 		"api_error", false },
+	[SG_ANSWER_POLICY] = { 403, "Forbidden", "invalid_request_error", "policy_denied",
+		"permission_error", true },
 	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account",
 		"api_error", false },
 };
@@ -204,6 +206,9 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 		break;
 	case SG_ANSWER_UPSTREAM:
 		snprintf(out, size, "spendgate can't reach the provider: %.400s", detail);
+		break;
+	case SG_ANSWER_POLICY:
+		snprintf(out, size, "denied by policy: %.300s", detail);
 		break;
 	case SG_ANSWER_UNAVAILABLE:
 		snprintf(out, size, "spendgate can't account for this call right now: %.200s",

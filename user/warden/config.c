@@ -14,6 +14,7 @@
 #include "provider/price.h"
 #include "provider/provider.h"
 #include "warden/definition.h"
+#include "warden/plane.h"
 
 #define CONFIG_LIMIT (1u << 20)
 
@@ -116,6 +117,20 @@ static int check_durability(const json_t *value, const char *key, struct sg_erro
 	static const char *const choices[] = { "process", "power", NULL };
 
 	return check_choice(value, key, choices, error);
+}
+
+static int check_fail_mode(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const choices[] = { "closed", "open", NULL };
+
+	return check_choice(value, key, choices, error);
+}
+
+// Read in whole by sg_plane_complete, which comes first.
+static int check_plane(const json_t *value, const char *key, struct sg_error *error)
+{
+	return json_is_object(value) ? 0
+				     : sg_error_set(error, -EINVAL, "%s: must be an object", key);
 }
 
 static int check_log_level(const json_t *value, const char *key, struct sg_error *error)
@@ -293,6 +308,8 @@ static const struct {
 	{ "budgets", check_budgets },
 	{ "retention", check_retention },
 	{ "prices", check_prices },
+	{ "policy", check_plane },
+	{ "budget_fail_mode", check_fail_mode },
 	{ "compiled", check_directory },
 	{ "api", check_api },
 	{ "governance", check_directory },
@@ -334,17 +351,21 @@ int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struc
 	int r = sg_fd_read_file(path, CONFIG_LIMIT, &text, &length);
 
 	if (r == -ENOENT && !must_exist) {
-		*ret_config = json_object();
-		return *ret_config ? 0 : sg_error_set(error, -ENOMEM, "out of memory");
-	}
-	if (r < 0)
+		config = json_object();
+		if (!config)
+			return sg_error_set(error, -ENOMEM, "out of memory");
+	} else if (r < 0) {
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
-	config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-	free(text);
-	if (!config)
-		return sg_error_set(
-			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+	} else {
+		config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+		free(text);
+		if (!config)
+			return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line,
+				where.column, where.text);
+	}
 	r = check_config(config, error);
+	if (r == 0)
+		r = sg_plane_complete(config, error);
 	if (r < 0) {
 		json_decref(config);
 		return sg_error_prefix(error, r, "%s: ", path);

@@ -29,11 +29,14 @@ static int check_policy(const json_t *object, struct sg_error *error)
 {
 	const char *egress = json_string_value(json_object_get(object, "egress"));
 	const json_t *budgets = json_object_get(object, "budgets");
+	const json_t *exempt = json_object_get(object, "policy_exempt");
 	struct sg_policy policy;
 	int r = 0;
 
 	if (egress && strcmp(egress, "agent") != 0 && strcmp(egress, "host") != 0)
 		r = sg_error_set(error, -EINVAL, "egress \"%s\": must be agent or host", egress);
+	if (r == 0 && exempt && !json_is_boolean(exempt))
+		r = sg_error_set(error, -EINVAL, "policy_exempt: must be true or false");
 	if (r == 0)
 		r = sg_config_check_unknown_model(
 			json_string_value(json_object_get(object, "unknown_model")), error);
@@ -44,9 +47,18 @@ static int check_policy(const json_t *object, struct sg_error *error)
 
 // ---- Profiles ----
 
+static bool is_one_of(const char *key, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(words[i], key) == 0)
+			return true;
+	return false;
+}
+
 static int check_profile(const char *name, const json_t *profile, struct sg_error *error)
 {
-	static const char *const known[] = { "budgets", "egress", "unknown_model" };
+	static const char *const texts[] = { "egress", "unknown_model" };
+	static const char *const others[] = { "budgets", "policy_exempt" };
 	int r = check_word("profile", name, error);
 	const char *key;
 	json_t *value;
@@ -55,13 +67,11 @@ static int check_profile(const char *name, const json_t *profile, struct sg_erro
 		r = sg_error_set(error, -EINVAL, "%s: must be an object", name);
 	json_object_foreach((json_t *)profile, key, value)
 	{
-		size_t i = 0;
+		bool is_text = is_one_of(key, texts, SG_ARRAY_SIZE(texts));
 
-		while (i < SG_ARRAY_SIZE(known) && strcmp(known[i], key) != 0)
-			i++;
-		if (r == 0 && i == SG_ARRAY_SIZE(known))
+		if (r == 0 && !is_text && !is_one_of(key, others, SG_ARRAY_SIZE(others)))
 			r = sg_error_set(error, -EINVAL, "%s: unknown key \"%s\"", name, key);
-		if (r == 0 && i > 0 && !json_is_string(value))
+		if (r == 0 && is_text && !json_is_string(value))
 			r = sg_error_set(error, -EINVAL, "%s: %s: must be a string", name, key);
 	}
 	if (r == 0) {
@@ -125,7 +135,7 @@ static json_t *compose(
 {
 	static const char *const own[] = { "name", "team", "labels", "container", "guard",
 		"profile", "upstream_ca" };
-	static const char *const shared[] = { "egress", "unknown_model" };
+	static const char *const shared[] = { "egress", "unknown_model", "policy_exempt" };
 	const json_t *const only_request[] = { request, NULL };
 	const json_t *const everywhere[] = { request, profile ? profile : config, config, NULL };
 	json_t *definition = json_object(), *origins = json_array(), *budgets = json_array();
