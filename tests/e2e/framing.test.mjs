@@ -85,7 +85,7 @@ s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY)
 
 test('our own refusal does not wait for the body, and is read whole before the end', async () => {
 	const { stdout, stderr } = await speak('refused-early', `
-s.sendall(head("/v1/videos", "Content-Length: 50000000") + b"x" * 1000)
+s.sendall(head("/v1/no-such-path", "Content-Length: 50000000") + b"x" * 1000)
 status, headers, body = answer()
 print(status, headers.get("connection"), len(body) > 20)
 try:

@@ -81,6 +81,14 @@ bool sg_exchange_understand(struct sg_exchange *exchange)
 	return true;
 }
 
+// Is it about the call of that id, which its own path names (a run's submit_tool_outputs)?
+static bool is_about(const struct sg_exchange *exchange, const char *id)
+{
+	struct sg_str target = exchange->head.target;
+
+	return memmem(target.data, target.length, id, strlen(id)) != NULL;
+}
+
 // The call goes on at the provider: its hold stays out until a GET tells its end. Returns false
 // where that can't be waited for.
 static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome)
@@ -97,7 +105,7 @@ static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome
 		return false;
 	memcpy(pending.id, outcome->pending_id, sizeof(pending.id));
 	r = sg_pending_put(worker->enforcer->pendings, &pending);
-	if (r == -EEXIST)
+	if (r == -EEXIST && is_about(exchange, pending.id))
 		// More work for a call that is held for already: its end tells the whole.
 		sg_hold_release(worker->enforcer->engine, &exchange->hold);
 	else if (r < 0)

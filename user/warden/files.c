@@ -236,10 +236,10 @@ static void on_retry(struct sg_timer *timer)
 
 void sg_files_tell_all(struct sg_files *files)
 {
-	json_t *list = json_array();
+	json_t *list = files ? json_array() : NULL;
 	bool complete = true;
 
-	if (!files || !list)
+	if (!list)
 		return;
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
 		int r = files->roots[i] ? scan(files, i, list) : 0;
