@@ -110,7 +110,8 @@ struct sg_channel_socket {
 //   "deny"|"allow"|"price_as:MODEL",
 //    "budgets": [...as in the configuration...],
 //    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai",
-//    "plain"?: false}], "upstream_ca": "-----BEGIN CERTIFICATE-----..."?}
+//    "plain"?: false}], "upstream_ca": "-----BEGIN CERTIFICATE-----..."?,
+//    "keys": [{"provider": "openai", "key": the operator's, "host"?: glob}]?}
 //
 // The configuration as JSON (message CONFIG): the file as validated by the warden (docs:
 // configuration), or {}.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Views lie within the input; a shorter input is never a complete head of another length; the body
-// decoder takes the same bytes in one piece and in many.
+// decoder takes the same bytes in one piece and in many. A head that gets another key is one,
+// whatever stands in it.
 #include <stdlib.h>
 #include <string.h>
 
 #include "http/h1.h"
+#include "provider/credential.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,6 +40,22 @@ static ssize_t run_body(const struct sg_h1_head *head, const char *data, size_t 
 	return (ssize_t)taken;
 }
 
+static void check_credential(const struct sg_h1_head *head, const char *provider)
+{
+	struct sg_credential credential = { sg_provider_by_name(provider), "sk-real", false };
+	struct sg_buf out = { .data = NULL };
+	int r = sg_credential_start_line(&credential, head, &out);
+
+	for (size_t i = 0; r >= 0 && i < head->header_count; i++)
+		r = sg_credential_header(&credential, &head->headers[i], &out);
+	if (r >= 0)
+		r = sg_credential_end(&credential, &out);
+	if (r < 0 || !credential.placed)
+		abort();
+	(void)sg_credential_is_signed(head);
+	sg_buf_release(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data, *reason = "";
@@ -58,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_view(head.headers[i].value, text, (size_t)length);
 		check_view(head.headers[i].line, text, (size_t)length);
 	}
+	check_credential(&head, "openai");
+	check_credential(&head, "gemini");
 	if (sg_h1_parse_head(SG_H1_REQUEST, false, text, (size_t)length - 1, &shorter, &reason) > 0)
 		abort();
 	whole = run_body(&head, text + length, size - (size_t)length, SIZE_MAX, &payload);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider's own bill: exact integer arithmetic with prices of its own, kept apart from the product's code and price file.
+import { createHash } from 'node:crypto';
 
 // USD per million tokens, as decimal text: [input, cache read, cache write 5 min, cache write 1 h, output, and of models that hear and
 // speak: audio input, audio output]. The others are of text then.
@@ -51,6 +52,16 @@ export class Bill {
 		this.input = 0;
 		this.output = 0;
 		this.seen = [];
+		this.keys = [];
+	}
+
+	// What each request says of a key, as hashes: which one it was can be told, and nothing else.
+	noteKeys({ url, headers }) {
+		const note = { path: url };
+		for (const name of ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'])
+			if (headers[name] !== undefined) note[name] = createHash('sha256').update(headers[name]).digest('hex');
+		if (headers['sec-websocket-protocol']) note.protocols = headers['sec-websocket-protocol'];
+		this.keys.push(note);
 	}
 
 	add(model, usage, regional) {
@@ -72,6 +83,7 @@ export class Bill {
 			input_tokens: this.input,
 			output_tokens: this.output,
 			seen: this.seen,
+			keys: this.keys,
 		};
 	}
 }

@@ -199,6 +199,7 @@ function refuseEarly(response) {
 async function serve(request, response) {
 	const url = new URL(request.url, 'https://mock');
 	bill.requests++;
+	bill.noteKeys(request);
 	try {
 		if (faults.fault === 'early') return refuseEarly(response);
 		if (options.replay) {

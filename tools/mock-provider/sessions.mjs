@@ -203,6 +203,7 @@ export function serveUpgrade(request, socket, head, context) {
 	const [, Kind] = PATHS.find(([pattern]) => pattern.test(path)) ?? [];
 	const faults = context.takeFaults();
 	context.bill.requests++;
+	context.bill.noteKeys(request);
 	context.bill.seen.push({ path: request.url, upgrade: true, extensions: request.headers['sec-websocket-extensions'] });
 	if (!Kind || faults.status) return socket.end(`HTTP/1.1 ${faults.status ?? 404} No\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}`);
 	accept(request, socket);

@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "base/address.h"
+#include "enforcer/keys.h"
 #include "enforcer/upstream_tls.h"
 
 struct agent_entry {
@@ -70,6 +71,7 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent)
 	if (agent && atomic_fetch_sub_explicit(&agent->references, 1, memory_order_acq_rel) == 1) {
 		SSL_CTX_free(agent->upstream_context);
 		free(agent->origins);
+		sg_keys_free(agent->keys);
 		free(agent);
 	}
 	return NULL;
@@ -242,6 +244,8 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	if (r == 0)
 		r = parse_trust(json_string_value(json_object_get(root, "upstream_ca")),
 			agents->default_context, agent, error);
+	if (r == 0)
+		r = sg_keys_parse(json_object_get(root, "keys"), &agent->keys, error);
 	if (r == 0)
 		r = sg_labels_parse(json_object_get(root, "labels"),
 			json_string_value(json_object_get(root, "team")), labels, sizeof(labels),

@@ -16,6 +16,8 @@
 #include "control/control.h"
 #include "provider/provider.h"
 
+struct sg_keys;
+
 enum sg_unknown_model { SG_UNKNOWN_DENY, SG_UNKNOWN_ALLOW, SG_UNKNOWN_PRICE_AS };
 
 // A provider host that lives where the operator says.
@@ -40,6 +42,7 @@ struct sg_agent {
 	SSL_CTX *upstream_context; // trust towards providers; one reference is ours
 	unsigned origin_count;
 	struct sg_origin *origins;
+	struct sg_keys *keys; // the operator's, NULL: none
 };
 
 struct sg_agents;

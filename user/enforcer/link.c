@@ -303,6 +303,8 @@ static void on_agent(struct sg_link *link, const struct sg_channel_message *mess
 
 	if (r == 0)
 		r = sg_agents_set(link->enforcer->agents, json, length, &error);
+	if (json)
+		explicit_bzero(json, length); // the operator's keys are in it
 	free(json);
 	if (r < 0)
 		sg_log(SG_LOG_ERROR, "agent_refused", "reason=\"%s\"",

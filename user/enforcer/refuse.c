@@ -15,6 +15,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_UNKNOWN_MODEL] = "unknown_model",
 		[SG_ANSWER_UNKNOWN_PATH] = "unknown_path",
 		[SG_ANSWER_UNBOUNDED] = "unbounded",
+		[SG_ANSWER_SIGNED] = "signed_request",
 		[SG_ANSWER_BAD_BODY] = "bad_body",
 		[SG_ANSWER_TOO_LARGE] = "too_large",
 		[SG_ANSWER_BAD_REQUEST] = "bad_request",
@@ -43,7 +44,7 @@ static bool is_policy(enum sg_answer_kind kind)
 {
 	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
 	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED ||
-	       kind == SG_ANSWER_GRPC || kind == SG_ANSWER_POLICY;
+	       kind == SG_ANSWER_SIGNED || kind == SG_ANSWER_GRPC || kind == SG_ANSWER_POLICY;
 }
 
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,

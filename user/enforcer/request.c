@@ -10,9 +10,11 @@
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/gate.h"
+#include "enforcer/keys.h"
 #include "enforcer/limits.h"
 #include "enforcer/relay.h"
 #include "enforcer/worker.h"
+#include "provider/credential.h"
 
 // ---- Head ----
 
@@ -153,6 +155,10 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	}
 	if (is_grpc(head)) {
 		refuse_path(exchange, SG_ANSWER_GRPC, path);
+		return;
+	}
+	if (sg_keys_of_client(client) && sg_credential_is_signed(head)) {
+		sg_exchange_refuse(exchange, SG_ANSWER_SIGNED, NULL, NULL);
 		return;
 	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);

@@ -12,6 +12,8 @@
 //  - Content-Length changes when usage is asked for in the agent's place, or a policy evaluator has
 //  changed the body, and Content-Encoding goes: what is edited is sent as it is without its coding;
 //  - an answer that a policy evaluator has seen whole gets its length told;
+//  - the lines that tell a key get the operator's in place of the agent's, where he has given one
+//  for the provider (credential.h);
 //  - an answer from which the usage chunk is taken out gets our own chunking.
 #include "enforcer/exchange.h"
 
@@ -19,7 +21,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "enforcer/client.h"
+#include "enforcer/keys.h"
 #include "provider/aws_signature.h"
+#include "provider/credential.h"
 
 static bool name_is(const struct sg_h1_header *header, const char *name)
 {
@@ -89,16 +94,39 @@ static int append_request_header(
 	return append_line(out, header);
 }
 
-int sg_rewrite_request(const struct sg_exchange *exchange, struct sg_buf *out)
+// With the operator's key.
+static int append_request_with_key(
+	const struct sg_exchange *exchange, const char *key, struct sg_buf *out)
+{
+	const struct sg_h1_head *head = &exchange->head;
+	struct sg_credential credential = { exchange->client->provider, key, false };
+	int r = sg_credential_start_line(&credential, head, out);
+
+	for (size_t i = 0; r >= 0 && i < head->header_count; i++) {
+		r = sg_credential_header(&credential, &head->headers[i], out);
+		if (r == 0)
+			r = append_request_header(exchange, &head->headers[i], out);
+	}
+	return r < 0 ? r : sg_credential_end(&credential, out);
+}
+
+static int append_request_as_it_came(const struct sg_exchange *exchange, struct sg_buf *out)
 {
 	const struct sg_h1_head *head = &exchange->head;
 	int r = sg_buf_append(out, head->start_line.data, head->start_line.length);
 
 	for (size_t i = 0; r == 0 && i < head->header_count; i++)
 		r = append_request_header(exchange, &head->headers[i], out);
-	if (r == 0)
-		r = sg_buf_append(out, "\r\n", 2);
 	return r;
+}
+
+int sg_rewrite_request(const struct sg_exchange *exchange, struct sg_buf *out)
+{
+	const char *key = sg_keys_of_client(exchange->client);
+	int r = key ? append_request_with_key(exchange, key, out)
+		    : append_request_as_it_came(exchange, out);
+
+	return r < 0 ? r : sg_buf_append(out, "\r\n", 2);
 }
 
 int sg_rewrite_response(

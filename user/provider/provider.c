@@ -111,6 +111,11 @@ const char *sg_provider_name(const struct sg_provider *provider)
 	return provider->name;
 }
 
+bool sg_provider_has_hosts(const struct sg_provider *provider)
+{
+	return provider->hosts[0] != NULL;
+}
+
 // Certificates are constrained to whole domains: what is behind the last label with a '*'.
 static const char *domain_of(const char *host)
 {

@@ -53,6 +53,9 @@ const struct sg_provider *sg_provider_by_host(const char *host, size_t length);
 const struct sg_provider *sg_provider_by_name(const char *name);
 const char *sg_provider_name(const struct sg_provider *provider);
 
+// Has it hosts of its own, which calls can be sure to reach it by?
+bool sg_provider_has_hosts(const struct sg_provider *provider);
+
 // The i-th built-in host name, NULL past the end: for the name constraints of the CA.
 const char *sg_provider_host(unsigned i);
 

@@ -137,7 +137,8 @@ static const struct sg_path_group vertex_upgrades[] = {
 	END_GROUPS,
 };
 
-#define HOSTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define HOSTS(...)	 ((const char *const[]){ __VA_ARGS__, NULL })
+#define KEY_HEADERS(...) HOSTS(__VA_ARGS__)
 
 const struct sg_provider sg_providers[] = {
 	{ .name = "openai",
@@ -151,21 +152,26 @@ const struct sg_provider sg_providers[] = {
 		.posts = anthropic_posts,
 		.gets = anthropic_gets,
 		.dialect = SG_DIALECT_ANTHROPIC,
-		.traits = SG_TRAIT_STOPS },
+		.traits = SG_TRAIT_STOPS,
+		.key_headers = KEY_HEADERS("x-api-key") },
 	{ .name = "gemini",
 		.hosts = HOSTS("generativelanguage.googleapis.com"),
 		.posts = gemini_posts,
 		.upgrades = gemini_upgrades,
 		.gets = gemini_gets,
 		.dialect = SG_DIALECT_GOOGLE,
-		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_OUTPUT_BY_TOTAL },
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_OUTPUT_BY_TOTAL,
+		.key_headers = KEY_HEADERS("x-goog-api-key", "authorization"),
+		.key_parameter = "key" },
 	{ .name = "vertex",
 		.hosts = HOSTS("*-aiplatform.googleapis.com", "aiplatform.googleapis.com",
 			"aiplatform.*.rep.googleapis.com"),
 		.posts = vertex_posts,
 		.upgrades = vertex_upgrades,
 		.dialect = SG_DIALECT_GOOGLE,
-		.traits = SG_TRAIT_TIER_BY_HEADER },
+		.traits = SG_TRAIT_TIER_BY_HEADER,
+		.key_headers = KEY_HEADERS("authorization", "x-goog-api-key"),
+		.key_parameter = "key" },
 	// Bodies are signed: usage can't be asked for in the agent's place.
 	{ .name = "bedrock",
 		.hosts = HOSTS("bedrock-runtime.*.amazonaws.com",
@@ -175,7 +181,8 @@ const struct sg_provider sg_providers[] = {
 			"bedrock-agent-runtime.*.amazonaws.com"),
 		.posts = bedrock_posts,
 		.dialect = SG_DIALECT_BEDROCK,
-		.traits = SG_TRAIT_SLASH_IN_MODEL },
+		.traits = SG_TRAIT_SLASH_IN_MODEL,
+		.key_headers = KEY_HEADERS("authorization", "x-api-key") },
 	{ .name = "cohere",
 		.hosts = HOSTS("api.cohere.com", "api.cohere.ai"),
 		.posts = cohere_posts,
@@ -192,11 +199,14 @@ const struct sg_provider sg_providers[] = {
 		.upgrades = azure_upgrades,
 		.gets = azure_gets,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT | SG_TRAIT_BILLS_FILTERED |
-			  SG_TRAIT_DEPLOYMENTS },
+			  SG_TRAIT_DEPLOYMENTS,
+		.key_headers = KEY_HEADERS("api-key", "x-api-key", "authorization"),
+		.key_parameter = "api-key" },
 	{ .name = "deepseek",
 		.hosts = HOSTS("api.deepseek.com"),
 		.posts = deepseek_posts,
-		.traits = SG_TRAIT_ASK_USAGE },
+		.traits = SG_TRAIT_ASK_USAGE,
+		.key_headers = KEY_HEADERS("authorization", "x-api-key") },
 	{ .name = "fireworks", .hosts = HOSTS("api.fireworks.ai"), .posts = fireworks_posts },
 	{ .name = "groq",
 		.hosts = HOSTS("api.groq.com"),

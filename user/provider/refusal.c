@@ -39,6 +39,8 @@ static const struct shape shapes[] = {
 		"permission_error", true },
 	[SG_ANSWER_UNBOUNDED] = { 403, "Forbidden", "invalid_request_error", "unbounded_cost",
 		"permission_error", true },
+	[SG_ANSWER_SIGNED] = { 403, "Forbidden", "invalid_request_error", "signed_request",
+		"permission_error", true },
 	[SG_ANSWER_BAD_BODY] = { 400, "Bad Request", "invalid_request_error", "invalid_body",
 		"invalid_request_error", true },
 	[SG_ANSWER_TOO_LARGE] = { 413, "Content Too Large", "invalid_request_error",
@@ -183,6 +185,13 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 			"spendgate can't bound the cost of this request (%.128s). Set "
 			"max_tool_calls, or leave these features out.",
 			detail);
+		break;
+	case SG_ANSWER_SIGNED:
+		snprintf(out, size,
+			"spendgate puts the operator's key for %s into the calls of agent %s, and "
+			"signed requests (AWS Signature Version 4) can't get another key. Use an "
+			"API key (a bearer token) in the agent.",
+			answer->provider ? answer->provider->name : "this provider", answer->agent);
 		break;
 	case SG_ANSWER_BAD_BODY:
 		snprintf(out, size, "spendgate can't read this request: %.200s.", detail);

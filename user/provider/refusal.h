@@ -16,6 +16,7 @@ enum sg_answer_kind {
 	SG_ANSWER_UNKNOWN_MODEL, // 403: no price for the model
 	SG_ANSWER_UNKNOWN_PATH,	 // 403: a path that can't be metered
 	SG_ANSWER_UNBOUNDED,	 // 403: the request can't be bounded
+	SG_ANSWER_SIGNED,	 // 403: signed by the agent, where the operator's key is to be used
 	SG_ANSWER_BAD_BODY,  // 400: not a JSON object, or an unreadable content coding (status 415
 			     // kept out: SDKs know 400)
 	SG_ANSWER_TOO_LARGE, // 413

@@ -26,6 +26,10 @@ struct sg_provider {
 	const struct sg_path_group *gets;     // GETs that settle an earlier call; NULL: none
 	enum sg_dialect dialect;	      // of refusals where the path tells none
 	unsigned traits;		      // enum sg_trait
+	// Headers that its keys come in, to a NULL; the first is the usual one. NULL:
+	// authorization, as a bearer token.
+	const char *const *key_headers;
+	const char *key_parameter; // of a query, where it takes keys there too; NULL: none
 };
 
 extern const struct sg_provider sg_providers[];

@@ -20,6 +20,7 @@
 #include "redirect/cgroup.h"
 #include "warden/definition.h"
 #include "warden/endpoints.h"
+#include "warden/keys.h"
 
 #define REAP_MS 200
 #define ORPHAN_TURNS                                                                               \
@@ -78,13 +79,25 @@ int sg_agents_store(
 		     : 0;
 }
 
-int sg_agents_memfd(const struct sg_warden_agent *agent)
+int sg_agents_memfd(const struct sg_warden_agent *agent, struct sg_error *error)
 {
-	char *text = json_dumps(agent->definition, JSON_COMPACT);
-	int fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
+	json_t *keys = NULL, *message = NULL;
+	char *text = NULL;
+	int fd = sg_keys_of_agent(agent->warden->config, sg_agent_name(agent), &keys, error);
 
+	if (fd < 0)
+		return fd;
+	// The definition itself is stored; the keys are not.
+	message = json_copy(agent->definition);
+	if (message && (!keys || json_object_set(message, "keys", keys) == 0))
+		text = json_dumps(message, JSON_COMPACT);
+	fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
+	if (text)
+		explicit_bzero(text, strlen(text));
 	free(text);
-	return fd;
+	json_decref(message);
+	sg_keys_wipe(keys);
+	return fd < 0 ? sg_error_set(error, fd, "message to the enforcer: %s", strerror(-fd)) : fd;
 }
 
 // ---- Removal ----
@@ -269,9 +282,12 @@ int sg_agents_announce(
 	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
 {
 	struct sg_channel_message answer = { .fd_count = 0 };
-	SG_CLEANUP_CLOSE int fd = sg_agents_memfd(agent);
-	int r = fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
+	SG_CLEANUP_CLOSE int fd = sg_agents_memfd(agent, error);
+	int r;
 
+	if (fd < 0)
+		return fd;
+	r = sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
 	if (r == 0 && answer.header.result < 0)
 		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length,
 			answer.payload);

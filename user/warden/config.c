@@ -14,6 +14,7 @@
 #include "provider/price.h"
 #include "provider/provider.h"
 #include "warden/definition.h"
+#include "warden/keys.h"
 #include "warden/plane.h"
 
 #define CONFIG_LIMIT (1u << 20)
@@ -305,6 +306,7 @@ static const struct {
 	{ "providers", check_providers },
 	{ "upstream_ca", check_upstream_ca },
 	{ "profiles", check_profiles },
+	{ "keys", sg_keys_check },
 	{ "budgets", check_budgets },
 	{ "retention", check_retention },
 	{ "prices", check_prices },

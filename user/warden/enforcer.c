@@ -102,12 +102,16 @@ static void tell_everything(struct sg_warden *warden)
 	sg_api_sockets_tell(warden);
 	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
-		int fd = sg_agents_memfd(agent);
+		struct sg_error error;
+		int fd = sg_agents_memfd(agent, &error);
 
-		if (fd >= 0) {
-			sg_enforcer_tell(warden, SG_CHANNEL_AGENT, NULL, 0, &fd, 1);
-			close(fd);
+		if (fd < 0) {
+			sg_log(SG_LOG_ERROR, "agent_refused", "agent=%s reason=\"%s\"",
+				sg_agent_name(agent), error.text);
+			continue;
 		}
+		sg_enforcer_tell(warden, SG_CHANNEL_AGENT, NULL, 0, &fd, 1);
+		close(fd);
 	}
 }
 

@@ -141,8 +141,9 @@ int sg_agents_announce(struct sg_warden *warden, const struct sg_warden_agent *a
 int sg_agents_store(const struct sg_warden *warden, const struct sg_warden_agent *agent,
 	struct sg_error *error) SG_WUNRES;
 
-// A descriptor with the definition for message AGENT. Returns it or -errno.
-int sg_agents_memfd(const struct sg_warden_agent *agent) SG_WUNRES;
+// A descriptor with the definition and the operator's keys for message AGENT. Returns it, or -errno
+// with the sentence.
+int sg_agents_memfd(const struct sg_warden_agent *agent, struct sg_error *error) SG_WUNRES;
 void sg_agents_free_all(struct sg_warden *warden);
 
 // ---- control.c ----
