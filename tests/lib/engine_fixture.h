@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/money.h"
 #include "budget/engine.h"
 
 #define HOUR_NS (3600 * SG_NS_PER_SEC)
@@ -142,4 +143,26 @@ static inline int64_t spent_of(struct sg_account *account)
 static inline void path_in_state(char *out, size_t size, const char *name)
 {
 	snprintf(out, size, "%s/%s", directory, name);
+}
+
+// An amount of a status.
+static inline int64_t money_in(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	int64_t nanousd;
+
+	assert_non_null(text);
+	assert_int_equal(sg_money_parse(text, strlen(text), 9, &nanousd), 0);
+	return nanousd;
+}
+
+// What is spent and held of an account's first budget, at this instant.
+static inline void watch_cap(struct sg_account *account, int64_t cap)
+{
+	json_t *status = sg_account_status(engine, account);
+	const json_t *budget = json_array_get(json_object_get(status, "budgets"), 0);
+
+	assert_true(money_in(budget, "held_usd") >= 0);
+	assert_true(money_in(budget, "spent_usd") + money_in(budget, "held_usd") <= cap);
+	json_decref(status);
 }

@@ -19,7 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/money.h"
 #include "lib/engine_fixture.h"
 
 static void case_16_at_the_limit_everything_is_refused(void **state)
@@ -207,25 +206,6 @@ static void *spend_in_thread(void *context)
 	}
 	atomic_fetch_sub(work->running, 1);
 	return NULL;
-}
-
-static int64_t money_in(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	int64_t nanousd;
-
-	assert_int_equal(sg_money_parse(text, strlen(text), 9, &nanousd), 0);
-	return nanousd;
-}
-
-static void watch_cap(struct sg_account *account, int64_t cap)
-{
-	json_t *status = sg_account_status(engine, account);
-	const json_t *budget = json_array_get(json_object_get(status, "budgets"), 0);
-
-	assert_true(money_in(budget, "held_usd") >= 0);
-	assert_true(money_in(budget, "spent_usd") + money_in(budget, "held_usd") <= cap);
-	json_decref(status);
 }
 
 static void case_58_and_62_parallel_workers_never_pass_one_cap(void **state)

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#include "base/money.h"
 #include "lib/engine_fixture.h"
 
 #define TRIALS	    12
@@ -93,16 +92,6 @@ static bool model_refuses(const struct sg_budget_policy *budget, int64_t at_ns,
 }
 
 // ---- What is compared ----
-
-static int64_t money_in(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	int64_t nanousd;
-
-	assert_non_null(text);
-	assert_int_equal(sg_money_parse(text, strlen(text), 9, &nanousd), 0);
-	return nanousd;
-}
 
 static void compare_all(void)
 {
