@@ -184,6 +184,31 @@ test('the tool filter takes a tool out', async () => {
 	assert.equal(answer.text, 'tok '.repeat(5));
 });
 
+test('over HTTP/2: many calls of one connection, some denied, some amended, streams among them', async () => {
+	const calls = Array.from({ length: 12 }, (_, i) => ({ path: '/v1/chat/completions', body: chat(`mock:tokens=${i + 1}`, { stream: i % 3 === 2 }).body }));
+	evaluator.rules['gate-response'] = { verdict: 'amend', amended_body: FORMATS.openai.amended };
+	const { results: { results, protocol }, status } = await gate.agent('http2.mjs', 'policy-h2', { 'limit-usd': '1' }, { origin: 'https://api.openai.com', calls }, configured({ url: evaluator.url }));
+	assert.equal(protocol, 'h2');
+	for (const [i, { status: code, body }] of results.entries()) {
+		assert.equal(code, 200);
+		assert.match(body, i % 3 === 2 ? /\[DONE\]/ : /"amended"/);
+	}
+	assertExact({ status, bill: await mock.bill() });
+	evaluator.rules = { 'gate-request': { verdict: 'deny', reason: 'no' } };
+	const denied = await gate.agent('http2.mjs', 'policy-h2-denied', { 'limit-usd': '1' }, { origin: 'https://api.openai.com', calls }, configured({ url: evaluator.url }));
+	assert.deepEqual(denied.results.results.map((result) => result.status), Array(12).fill(403));
+});
+
+test('an agent that leaves while the evaluator thinks: nothing is held, nothing is made', async () => {
+	evaluator.rules['gate-request'] = null;
+	const orders = { origin: 'https://api.openai.com', calls: [{ path: '/v1/chat/completions', body: chat('mock:tokens=5').body }] };
+	const agent = gate.begin('policy-gone', { 'limit-usd': '1' }, ['timeout', '2', 'node', 'agents/http2.mjs', JSON.stringify(orders)], configured({ url: evaluator.url, timeout_ms: 30000 }));
+	const { stderr } = await agent.done;
+	const status = JSON.parse(fs.readFileSync(gate.statusFile));
+	assert.deepEqual(evaluator.hooks(), ['gate-request'], stderr);
+	assert.deepEqual([status.held_usd, status.spent_usd, (await mock.bill()).seen.length], ['0', '0', 0]);
+});
+
 test('a compressed request is told, and its decoration billed', async () => {
 	evaluator.rules.decorate = { messages_patch: [{ role: 'user', content: 'mock:tokens=3' }] };
 	const { results, status } = await gate.agent('encoded.mjs', 'policy-encoded', { 'limit-usd': '1' }, [{ coding: 'gzip', body: chat('mock:tokens=9').body }], configured({ url: evaluator.url }));

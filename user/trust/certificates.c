@@ -50,7 +50,8 @@ static bool skip_certificate(struct text *text)
 	for (size_t i = 0; !label && i < SG_ARRAY_SIZE(labels); i++)
 		if (skip(text, labels[i]))
 			label = labels[i];
-	if (!label)
+	// The label ends its line: what follows it at once is the label of something else.
+	if (!label || text->at == text->end || !is_blank(*text->at))
 		return false;
 	for (; text->at < text->end; text->at++) {
 		if (is_base64(*text->at))
