@@ -12,15 +12,16 @@
 //                                                                        the agents' cgroups below the hierarchy's root}
 // register  "name", "budgets" [...], "origins" [...], "egress",         {"id", "ca": path, "bundle": path}
 //           "unknown_model"?, "upstream_ca"? (PEM text), "team"?,
-//           "labels"? (object), "profile"? (of the configuration), "container"? (its id:
-//           an engine minds the cgroup), "guard"? (true: a parent of agents'
-//           cgroups, in which whatever is no agent is refused);
-//           descriptors after the memfd: the cgroup's directory,
-//           the network namespace
+//           "labels"? (object), "profile"? (of the
+//           configuration), "policy_exempt"? (bool), "container"?
+//           (its id: an engine minds the cgroup), "guard"? (true: a
+//           parent of agents' cgroups, in which whatever is no agent
+//           is refused); descriptors after the memfd: the cgroup's
+//           directory, the network namespace
 // release   "id": the agent's command has ended                         {"status": {...of the agent}}
-// detach    "container": as it was registered; no agent any more          {}
+// detach    "container": as it was registered; no agent any more        -
 // status    -                                                           {"agents": [...], "redirect": {reason: count}}
-// prices    "document": a table as docs/prices.md has it                 -
+// prices    "document": a table as docs/prices.md has it                -
 // reload    -                                                           {"restart": keys that need one, or ""}
 // budget    "verb": "set" with "agent", "who", "override" {...}         {"agent", "started", "before", "after"}
 //           "verb": "remove" with "agent", "who", "budget"?, "reason"?  the same

@@ -71,7 +71,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 static const struct argp export_argp = { export_options, parse_option, "export",
 	"Prints every call of the ledger, the oldest first, while the daemon goes on "
-	"(docs/control.md).",
+	"(docs/reports.md).",
 	NULL, NULL, NULL };
 static const struct argp report_argp = { report_options, parse_option, NULL,
 	"Sums up what was spent. Dollars are exact; days are UTC's.", NULL, NULL, NULL };
