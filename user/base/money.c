@@ -141,6 +141,14 @@ void sg_money_format(int64_t nanousd, char *out, size_t size)
 	format_scaled(nanousd, 9, out, size);
 }
 
+json_t *sg_money_json(int64_t nanousd)
+{
+	char text[32];
+
+	sg_money_format(nanousd, text, sizeof(text));
+	return json_string(text);
+}
+
 void sg_money_format_pico(int64_t picousd, char *out, size_t size)
 {
 	format_scaled(picousd, 12, out, size);

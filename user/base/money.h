@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 
 #define SG_NANOUSD_PER_USD 1000000000LL
@@ -25,7 +27,10 @@ int sg_money_parse_nearest(
 // Exact decimal text of nano-dollars without trailing zeros ("0.00005", "0"). `size` >= 32.
 void sg_money_format(int64_t nanousd, char *out, size_t size);
 
-// The same for pico-dollars.
+// That text as a JSON value, the form of amounts in every document of ours. NULL: out of memory.
+json_t *sg_money_json(int64_t nanousd) SG_WUNRES;
+
+// The same text for pico-dollars.
 void sg_money_format_pico(int64_t picousd, char *out, size_t size);
 
 // Sum that stops at SG_MONEY_MAX in place of overflowing.

@@ -6,14 +6,6 @@
 #include "base/money.h"
 #include "budget/account.h"
 
-static void set_money(json_t *object, const char *key, int64_t nanousd)
-{
-	char text[32];
-
-	sg_money_format(nanousd, text, sizeof(text));
-	json_object_set_new(object, key, json_string(text));
-}
-
 static void set_count(json_t *object, const char *key, int64_t count)
 {
 	json_object_set_new(object, key, json_integer(count));
@@ -45,7 +37,7 @@ static void describe_policy(const struct sg_budget *budget, json_t *object)
 		json_object_set_new(
 			object, "on_tight", json_string(sg_on_tight_name(policy->on_tight)));
 	if (policy->limit_nanousd)
-		set_money(object, "limit_usd", policy->limit_nanousd);
+		json_object_set_new(object, "limit_usd", sg_money_json(policy->limit_nanousd));
 	set_cap(object, "max_requests", policy->max_requests);
 	set_cap(object, "max_tokens", policy->max_tokens);
 	set_cap(object, "max_input_tokens", policy->max_input_tokens);
@@ -64,8 +56,8 @@ json_t *sg_budget_describe(struct sg_budget *budget, int64_t now_ns, int64_t wal
 	sg_window_advance(&budget->window, now_ns);
 	resets_ns = sg_budget_resets_in_ns(budget, &any_call);
 	describe_policy(budget, object);
-	set_money(object, "spent_usd", spent->nanousd);
-	set_money(object, "held_usd", budget->held.nanousd);
+	json_object_set_new(object, "spent_usd", sg_money_json(spent->nanousd));
+	json_object_set_new(object, "held_usd", sg_money_json(budget->held.nanousd));
 	set_count(object, "requests", spent->requests);
 	set_count(object, "tokens", sg_money_add(spent->input_tokens, spent->output_tokens));
 	set_count(object, "in_flight", budget->held.requests);
@@ -102,8 +94,8 @@ json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t 
 	if (account->labels[0])
 		json_object_set_new(object, "labels", json_string(account->labels));
 	json_object_set_new(object, "budgets", describe_budgets(account, now_ns, wall_ns));
-	set_money(object, "spent_usd", account->spent.nanousd);
-	set_money(object, "held_usd", account->held.nanousd);
+	json_object_set_new(object, "spent_usd", sg_money_json(account->spent.nanousd));
+	json_object_set_new(object, "held_usd", sg_money_json(account->held.nanousd));
 	set_count(object, "input_tokens", account->spent.input_tokens);
 	set_count(object, "output_tokens", account->spent.output_tokens);
 	set_count(object, "in_flight", account->held.requests);

@@ -215,11 +215,9 @@ static json_t *make_budget(
 	int64_t nanousd, int64_t requests, const char *window, const char *behavior)
 {
 	json_t *budget = json_object();
-	char text[32];
 
-	sg_money_format(nanousd, text, sizeof(text));
 	if (nanousd)
-		json_object_set_new(budget, "limit_usd", json_string(text));
+		json_object_set_new(budget, "limit_usd", sg_money_json(nanousd));
 	if (requests)
 		json_object_set_new(budget, "max_requests", json_integer(requests));
 	json_object_set_new(budget, "window", json_string(window));

@@ -46,14 +46,6 @@ static int money_of(const json_t *value, int64_t *ret_nanousd)
 	return r;
 }
 
-static json_t *money_text(int64_t nanousd)
-{
-	char text[32];
-
-	sg_money_format(nanousd, text, sizeof(text));
-	return json_string(text);
-}
-
 // "Z", "+02:00" or "-0530" to seconds east.
 static int parse_offset(const char *text, long *ret_seconds)
 {
@@ -279,7 +271,7 @@ static int add_to_limit(json_t *budget, const json_t *add, struct sg_error *erro
 		money_of(add, &more) < 0 || more > SG_MONEY_MAX - limit)
 		return sg_error_set(error, -EINVAL, "budget %s: add_usd: the sum is too large",
 			name_of(budget));
-	return json_object_set_new(budget, "limit_usd", money_text(limit + more)) < 0
+	return json_object_set_new(budget, "limit_usd", sg_money_json(limit + more)) < 0
 		       ? sg_error_set(error, -ENOMEM, "out of memory")
 		       : 0;
 }
@@ -381,7 +373,7 @@ static bool fold_sum(json_t *last, const json_t *override)
 	if (money_of(json_object_get(last, key), &sum) < 0 || money_of(add, &more) < 0 ||
 		more > SG_MONEY_MAX - sum)
 		return false;
-	if (json_object_set_new(last, key, money_text(sum + more)) < 0)
+	if (json_object_set_new(last, key, sg_money_json(sum + more)) < 0)
 		return false;
 	json_object_set(last, "by", json_object_get(override, "by"));
 	json_object_set(last, "at", json_object_get(override, "at"));
