@@ -13,13 +13,6 @@
 #include "enforcer/pending.h"
 #include "enforcer/worker.h"
 
-static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
-	const struct sg_refusal *refusal, const char *detail)
-{
-	sg_exchange_refuse(exchange, kind, refusal, detail);
-	return false;
-}
-
 struct decoding {
 	struct sg_body *body;
 	const char *directory;
@@ -57,8 +50,9 @@ static bool decode_body(struct sg_exchange *exchange)
 	sg_inflate_free(inflate);
 	if (r < 0) {
 		sg_body_done(&plain);
-		return refuse(exchange, r == -EFBIG ? SG_ANSWER_TOO_LARGE : SG_ANSWER_UNAVAILABLE,
-			NULL, strerror(-r));
+		return sg_exchange_refuse(exchange,
+			r == -EFBIG ? SG_ANSWER_TOO_LARGE : SG_ANSWER_UNAVAILABLE, NULL,
+			strerror(-r));
 	}
 	sg_body_done(&exchange->body);
 	exchange->body = plain;
@@ -72,10 +66,11 @@ bool sg_exchange_understand(struct sg_exchange *exchange)
 	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
 
 	if (exchange->bad_coding)
-		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
+		return sg_exchange_refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
 			"the request's Content-Encoding can't be read");
 	if (!exchange->facts.is_object)
-		return refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
+		return sg_exchange_refuse(
+			exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
 	if (exchange->request_inflate && (exchange->edits.count || sg_gate_applies(exchange)))
 		return decode_body(exchange);
 	return true;

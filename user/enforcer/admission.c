@@ -16,13 +16,6 @@
 #include "enforcer/waiting.h"
 #include "enforcer/worker.h"
 
-static bool refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
-	const struct sg_refusal *refusal, const char *detail)
-{
-	sg_exchange_refuse(exchange, kind, refusal, detail);
-	return false;
-}
-
 // FNV-1a: equal requests have equal ones, and nobody gains by two that only look equal.
 static uint64_t fold(uint64_t hash, const uint8_t *bytes, size_t length)
 {
@@ -60,9 +53,11 @@ static bool price(struct sg_exchange *exchange)
 	memcpy(admission->asked_model, exchange->facts.model, sizeof(admission->asked_model));
 	r = sg_call_bound(exchange->client, &exchange->facts, &admission->bound);
 	if (r == -ENOENT)
-		return refuse(exchange, SG_ANSWER_UNKNOWN_MODEL, NULL, admission->asked_model);
+		return sg_exchange_refuse(
+			exchange, SG_ANSWER_UNKNOWN_MODEL, NULL, admission->asked_model);
 	if (r < 0)
-		return refuse(exchange, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
+		return sg_exchange_refuse(
+			exchange, SG_ANSWER_UNBOUNDED, NULL, exchange->facts.reasons);
 	admission->priced = true;
 	if (sg_account_wants_fingerprint(exchange->client->agent->account))
 		admission->fingerprint = fingerprint(exchange);
@@ -211,7 +206,7 @@ static bool wait_for_room(struct sg_exchange *exchange, int64_t wait_ms)
 	bool first = admission->its_turn;
 
 	if (sg_waiting_join(exchange, first) < 0)
-		return refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(ENOMEM));
+		return sg_exchange_refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(ENOMEM));
 	exchange->request = SG_REQUEST_WAIT;
 	admission->its_turn = false;
 	if (!admission->wait_ms) {
@@ -302,10 +297,10 @@ bool sg_exchange_admit(struct sg_exchange *exchange)
 	if (r == -EAGAIN && refusal.wait_ns > 0)
 		return wait_for_room(exchange, refusal.wait_ns / SG_NS_PER_MS);
 	if (r == -EDQUOT || r == -EAGAIN)
-		return refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
+		return sg_exchange_refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 	if (r < 0)
 		return passes_unaccounted(exchange, r) ||
-		       refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
+		       sg_exchange_refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(-r));
 	sg_slice_prepare(exchange);
 	return true;
 }

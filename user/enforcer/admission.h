@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A call's way past its budgets: held whole; or it waits until other calls give room back; or,
 // where the policy says so, with a lower output limit (docs/budgets.md,
-// docs/decisions/0005-wait-and-clamp.md). Worker thread only.
+// docs/decisions/0007-wait-and-clamp.md). Worker thread only.
 #pragma once
 
 #include <stdbool.h>

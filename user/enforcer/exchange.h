@@ -209,8 +209,8 @@ void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head);
 // ---- refuse.c ----
 
 // Our own answer in the provider's place; the request body's rest is dropped first. `detail` may be
-// NULL.
-void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
+// NULL. Returns false, which a step that refuses can return in its turn.
+bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail);
 
 // Counts and logs a refusal, whatever it is said by.

@@ -39,8 +39,9 @@ static bool can_discard(const struct sg_exchange *exchange)
 	       exchange->head.content_length <= SG_LINGER_BYTES;
 }
 
-// Was the call refused by what the operator wants, and not for a mistake or a failure?
-static bool is_policy(enum sg_answer_kind kind)
+// Does it stand in the audit log and the counts: refused by what the operator wants, and not for a
+// mistake or a failure?
+static bool is_recorded(enum sg_answer_kind kind)
 {
 	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
 	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED ||
@@ -54,7 +55,7 @@ void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, u
 		"agent=%s connection=%llu host=%s reason=%s status=%u budget=%s detail=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host,
 		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
-	if (!is_policy(kind))
+	if (!is_recorded(kind))
 		return;
 	sg_account_count_refused(client->agent->account);
 	sg_record_refused(client, model,
@@ -62,7 +63,7 @@ void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, u
 		refusal, detail);
 }
 
-void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
+bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail)
 {
 	struct sg_client *client = exchange->client;
@@ -89,14 +90,15 @@ void sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	answer.close = exchange->close_agent;
 	if (sg_answer_render(&answer, &exchange->answer, &status) < 0) {
 		exchange->side->abort(exchange, "resources");
-		return;
+		return false;
 	}
 	sg_refusal_note(client, kind, status, refusal, exchange->facts.model, detail);
 	if (discard) {
 		exchange->request = SG_REQUEST_DISCARD;
-		return;
+		return false;
 	}
 	sg_exchange_send_answer(exchange);
+	return false;
 }
 
 void sg_exchange_send_answer(struct sg_exchange *exchange)
