@@ -9,7 +9,7 @@
 #include "budget/engine_state.h"
 
 // What one call may be charged in any unit; above it, or below zero, is no evidence
-// (docs/budgets.md, decision 5).
+// (docs/budgets.md).
 #define CHARGE_MAX (INT64_C(1) << 53)
 
 static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)

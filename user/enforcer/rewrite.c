@@ -4,9 +4,9 @@
 //  own;
 //  - an offer to change to plain HTTP/2 (Upgrade: h2c, HTTP2-Settings) is passed over;
 //  - Expect: 100-continue was answered by us;
-//  - Accept-Encoding of a metered call is narrowed to what can be read (providers.md, rule 14), to
-//  identity where a usage chunk
-//    will have to be taken out, or a policy evaluator reads the answer; not where it is signed;
+//  - Accept-Encoding of a metered call is narrowed to what can be read, to identity where a usage
+//    chunk will have to be taken out, or a policy evaluator reads the answer; not where it is
+//    signed;
 //  - Sec-WebSocket-Extensions is left out;
 //  - Transfer-Encoding is always spelled "chunked": not every parser takes it in another case;
 //  - Content-Length changes when usage is asked for in the agent's place, or a policy evaluator has

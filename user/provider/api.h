@@ -11,7 +11,7 @@
 #include "provider/json_scan.h"
 #include "provider/provider.h"
 
-// The shape of our own answers (providers.md 6b).
+// The shape of our own answers.
 enum sg_dialect {
 	SG_DIALECT_OPENAI,
 	SG_DIALECT_ANTHROPIC,
@@ -334,6 +334,10 @@ void sg_request_limit_object(struct sg_request_reader *reader, const struct sg_j
 
 // Copies a JSON string, cut to fit. What is no string is passed over.
 void sg_value_copy(const struct sg_json_value *value, char *out, size_t size);
+
+// The object of usage begins, in place of any before it. Null tells none; what is no object is no
+// evidence.
+void sg_response_begin_usage(struct sg_response_reader *reader, const struct sg_json_value *value);
 
 // A counter of usage: null is ignored, what is no count marks the evidence as bad.
 void sg_response_count(

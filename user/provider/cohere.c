@@ -94,8 +94,6 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		facts->tools = true;
 		break;
 	case DOCUMENT:
-		reader->documents += !value->end;
-		break;
 	case INPUT:
 		reader->documents += !value->end;
 		break;

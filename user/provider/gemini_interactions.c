@@ -167,11 +167,9 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 {
 	if (value->end || value->type == SG_JSON_NULL)
 		return;
-	sg_usage_reset(&reader->outcome.usage);
+	sg_response_begin_usage(reader, value);
 	reader->tool_prompt = reader->done_searches = 0;
 	reader->total_tokens = -1;
-	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
-	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
 }
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)

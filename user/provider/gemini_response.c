@@ -108,11 +108,9 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 {
 	if (value->end || value->type == SG_JSON_NULL)
 		return;
-	sg_usage_reset(&reader->outcome.usage);
+	sg_response_begin_usage(reader, value);
 	reader->tool_prompt = 0;
 	reader->total_tokens = -1;
-	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
-	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
 }
 
 // Begin and end of {"modality", "tokenCount"}.
@@ -242,7 +240,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	}
 }
 
-// All thoughts are in the total, whichever other count has them (providers.md, rule 4).
+// All thoughts are in the total, whichever other count has them.
 void sg_gemini_count_output(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The most that one picture can be in tokens, whatever its size: each family shrinks what is larger
-// (providers.md, 5b). Tiles and patches are as the documents describe them;
-// a tenth is added.
+// The most that one picture can be in tokens, whatever its size: each family shrinks what is
+// larger. Tiles and patches are as the documents describe them; a tenth is added.
 #include <string.h>
 
 #include "provider/price_table.h"

@@ -159,23 +159,14 @@ static void take_seconds(
 		reader->outcome.bad_evidence = true;
 }
 
-static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
-{
-	if (value->end || value->type == SG_JSON_NULL)
-		return;
-	sg_usage_reset(&reader->outcome.usage);
-	reader->outcome.provider_picousd = -1;
-	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
-	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
-}
-
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
 	switch ((enum response_node)value->node) {
 	case R_USAGE:
-		on_usage(reader, value);
+		if (!value->end && value->type != SG_JSON_NULL)
+			sg_response_begin_usage(reader, value);
 		break;
 	case R_INPUT:
 		sg_response_count(reader, value, &usage->input_tokens);

@@ -118,15 +118,10 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 	if (value->end)
 		return;
 	// The last of several counts alone: duplicate keys, or running usage in every chunk.
-	sg_usage_reset(&reader->outcome.usage);
+	sg_response_begin_usage(reader, value);
 	reader->total_tokens = reader->upstream_picousd = -1;
 	reader->cache_hit_tokens = 0;
 	reader->own_key = false;
-	reader->outcome.provider_picousd = -1;
-	reader->outcome.bad_evidence = false;
-	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
-	if (value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL)
-		reader->outcome.bad_evidence = true;
 }
 
 // Counts and prices that only some providers tell. What one of them does not use is not read: in
@@ -317,7 +312,7 @@ static void split_input(struct sg_response_reader *reader)
 		reader->outcome.bad_evidence = true;
 }
 
-// Where completion_tokens lacks the reasoning, the total has it (providers.md, rule 4).
+// Where completion_tokens lacks the reasoning, the total has it.
 static void take_output_by_total(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;

@@ -114,12 +114,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		reader->failed_early = strcmp(value->text, "failed") == 0;
 		break;
 	case R_USAGE:
-		if (value->end || value->type == SG_JSON_NULL)
-			break;
-		sg_usage_reset(usage);
-		outcome->provider_picousd = -1;
-		outcome->bad_evidence = value->type != SG_JSON_OBJECT;
-		reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+		if (!value->end && value->type != SG_JSON_NULL)
+			sg_response_begin_usage(reader, value);
 		break;
 	case R_INPUT:
 		sg_response_count(reader, value, &usage->input_tokens);

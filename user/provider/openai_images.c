@@ -139,12 +139,9 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 
 	if (value->end || value->type == SG_JSON_NULL)
 		return;
-	sg_usage_reset(usage);
+	sg_response_begin_usage(reader, value);
 	usage->units.images = images;
 	reader->text_output = 0;
-	reader->outcome.provider_picousd = -1;
-	reader->outcome.bad_evidence = value->type != SG_JSON_OBJECT;
-	reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
 }
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)

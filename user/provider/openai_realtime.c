@@ -158,11 +158,8 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 	};
 
 	if (value->node == USAGE) {
-		if (value->end || value->type == SG_JSON_NULL)
-			return;
-		sg_usage_reset(usage);
-		outcome->bad_evidence = value->type != SG_JSON_OBJECT;
-		reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+		if (!value->end && value->type != SG_JSON_NULL)
+			sg_response_begin_usage(reader, value);
 	} else if ((size_t)value->node < SG_ARRAY_SIZE(counts) && counts[value->node]) {
 		sg_response_count(reader, value, counts[value->node]);
 	} else {

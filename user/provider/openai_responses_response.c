@@ -167,13 +167,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
 		break;
 	case R_USAGE:
-		if (value->end || (value->type == SG_JSON_NULL && reader->is_stream))
-			break;
-		sg_usage_reset(usage);
-		outcome->provider_picousd = -1;
-		outcome->bad_evidence =
-			value->type != SG_JSON_OBJECT && value->type != SG_JSON_NULL;
-		reader->usage_seen = reader->event_usage = value->type == SG_JSON_OBJECT;
+		if (!value->end && (value->type != SG_JSON_NULL || !reader->is_stream))
+			sg_response_begin_usage(reader, value);
 		break;
 	case R_OUTPUT:
 		if (!value->end)

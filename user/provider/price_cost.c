@@ -10,7 +10,7 @@
 
 #define PICO_PER_NANO 1000
 
-// providers.md 5b: chat framing and hidden text of the provider's templates, in tokens.
+// Chat framing and hidden text of the provider's templates, in tokens.
 #define TOKENS_PER_MESSAGE 64
 #define TOKENS_OVERHEAD	   256
 #define TOKENS_FOR_TOOLS   1500
@@ -164,7 +164,7 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 		.output_tokens =
 			counted(usage->output_tokens) + counted(usage->reasoning_apart_tokens),
 		.requests = 1 };
-	// Who states the price has it right (providers.md, rule 6).
+	// Who states the price has it right.
 	if (outcome->provider_priced) {
 		ret_charge->nanousd = to_nanousd((wide)outcome->provider_picousd * SG_PRICE_ONE);
 		return 0;

@@ -73,7 +73,7 @@ void sg_provider_region(struct sg_str host, struct sg_str path, char out[32]);
 struct sg_request_facts;
 
 // Is all that the model will say and be billed for seen in the stream, and does the provider stop
-// when its connection is closed? What is visible bounds the output then (providers.md, 5a and 5c).
+// when its connection is closed? What is visible bounds the output then.
 bool sg_provider_shows_output(const struct sg_provider *provider, const struct sg_api *api,
 	const struct sg_request_facts *facts);
 

@@ -7,30 +7,22 @@
 #include <string.h>
 #include <time.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/money.h"
-#include "provider/table.h"
+#include "provider/refusal_body.h"
 
 // A cap that refills within this time may be waited for; a longer Retry-After would make SDKs sleep
 // for it without limit.
 #define RETRY_WITHIN_SECONDS 60
 
-struct shape {
-	unsigned status;
-	const char *reason_phrase;
-	const char *openai_type, *openai_code;
-	const char *anthropic_type;
-	bool final; // x-should-retry: false
-};
+#define MESSAGE_BYTES 768
 
 // A budget that refills soon is no used up quota, which some clients take for final whatever the
 // headers say.
-static const struct shape soon_again = { 429, "Too Many Requests", "requests",
+static const struct refusal_shape soon_again = { 429, "Too Many Requests", "requests",
 	"rate_limit_exceeded", "rate_limit_error", false };
 
-static const struct shape shapes[] = {
+static const struct refusal_shape shapes[] = {
 	[SG_ANSWER_BUDGET] = { 429, "Too Many Requests", "insufficient_quota", "insufficient_quota",
 		"rate_limit_error", true },
 	[SG_ANSWER_UNKNOWN_MODEL] = { 403, "Forbidden", "invalid_request_error", "unknown_model",
@@ -226,145 +218,14 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 	}
 }
 
-// ---- Bodies ----
-
-static void set_money(json_t *object, const char *key, int64_t nanousd)
-{
-	char text[32];
-
-	sg_money_format(nanousd, text, sizeof(text));
-	json_object_set_new(object, key, json_string(text));
-}
-
-// budgets.md, "Refusal on the wire".
-static json_t *budget_object(const struct sg_answer *answer)
-{
-	const struct sg_refusal *refusal = answer->refusal;
-	json_t *object = json_object();
-	char text[64];
-
-	json_object_set_new(object, "name", json_string(refusal->budget));
-	json_object_set_new(object, "scope", json_string(sg_scope_name(refusal->scope)));
-	if (refusal->label[0])
-		json_object_set_new(object, "label", json_string(refusal->label));
-	json_object_set_new(
-		object, "reason", json_string(refusal->money ? "budget_exceeded" : "rate_limited"));
-	json_object_set_new(object, "behavior", json_string(sg_behavior_name(refusal->behavior)));
-	if (refusal->limit_nanousd)
-		set_money(object, "limit_usd", refusal->limit_nanousd);
-	if (refusal->max_requests)
-		json_object_set_new(object, "max_requests", json_integer(refusal->max_requests));
-	if (refusal->max_concurrency)
-		json_object_set_new(
-			object, "max_concurrency", json_integer(refusal->max_concurrency));
-	set_money(object, "reported_cost_usd", refusal->spent_nanousd);
-	set_money(object, "held_usd", refusal->held_nanousd);
-	json_object_set_new(object, "requests", json_integer(refusal->requests));
-	json_object_set_new(
-		object, "unknown_cost_requests", json_integer(refusal->unknown_cost_requests));
-	sg_window_format(refusal->window_ns, refusal->calendar, text, sizeof(text));
-	json_object_set_new(object, "window", json_string(text));
-	if (refusal->resets_in_ns >= 0) {
-		sg_clock_format(answer->wall_ns + refusal->resets_in_ns, text, sizeof(text));
-		json_object_set_new(object, "resets_at", json_string(text));
-	}
-	return object;
-}
-
-// What an agent sent may not be UTF-8; JSON must be.
-static json_t *clean_string(const char *text)
-{
-	json_t *string = json_string(text);
-	char clean[1024];
-	size_t i;
-
-	if (string)
-		return string;
-	for (i = 0; i < sizeof(clean) - 1 && text[i]; i++)
-		clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-	clean[i] = 0;
-	return json_string(clean);
-}
-
-static enum sg_dialect dialect_of(const struct sg_answer *answer)
-{
-	// The path says it where it can: Anthropic's API is spoken by many hosts.
-	if (answer->api && answer->api->dialect != SG_DIALECT_OPENAI)
-		return answer->api->dialect;
-	return answer->provider ? answer->provider->dialect : SG_DIALECT_OPENAI;
-}
-
-static json_t *anthropic_body(const struct sg_answer *answer, const struct shape *shape,
-	unsigned status, const char *message)
-{
-	const char *type = status == 402 ? "billing_error" : shape->anthropic_type;
-	json_t *error = json_pack("{s:s, s:o}", "type", type, "message", clean_string(message));
-
-	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
-		json_object_set_new(error, "details",
-			json_pack("{s:s}", "error_code", "enforced_spend_limit_reached"));
-	return json_pack(
-		"{s:s, s:o, s:s}", "type", "error", "error", error, "request_id", "req_spendgate");
-}
-
-static const char *google_status(unsigned status)
-{
-	return status == 429   ? "RESOURCE_EXHAUSTED"
-	       : status == 403 ? "PERMISSION_DENIED"
-	       : status >= 500 ? "UNAVAILABLE"
-			       : "INVALID_ARGUMENT";
-}
-
-static json_t *google_body(const struct sg_answer *answer, const struct shape *shape,
-	unsigned status, const char *message)
-{
-	json_t *error = json_pack("{s:i, s:o, s:s}", "code", (int)status, "message",
-		clean_string(message), "status", google_status(status));
-
-	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
-		json_object_set_new(error, "details",
-			json_pack("[{s:s, s:s, s:s, s:{}}]", "@type",
-				"type.googleapis.com/google.rpc.ErrorInfo", "reason",
-				"BILLING_DISABLED", "domain", "googleapis.com", "metadata"));
-	return json_pack("{s:o}", "error", error);
-}
-
-static json_t *body_of(const struct sg_answer *answer, const struct shape *shape, unsigned status,
-	const char *message)
-{
-	switch (dialect_of(answer)) {
-	case SG_DIALECT_ANTHROPIC:
-		return anthropic_body(answer, shape, status, message);
-	case SG_DIALECT_GOOGLE:
-		return google_body(answer, shape, status, message);
-	case SG_DIALECT_BEDROCK:
-	case SG_DIALECT_COHERE:
-		return json_pack("{s:o}", "message", clean_string(message));
-	case SG_DIALECT_MISTRAL:
-		return json_pack("{s:s, s:o, s:s, s:n, s:s}", "object", "error", "message",
-			clean_string(message), "type", shape->openai_type, "param", "code",
-			shape->openai_code);
-	case SG_DIALECT_OPENROUTER:
-		return json_pack("{s:{s:i, s:o, s:n}}", "error", "code", (int)status, "message",
-			clean_string(message), "metadata");
-	case SG_DIALECT_OLLAMA:
-		return json_pack("{s:o}", "error", clean_string(message));
-	case SG_DIALECT_OPENAI:
-		break;
-	}
-	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", clean_string(message),
-		"type", shape->openai_type, "param", "code", shape->openai_code);
-}
-
-static char *render_body(const struct sg_answer *answer, const struct shape *shape, unsigned status)
+static char *render_body(
+	const struct sg_answer *answer, const struct refusal_shape *shape, unsigned status)
 {
 	json_t *body;
-	char message[768], *text;
+	char message[MESSAGE_BYTES], *text;
 
 	describe(answer, message, sizeof(message));
-	body = body_of(answer, shape, status, message);
-	if (body && answer->kind == SG_ANSWER_BUDGET)
-		json_object_set_new(body, "budget", budget_object(answer));
+	body = sg_refusal_body(answer, shape, status, message);
 	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	return text;
@@ -387,7 +248,7 @@ static void format_date(int64_t wall_ns, char *out, size_t size)
 }
 
 // A budget's final refusal, with the status that the SDKs of each shape take for final
-// (providers.md, 6a): of the Stainless ones only a 429 is a typed error, and only they obey
+//: of the Stainless ones only a 429 is a typed error, and only they obey
 // x-should-retry.
 static const struct {
 	unsigned status;
@@ -405,7 +266,7 @@ static const struct {
 
 static bool takes_429(const struct sg_answer *answer)
 {
-	enum sg_dialect dialect = dialect_of(answer);
+	enum sg_dialect dialect = sg_refusal_dialect(answer);
 
 	return answer->stainless &&
 	       (dialect == SG_DIALECT_OPENAI || dialect == SG_DIALECT_ANTHROPIC);
@@ -414,7 +275,7 @@ static bool takes_429(const struct sg_answer *answer)
 // AWS names the error in a header.
 static const char *amazon_type(const struct sg_answer *answer, unsigned status)
 {
-	if (dialect_of(answer) != SG_DIALECT_BEDROCK)
+	if (sg_refusal_dialect(answer) != SG_DIALECT_BEDROCK)
 		return NULL;
 	return status == 429			  ? "ThrottlingException"
 	       : status >= 500			  ? "ServiceUnavailableException"
@@ -435,8 +296,9 @@ static int append_head(const struct sg_answer *answer, unsigned status, const ch
 		"HTTP/1.1 %u %s\r\ncontent-type: application/json%s\r\ncontent-length: "
 		"%zu\r\ndate: "
 		"%s\r\n",
-		status, phrase, dialect_of(answer) == SG_DIALECT_GOOGLE ? "; charset=UTF-8" : "",
-		length, date);
+		status, phrase,
+		sg_refusal_dialect(answer) == SG_DIALECT_GOOGLE ? "; charset=UTF-8" : "", length,
+		date);
 	if (r == 0 && amazon)
 		r = sg_buf_printf(
 			out, "x-amzn-errortype: %s\r\nx-amzn-requestid: req_spendgate\r\n", amazon);
@@ -450,7 +312,7 @@ static int append_head(const struct sg_answer *answer, unsigned status, const ch
 // percent-encoded.
 static int render_grpc(const struct sg_answer *answer, struct sg_buf *out)
 {
-	char message[768], date[64];
+	char message[MESSAGE_BYTES], date[64];
 	int r;
 
 	describe(answer, message, sizeof(message));
@@ -469,7 +331,7 @@ static int render_grpc(const struct sg_answer *answer, struct sg_buf *out)
 int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status)
 {
 	int64_t seconds = retry_after(answer);
-	const struct shape *shape = seconds ? &soon_again : &shapes[answer->kind];
+	const struct refusal_shape *shape = seconds ? &soon_again : &shapes[answer->kind];
 	unsigned status = shape->status;
 	const char *phrase = shape->reason_phrase;
 	char *body;
@@ -479,8 +341,8 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	if (answer->kind == SG_ANSWER_GRPC)
 		return render_grpc(answer, out);
 	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !takes_429(answer)) {
-		status = final_statuses[dialect_of(answer)].status;
-		phrase = final_statuses[dialect_of(answer)].phrase;
+		status = final_statuses[sg_refusal_dialect(answer)].status;
+		phrase = final_statuses[sg_refusal_dialect(answer)].phrase;
 	}
 	body = render_body(answer, shape, status);
 	if (!body)
@@ -501,27 +363,12 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 
 // ---- The end of a session ----
 
-static json_t *end_event(const struct sg_answer *answer, const struct shape *shape)
-{
-	char message[768];
-
-	describe(answer, message, sizeof(message));
-	if (answer->api == &sg_api_openai_realtime)
-		return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:n, s:n}}", "type", "error",
-			"event_id", "event_spendgate", "error", "type", shape->openai_type, "code",
-			shape->openai_code, "message", clean_string(message), "param", "event_id");
-	// Some clients read the flat form, some the one that errors of HTTP have.
-	return json_pack("{s:s, s:i, s:s, s:o, s:n, s:i, s:{s:s, s:s, s:o, s:n}}", "type", "error",
-		"status", (int)shape->status, "code", shape->openai_code, "message",
-		clean_string(message), "param", "sequence_number", 0, "error", "type",
-		shape->openai_type, "code", shape->openai_code, "message", clean_string(message),
-		"param");
-}
-
 int sg_answer_render_end(
 	const struct sg_answer *answer, char **ret_event, char ret_reason[SG_CLOSE_REASON_BYTES])
 {
-	const struct shape *shape = retry_after(answer) ? &soon_again : &shapes[answer->kind];
+	const struct refusal_shape *shape =
+		retry_after(answer) ? &soon_again : &shapes[answer->kind];
+	char message[MESSAGE_BYTES];
 	json_t *event;
 
 	*ret_event = NULL;
@@ -531,11 +378,10 @@ int sg_answer_render_end(
 	else
 		snprintf(ret_reason, SG_CLOSE_REASON_BYTES, "%s: %.80s", shape->openai_code,
 			answer->detail ? answer->detail : "");
-	if (dialect_of(answer) == SG_DIALECT_GOOGLE)
+	if (sg_refusal_dialect(answer) == SG_DIALECT_GOOGLE)
 		return 0;
-	event = end_event(answer, shape);
-	if (event && answer->kind == SG_ANSWER_BUDGET)
-		json_object_set_new(event, "budget", budget_object(answer));
+	describe(answer, message, sizeof(message));
+	event = sg_refusal_event(answer, shape, message);
 	*ret_event = event ? json_dumps(event, JSON_COMPACT) : NULL;
 	json_decref(event);
 	return *ret_event ? 0 : -ENOMEM;

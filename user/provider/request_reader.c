@@ -162,7 +162,7 @@ void sg_request_inline_image(struct sg_request_facts *facts, const struct sg_jso
 }
 
 // Each turn may have one, which reads up to the context window and writes up to the model's limit,
-// whatever limit the request has for its own output (providers.md, 5c).
+// whatever limit the request has for its own output.
 void sg_request_bound_compaction(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ends of streams that we end ourselves (providers.md, 6c): what each format's SDK takes for an
+// The ends of streams that we end ourselves: what each format's SDK takes for an
 // answer that reached its limit. OpenAI's responses have a file of their own.
 #include <errno.h>
 #include <stdlib.h>
@@ -102,7 +102,7 @@ static int append_usage(struct sg_response_reader *reader, const char *object,
 			json_pack("{s:I, s:I, s:I}", "prompt_tokens",
 				(json_int_t)totals->input_tokens, "completion_tokens",
 				(json_int_t)totals->output_tokens, "total_tokens",
-				(json_int_t)(totals->input_tokens + totals->output_tokens)));
+				(json_int_t)totals->input_tokens + totals->output_tokens));
 	return sg_stream_append_event(out, NULL, chunk);
 }
 
@@ -174,7 +174,7 @@ int sg_gemini_end_stream(struct sg_response_reader *reader, const struct sg_stre
 	last = json_pack("{s:o, s:{s:I, s:I, s:I}, s:o}", "candidates", candidates, "usageMetadata",
 		"promptTokenCount", (json_int_t)totals->input_tokens, "candidatesTokenCount",
 		(json_int_t)totals->output_tokens, "totalTokenCount",
-		(json_int_t)(totals->input_tokens + totals->output_tokens), "modelVersion",
+		(json_int_t)totals->input_tokens + totals->output_tokens, "modelVersion",
 		sg_stream_text(reader->outcome.usage.model));
 	text = dump(last);
 	if (!text)
@@ -268,7 +268,7 @@ int sg_converse_end_stream(struct sg_response_reader *reader, const struct sg_st
 			json_pack("{s:{s:I, s:I, s:I}, s:{s:i}}", "usage", "inputTokens",
 				(json_int_t)totals->input_tokens, "outputTokens",
 				(json_int_t)totals->output_tokens, "totalTokens",
-				(json_int_t)(totals->input_tokens + totals->output_tokens),
-				"metrics", "latencyMs", 0));
+				(json_int_t)totals->input_tokens + totals->output_tokens, "metrics",
+				"latencyMs", 0));
 	return r;
 }

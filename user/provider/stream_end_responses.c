@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of a stream of OpenAI's responses, in our own words: whatever is open is closed with what
-// was said so far, and the last event repeats all output (providers.md, 6c).
+// was said so far, and the last event repeats all output.
 #include <errno.h>
 #include <string.h>
 
@@ -115,7 +115,7 @@ static json_t *usage_of(const struct sg_stream_totals *totals)
 		(json_int_t)totals->input_tokens, "input_tokens_details", "cached_tokens", 0,
 		"output_tokens", (json_int_t)totals->output_tokens, "output_tokens_details",
 		"reasoning_tokens", 0, "total_tokens",
-		(json_int_t)(totals->input_tokens + totals->output_tokens));
+		(json_int_t)totals->input_tokens + totals->output_tokens);
 }
 
 int sg_responses_end_stream(struct sg_response_reader *reader,
