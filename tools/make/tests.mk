@@ -1,3 +1,6 @@
+# A test program of one source.
+LINK_TEST = $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -o $@
+
 # Unit tests: tests/unit/<module>/test_<file>.c, one cmocka program each.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 # The encoder makes what the decoder reads.
@@ -6,7 +9,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_SOURCES))
 
 $(OUT)/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) $(UNIT_LDLIBS) -o $@
+	$(call say,TEST,$@)$(LINK_TEST) $(UNIT_LDLIBS)
 
 .PHONY: unit-tests check-unit
 unit-tests: $(UNIT_TESTS)
@@ -19,7 +22,7 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SOURCES))
 
 $(OUT)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $< $(LIBRARY) $(LDLIBS) -o $@
+	$(call say,FUZZ,$@)$(LINK_TEST) -fsanitize=fuzzer
 
 .PHONY: fuzz-targets
 fuzz-targets: $(FUZZ_TARGETS)
@@ -31,7 +34,7 @@ check-conformance: $(OUT)/conformance/test_fixtures ## recorded exchanges (no ro
 
 $(OUT)/conformance/%: tests/conformance/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LDLIBS) -lcmocka -o $@
+	$(call say,TEST,$@)$(LINK_TEST) -lcmocka
 
 # Integration: tests/integration/test_<what>.c on a stage of network namespaces, cgroups and real BPF (root).
 INTEGRATION_SUPPORT := $(filter-out tests/integration/test_%,$(wildcard tests/integration/*.c))

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/watch.h"
 #include "container/engine.h"
@@ -120,7 +121,6 @@ static const struct argp argp = { option_table, parse_option, "install|uninstall
 
 static int load(const char *path, json_t **ret_config, struct sg_error *error)
 {
-	json_error_t where = { .line = 0 };
 	char *text = NULL;
 	size_t length;
 	int r = sg_fd_read_file(path, CONFIG_LIMIT, &text, &length);
@@ -131,11 +131,10 @@ static int load(const char *path, json_t **ret_config, struct sg_error *error)
 	if (r == -ENOENT || strspn(text, " \t\r\n") == length)
 		*ret_config = json_object();
 	else
-		*ret_config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+		*ret_config = sg_json_parse(text, length, path, error);
 	free(text);
 	if (!*ret_config)
-		return sg_error_set(error, -EBADMSG, "%s:%d:%d: %s", path, where.line, where.column,
-			where.text);
+		return -EBADMSG;
 	return json_is_object(*ret_config)
 		       ? 0
 		       : sg_error_set(error, -EBADMSG, "%s: must be a JSON object", path);

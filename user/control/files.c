@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "control/state.h"
 
@@ -11,15 +12,13 @@
 static int parse_metadata(
 	const char *text, size_t length, json_t **ret_list, struct sg_error *error)
 {
-	json_error_t where;
-	json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	json_t *document = sg_json_parse(text, length, NULL, error);
 	const json_t *budget = json_object_get(document, "budget");
 	int r = 0;
 
 	*ret_list = NULL;
 	if (!document)
-		return sg_error_set(error, -EINVAL, "line %d, column %d: %s", where.line,
-			where.column, where.text);
+		return -EINVAL;
 	if (!json_is_object(document))
 		r = sg_error_set(error, -EINVAL, "must be a JSON object");
 	else if (budget && !json_is_null(budget)) {

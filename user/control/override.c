@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/money.h"
 
 #define MAX_LIVE_OVERRIDES 64
@@ -193,13 +194,11 @@ int sg_override_parse(const json_t *document, json_t **ret_list, struct sg_error
 int sg_override_parse_text(
 	const char *text, size_t length, json_t **ret_list, struct sg_error *error)
 {
-	json_error_t where;
-	json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	json_t *document = sg_json_parse(text, length, NULL, error);
 	int r;
 
 	if (!document)
-		return sg_error_set(error, -EINVAL, "line %d, column %d: %s", where.line,
-			where.column, where.text);
+		return -EINVAL;
 	r = sg_override_parse(document, ret_list, error);
 	json_decref(document);
 	return r;

@@ -15,17 +15,17 @@
 
 // ---- The evaluator ----
 
-static const char *text_of(const json_t *policy, const char *key)
+static const char *text_of(const json_t *settings, const char *key)
 {
-	const char *text = json_string_value(json_object_get(policy, key));
+	const char *text = json_string_value(json_object_get(settings, key));
 
 	return text ? text : "";
 }
 
-static int copy_texts(const json_t *policy, struct sg_evaluator *evaluator)
+static int copy_texts(const json_t *settings, struct sg_evaluator *evaluator)
 {
-	const char *token = text_of(policy, "token");
-	const json_t *rules = json_object_get(policy, "rules");
+	const char *token = text_of(settings, "token");
+	const json_t *rules = json_object_get(settings, "rules");
 
 	if (*token ? asprintf(&evaluator->authorization, "authorization: Bearer %s\r\n", token) < 0
 		   : !(evaluator->authorization = strdup("")))
@@ -35,30 +35,30 @@ static int copy_texts(const json_t *policy, struct sg_evaluator *evaluator)
 	return evaluator->rules_path && evaluator->rules_digest ? 0 : -ENOMEM;
 }
 
-int sg_evaluator_new(const json_t *policy, SSL_CTX *context, struct sg_evaluator **ret_evaluator,
+int sg_evaluator_new(const json_t *settings, SSL_CTX *context, struct sg_evaluator **ret_evaluator,
 	struct sg_error *error)
 {
 	struct sg_evaluator *evaluator;
 	int r;
 
 	*ret_evaluator = NULL;
-	if (!policy)
+	if (!settings)
 		return 0;
 	evaluator = calloc(1, sizeof(*evaluator));
 	if (!evaluator)
 		return sg_error_set(error, -ENOMEM, "out of memory");
-	r = sg_address_parse(text_of(policy, "address"), evaluator->address, &evaluator->port);
+	r = sg_address_parse(text_of(settings, "address"), evaluator->address, &evaluator->port);
 	if (r == 0)
-		r = copy_texts(policy, evaluator);
+		r = copy_texts(settings, evaluator);
 	if (r < 0) {
 		sg_evaluator_free(evaluator);
 		return sg_error_set(error, r, "policy: %s", strerror(-r));
 	}
-	snprintf(evaluator->host, sizeof(evaluator->host), "%s", text_of(policy, "host"));
-	snprintf(evaluator->path, sizeof(evaluator->path), "%s", text_of(policy, "path"));
-	evaluator->context = json_is_true(json_object_get(policy, "tls")) ? context : NULL;
-	evaluator->timeout_ms = json_integer_value(json_object_get(policy, "timeout_ms"));
-	evaluator->fail_open = strcmp(text_of(policy, "fail_mode"), "open") == 0;
+	snprintf(evaluator->host, sizeof(evaluator->host), "%s", text_of(settings, "host"));
+	snprintf(evaluator->path, sizeof(evaluator->path), "%s", text_of(settings, "path"));
+	evaluator->context = json_is_true(json_object_get(settings, "tls")) ? context : NULL;
+	evaluator->timeout_ms = json_integer_value(json_object_get(settings, "timeout_ms"));
+	evaluator->fail_open = strcmp(text_of(settings, "fail_mode"), "open") == 0;
 	*ret_evaluator = evaluator;
 	return 0;
 }

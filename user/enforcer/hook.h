@@ -33,7 +33,7 @@ struct sg_evaluator {
 
 // From the configuration's "policy" as the warden completed it (warden/plane.h); NULL gives NULL.
 // `context` is the trust for https.
-int sg_evaluator_new(const json_t *policy, SSL_CTX *context, struct sg_evaluator **ret_evaluator,
+int sg_evaluator_new(const json_t *settings, SSL_CTX *context, struct sg_evaluator **ret_evaluator,
 	struct sg_error *error) SG_WUNRES;
 struct sg_evaluator *sg_evaluator_free(struct sg_evaluator *evaluator);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 
 #define CONFIG_LIMIT (16u << 20)
 
@@ -98,17 +99,15 @@ static int check(const json_t *config, const char *place, struct sg_error *error
 int sg_oci_parse(const char *text, size_t length, const char *place, json_t **ret_config,
 	struct sg_error *error)
 {
-	json_error_t where;
 	json_t *config;
 	int r;
 
 	if (length > CONFIG_LIMIT)
 		return sg_error_set(error, -EFBIG, "%s: more than %u bytes", place, CONFIG_LIMIT);
 	// Of two keys the real runtime might take the other one.
-	config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	config = sg_json_parse(text, length, place, error);
 	if (!config)
-		return sg_error_set(error, -EBADMSG, "%s:%d:%d: %s", place, where.line,
-			where.column, where.text);
+		return -EBADMSG;
 	r = check(config, place, error);
 	if (r < 0) {
 		json_decref(config);

@@ -9,6 +9,7 @@
 #include "api/principals.h"
 #include "base/address.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/money.h"
 #include "budget/policy.h"
 #include "provider/price.h"
@@ -346,7 +347,6 @@ static int check_config(const json_t *config, struct sg_error *error)
 
 int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struct sg_error *error)
 {
-	json_error_t where;
 	json_t *config;
 	char *text;
 	size_t length;
@@ -359,11 +359,10 @@ int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struc
 	} else if (r < 0) {
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
 	} else {
-		config = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+		config = sg_json_parse(text, length, path, error);
 		free(text);
 		if (!config)
-			return sg_error_set(error, -EINVAL, "%s:%d:%d: %s", path, where.line,
-				where.column, where.text);
+			return -EINVAL;
 	}
 	r = check_config(config, error);
 	if (r == 0)

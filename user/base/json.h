@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON that somebody wrote by hand. Any thread.
+#pragma once
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+// Parses a document in which no key is there twice. NULL: the sentence names line and column, as
+// "place:line:column", or without a place (NULL) as "line, column", for a caller who names it.
+json_t *sg_json_parse(
+	const char *text, size_t length, const char *place, struct sg_error *error) SG_WUNRES;
