@@ -104,14 +104,16 @@ struct sg_channel_socket {
 	uint32_t reserved;
 };
 
-// The agent as JSON (message AGENT), written by the warden from what the CLI or the configuration
-// asked:
-//   {"id": 7, "name": "writer", "egress": "agent"|"host", "unknown_model":
-//   "deny"|"allow"|"price_as:MODEL",
+// clang-format off
+// The agent as JSON (message AGENT), written by the warden from what the CLI or the configuration asked:
+//   {"id": 7, "name": "writer", "team"?, "labels"?: {...}, "egress"?: "agent"|"host",
+//    "unknown_model"?: "deny"|"allow"|"price_as:MODEL", "policy_exempt"?: true,
 //    "budgets": [...as in the configuration...],
-//    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai",
-//    "plain"?: false}], "upstream_ca": "-----BEGIN CERTIFICATE-----..."?,
-//    "keys": [{"provider": "openai", "key": the operator's, "host"?: glob}]?}
+//    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai", "plain"?: false}],
+//    "upstream_ca"?: "-----BEGIN CERTIFICATE-----...",
+//    "keys"?: [{"provider": "openai", "key": the operator's, "host"?: glob}]}
+// The warden's own members travel with it and are passed over: "container", "guard", "profile".
+// clang-format on
 //
 // The configuration as JSON (message CONFIG): the file as validated by the warden (docs:
 // configuration), or {}.
