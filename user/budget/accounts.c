@@ -115,10 +115,12 @@ static int make_change(struct sg_engine *engine, const struct sg_policy *policy,
 		r = find_label_set(engine, policy->labels, &change->label_set, error);
 	if (r < 0)
 		return r;
-	change->own = calloc(SG_POLICY_MAX_BUDGETS + SG_MAX_SHARED, sizeof(*change->own));
+	change->own = calloc(SG_POLICY_MAX_BUDGETS + SG_MAX_SHARED, sizeof(struct sg_budget *));
 	change->definitions = calloc(policy->count + 1, sizeof(*change->definitions));
-	if (!change->own || !change->definitions)
-		return sg_error_set(error, -ENOMEM, "out of memory");
+	if (!change->own || !change->definitions) {
+		sg_error_set(error, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	for (unsigned i = 0; r == 0 && i < policy->count; i++) {
 		const struct sg_budget_policy *budget = &policy->budgets[i];
 
@@ -254,10 +256,12 @@ static uint64_t swap_own(
 
 static bool defines_the_same(const struct sg_account *account, const struct change *change)
 {
-	return account->definition_count == change->definition_count &&
-	       (!change->definition_count ||
-		       memcmp(account->definitions, change->definitions,
-			       change->definition_count * sizeof(*change->definitions)) == 0);
+	if (account->definition_count != change->definition_count)
+		return false;
+	for (unsigned i = 0; i < change->definition_count; i++)
+		if (!sg_budget_policy_is_same(&account->definitions[i], &change->definitions[i]))
+			return false;
+	return true;
 }
 
 static void swap_definitions(

@@ -96,6 +96,10 @@ int sg_shared_budgets_parse(const json_t *budgets, struct sg_budget_policy **ret
 int sg_labels_parse(const json_t *labels, const char *team, char *out, size_t size,
 	struct sg_error *error) SG_WUNRES;
 
+// Do both say the same, member by member?
+bool sg_budget_policy_is_same(
+	const struct sg_budget_policy *a, const struct sg_budget_policy *b) SG_WUNRES;
+
 // Does the budget count a call of this provider for this model?
 bool sg_budget_policy_counts(
 	const struct sg_budget_policy *budget, const char *provider, const char *model);

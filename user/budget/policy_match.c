@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which calls a budget counts, and which labels an agent has.
+// Which calls a budget counts, whether two are the same, and which labels an agent has.
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
@@ -26,6 +26,51 @@ bool sg_budget_policy_counts(
 {
 	return matches_any(budget->providers, provider ? provider : "") &&
 	       matches_any(budget->models, model ? model : "");
+}
+
+// ---- Sameness ----
+
+static bool has_same_caps(const struct sg_budget_policy *a, const struct sg_budget_policy *b)
+{
+	return a->limit_nanousd == b->limit_nanousd && a->max_requests == b->max_requests &&
+	       a->max_tokens == b->max_tokens && a->max_input_tokens == b->max_input_tokens &&
+	       a->max_output_tokens == b->max_output_tokens &&
+	       a->max_concurrency == b->max_concurrency;
+}
+
+static bool has_same_window(const struct sg_budget_policy *a, const struct sg_budget_policy *b)
+{
+	return a->window_ns == b->window_ns && a->calendar == b->calendar &&
+	       strcmp(a->timezone, b->timezone) == 0;
+}
+
+static bool counts_same_calls(const struct sg_budget_policy *a, const struct sg_budget_policy *b)
+{
+	return a->scope == b->scope && strcmp(a->label, b->label) == 0 &&
+	       memcmp(a->models, b->models, sizeof(a->models)) == 0 &&
+	       memcmp(a->providers, b->providers, sizeof(a->providers)) == 0;
+}
+
+static bool does_the_same(const struct sg_budget_policy *a, const struct sg_budget_policy *b)
+{
+	return a->behavior == b->behavior && a->on_tight == b->on_tight &&
+	       a->wait_ns == b->wait_ns && a->observe == b->observe;
+}
+
+static bool has_same_breaker(const struct sg_breaker_policy *a, const struct sg_breaker_policy *b)
+{
+	return a->nanousd_per_minute == b->nanousd_per_minute &&
+	       a->times_baseline == b->times_baseline &&
+	       a->identical_requests == b->identical_requests && a->cooldown_ns == b->cooldown_ns &&
+	       a->action == b->action;
+}
+
+bool sg_budget_policy_is_same(const struct sg_budget_policy *a, const struct sg_budget_policy *b)
+{
+	return strcmp(a->name, b->name) == 0 && has_same_caps(a, b) && has_same_window(a, b) &&
+	       counts_same_calls(a, b) && does_the_same(a, b) && a->alert_count == b->alert_count &&
+	       memcmp(a->alerts, b->alerts, sizeof(a->alerts)) == 0 &&
+	       has_same_breaker(&a->breaker, &b->breaker);
 }
 
 // ---- Labels ----

@@ -76,7 +76,7 @@ bool sg_engine_has_definitions(
 		unsigned at = 0;
 
 		while (at < engine->effective_count &&
-			memcmp(&engine->effective[at], &definitions[i], sizeof(*definitions)) != 0)
+			!sg_budget_policy_is_same(&engine->effective[at], &definitions[i]))
 			at++;
 		if (at == engine->effective_count)
 			return false;
@@ -166,7 +166,7 @@ static int plan_account(struct sg_engine *engine, struct sharing *sharing, struc
 	struct sg_account *account = plan->account;
 	int r = 0;
 
-	plan->budgets = calloc(SG_POLICY_MAX_BUDGETS + SG_MAX_SHARED, sizeof(*plan->budgets));
+	plan->budgets = calloc(SG_POLICY_MAX_BUDGETS + SG_MAX_SHARED, sizeof(struct sg_budget *));
 	if (!plan->budgets)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	for (; plan->count < account->own_count; plan->count++)
@@ -234,7 +234,7 @@ static int renew(struct sg_engine *engine, struct sg_budget *budget,
 	struct sg_budget *renewed;
 	int r;
 
-	if (memcmp(&budget->policy, policy, sizeof(*policy)) == 0)
+	if (sg_budget_policy_is_same(&budget->policy, policy))
 		return 0;
 	renewed = sg_budget_new(policy);
 	if (!renewed)

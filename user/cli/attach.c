@@ -52,8 +52,10 @@ static void add_label(struct argp_state *state, struct options *options, char *a
 {
 	char *equals = strchr(argument, '=');
 
-	if (!equals || strncmp(argument, "spendgate.", 10) != 0)
+	if (!equals || strncmp(argument, "spendgate.", 10) != 0) {
 		argp_error(state, "--label \"%s\": must be spendgate.NAME=VALUE", argument);
+		return;
+	}
 	*equals = 0;
 	json_object_set_new(options->labels, argument, json_string(equals + 1));
 }

@@ -252,8 +252,8 @@ static int put_list(struct sg_buf *out, const uint8_t *list, size_t length)
 static int add_to_pkcs12(struct sg_buf *out, const void *data, size_t length,
 	const void *certificate, size_t certificate_length)
 {
-	char *list;
-	size_t list_length;
+	char *list = NULL;
+	size_t list_length = 0;
 	uint32_t count;
 	int r = ask_child(data, length, &list, &list_length);
 

@@ -56,7 +56,7 @@ static int open_inside(int directory_fd, const char *path, int flags)
 // The path of `fd` below `directory_fd`, as "/etc/ssl/cert.pem".
 static int path_below(int directory_fd, int fd, char *out)
 {
-	char above[PATH_MAX], whole[PATH_MAX];
+	char above[PATH_MAX], whole[PATH_MAX] = "";
 	size_t length;
 	int r = sg_fd_path(directory_fd, above, sizeof(above));
 
