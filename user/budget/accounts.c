@@ -203,7 +203,9 @@ static int fill_windows(struct sg_engine *engine, const struct sg_account *accou
 {
 	int r = 0;
 
-	for (unsigned i = 0; account->loaded && r == 0 && i < change->own_count; i++) {
+	// Up to own_count all are there, which clang's analyzer does not see.
+	for (unsigned i = 0; account->loaded && r == 0 && i < change->own_count && change->own[i];
+		i++) {
 		struct sg_budget *budget = change->own[i];
 		const struct sg_budget *kept = find_kept(account, budget);
 
