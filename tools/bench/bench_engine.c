@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the budget engine adds to a call: the time of one hold and its settlement, with one worker
-// and with two on one budget. Prints median, p99 and maximum in nanoseconds; the state is on the
-// file system of the directory that is given (default: /tmp).
+// and with two on one budget: median, p99 and maximum in nanoseconds. Then how many a second it
+// takes of workers that do nothing else: until the hold journal is full, and for as long as it
+// lasts, where the ledger's writer sets the pace. The state is on the file system of the directory
+// that is given (default: /tmp).
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,21 +14,29 @@
 #include "base/clock.h"
 #include "budget/engine.h"
 
-#define CALLS 200000
+#define MAX_THREADS 2
+#define CALLS	    200000
 // Agents wait for their providers: a worker that did nothing but hold and settle would only measure
 // the ledger.
 #define PAUSE_EVERY 50
 #define PAUSE_NS    1000000
+
+// Fewer than a worker's part of the journal has slots: nobody waits for the ledger.
+#define BURST	  8000
+#define BURSTS	  50
+#define SUSTAINED 400000
 
 struct worker {
 	struct sg_engine *engine;
 	struct sg_account *account;
 	unsigned index;
 	unsigned refused;
-	int64_t *times_ns;
+	int64_t *times_ns; // of each call, where they are wanted
+	int calls;
 };
 
-static void *spend(void *context)
+// Returns false where it was refused.
+static bool spend_once(const struct worker *worker)
 {
 	static const struct sg_call call = {
 		.provider = "openai", .model = "gpt-4o-2024-08-06", .api = "chat"
@@ -39,24 +49,39 @@ static void *spend(void *context)
 		.model = "gpt-4o-2024-08-06",
 		.http_status = 200 };
 	const struct sg_charge bound = { 1000, 120, 16, 1 };
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+	bool soft_alert;
+
+	if (sg_hold_take(worker->engine, worker->index, worker->account, &call, &bound, &hold,
+		    &refusal, &soft_alert) < 0)
+		return false;
+	sg_hold_settle(worker->engine, &hold, &settlement);
+	return true;
+}
+
+static void *spend(void *context)
+{
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct worker *worker = context;
 
 	for (int i = 0; i < CALLS; i++) {
 		int64_t start_ns = sg_clock_monotonic_ns();
-		struct sg_refusal refusal;
-		struct sg_hold hold;
-		bool soft_alert;
 
-		if (sg_hold_take(worker->engine, worker->index, worker->account, &call, &bound,
-			    &hold, &refusal, &soft_alert) == 0)
-			sg_hold_settle(worker->engine, &hold, &settlement);
-		else
-			worker->refused++;
+		worker->refused += !spend_once(worker);
 		worker->times_ns[i] = sg_clock_monotonic_ns() - start_ns;
 		if (i % PAUSE_EVERY == 0)
 			nanosleep(&pause, NULL);
 	}
+	return NULL;
+}
+
+static void *spend_without_pause(void *context)
+{
+	struct worker *worker = context;
+
+	for (int i = 0; i < worker->calls; i++)
+		worker->refused += !spend_once(worker);
 	return NULL;
 }
 
@@ -79,7 +104,7 @@ static void report(unsigned threads, int64_t *times_ns, unsigned refused)
 		(long long)times_ns[count - 1], refused);
 }
 
-static int measure(const char *directory, unsigned threads)
+static int open_engine(const char *directory, unsigned threads, struct worker *workers)
 {
 	const struct sg_engine_options options = { .state_directory = directory,
 		.workers = threads };
@@ -88,31 +113,80 @@ static int measure(const char *directory, unsigned threads)
 				     .limit_nanousd = SG_NS_PER_SEC * 1000000,
 				     .window_ns = 86400 * SG_NS_PER_SEC },
 			{ .name = "all", .max_requests = INT64_C(1) << 40 } } };
-	struct worker workers[2];
 	struct sg_account *account;
 	struct sg_engine *engine;
 	struct sg_error error;
-	pthread_t ids[2];
-	unsigned refused = 0;
-	int64_t *times_ns = calloc((size_t)threads * CALLS, sizeof(*times_ns));
 
-	if (!times_ns || sg_engine_open(&options, &engine, &error) < 0 ||
+	if (sg_engine_open(&options, &engine, &error) < 0 ||
 		sg_account_set(engine, "bench", &policy, &account, &error) < 0) {
-		fprintf(stderr, "bench_engine: %s\n", times_ns ? error.text : "out of memory");
+		fprintf(stderr, "bench_engine: %s\n", error.text);
 		return -1;
 	}
-	for (unsigned i = 0; i < threads; i++) {
-		workers[i] = (struct worker){ engine, account, i, 0, times_ns + (size_t)i * CALLS };
-		if (pthread_create(&ids[i], NULL, spend, &workers[i]) != 0)
+	for (unsigned i = 0; i < threads; i++)
+		workers[i] = (struct worker){ .engine = engine, .account = account, .index = i };
+	return 0;
+}
+
+// Returns how many calls were refused.
+static unsigned run(void *(*work)(void *), struct worker *workers, unsigned threads)
+{
+	pthread_t ids[MAX_THREADS];
+	unsigned refused = 0;
+
+	for (unsigned i = 0; i < threads; i++)
+		if (pthread_create(&ids[i], NULL, work, &workers[i]) != 0)
 			abort();
-	}
 	for (unsigned i = 0; i < threads; i++) {
 		pthread_join(ids[i], NULL);
 		refused += workers[i].refused;
+		workers[i].refused = 0;
 	}
-	report(threads, times_ns, refused);
-	sg_engine_close(engine);
+	return refused;
+}
+
+static int measure_times(const char *directory, unsigned threads)
+{
+	int64_t *times_ns = calloc((size_t)threads * CALLS, sizeof(*times_ns));
+	struct worker workers[MAX_THREADS];
+
+	if (!times_ns || open_engine(directory, threads, workers) < 0) {
+		free(times_ns);
+		return -1;
+	}
+	for (unsigned i = 0; i < threads; i++)
+		workers[i].times_ns = times_ns + (size_t)i * CALLS;
+	report(threads, times_ns, run(spend, workers, threads));
+	sg_engine_close(workers[0].engine);
 	free(times_ns);
+	return 0;
+}
+
+static int measure_rate(const char *directory, unsigned threads)
+{
+	struct worker workers[MAX_THREADS];
+	unsigned refused = 0;
+	int64_t start_ns, burst_ns = 0, sustained_ns;
+
+	if (open_engine(directory, threads, workers) < 0)
+		return -1;
+	for (int burst = 0; burst < BURSTS; burst++) {
+		for (unsigned i = 0; i < threads; i++)
+			workers[i].calls = BURST / (int)threads;
+		sg_engine_flush(workers[0].engine);
+		start_ns = sg_clock_monotonic_ns();
+		refused += run(spend_without_pause, workers, threads);
+		burst_ns += sg_clock_monotonic_ns() - start_ns;
+	}
+	for (unsigned i = 0; i < threads; i++)
+		workers[i].calls = SUSTAINED / (int)threads;
+	start_ns = sg_clock_monotonic_ns();
+	refused += run(spend_without_pause, workers, threads);
+	sustained_ns = sg_clock_monotonic_ns() - start_ns;
+	printf("%u worker%s: %.0f a second in bursts of %d, %.0f for as long as it lasts, refused "
+	       "%u\n",
+		threads, threads == 1 ? "" : "s", (double)BURST * BURSTS * 1e9 / (double)burst_ns,
+		BURST, (double)SUSTAINED * 1e9 / (double)sustained_ns, refused);
+	sg_engine_close(workers[0].engine);
 	return 0;
 }
 
@@ -127,8 +201,10 @@ int main(int argc, char **argv)
 		perror(directory);
 		return 1;
 	}
-	for (unsigned threads = 1; r == 0 && threads <= 2; threads++)
-		r = measure(directory, threads);
+	for (unsigned threads = 1; r == 0 && threads <= MAX_THREADS; threads++)
+		r = measure_times(directory, threads);
+	for (unsigned threads = 1; r == 0 && threads <= MAX_THREADS; threads++)
+		r = measure_rate(directory, threads);
 	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
 	if (system(command) != 0)
 		r = -1;
