@@ -130,7 +130,7 @@ test('a call with a path that a lenient server reads as a metered one is metered
 	assert.equal(status.spent_usd, '0');
 });
 
-test('unknown model: refused by default, with the remedy', async () => {
+test('case 44: unknown model: refused by default, with the remedy', async () => {
 	const { results, status } = await gate.agent('openai.mjs', 'unknown-model', { 'limit-usd': '1' }, { calls: [chat('x', { model: 'gpt-9-experimental' })] });
 	assert.equal(results[0].status, 403);
 	assert.match(results[0].message, /no price for model "gpt-9-experimental"/);

@@ -8,10 +8,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "lib/price_file.h"
+#include "provider/price.h"
 #include "provider/price_table.h"
 
 static struct sg_price_table *builtin;
@@ -92,7 +94,8 @@ static void test_names(void **state)
 	}
 }
 
-static void test_days(void **state)
+// A call of a thousand input tokens, on each day at its own price.
+static void case_73_each_day_has_its_own_price(void **state)
 {
 	static const char text[] =
 		"{\"models\": ["
@@ -109,6 +112,9 @@ static void test_days(void **state)
 		{ day("2030-02-01"), 2000000 },
 		{ INT64_MAX, 2000000 },
 	};
+	const struct sg_provider *openai = sg_provider_by_name("openai");
+	const struct sg_outcome outcome = { .state = SG_EXCHANGE_SETTLED,
+		.usage.input_tokens = 1000 };
 	struct sg_price_table *table = NULL;
 	struct sg_error error = { "" };
 
@@ -116,8 +122,12 @@ static void test_days(void **state)
 	assert_int_equal(price_file_load(text, &table, &error), 0);
 	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
 		const struct sg_price *price = sg_price_find(table, "openai", "m", rows[i].wall_ns);
+		struct sg_charge charge = { 0 };
+		int r = sg_price_cost(table, openai, "m", &outcome, rows[i].wall_ns, &charge);
 
 		assert_int_equal(price ? price->input : 0, rows[i].input);
+		assert_int_equal(r, price ? 0 : -ENOENT);
+		assert_int_equal(charge.nanousd, rows[i].input);
 	}
 	sg_price_table_free(table);
 	// The built-in table has such a day too.
@@ -295,7 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_days),
+		cmocka_unit_test(case_73_each_day_has_its_own_price),
 		cmocka_unit_test(test_classes_left_out),
 		cmocka_unit_test(test_file_is_put_over),
 		cmocka_unit_test(test_bad_files),
