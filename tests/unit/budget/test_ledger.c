@@ -174,7 +174,8 @@ static void fill_ledger(int64_t rows, int64_t agents)
 	char *make_indexes = ask_sql_text("SELECT group_concat(sql, ';') FROM sqlite_master WHERE "
 					  "type = 'index' AND sql IS NOT NULL");
 	char *sql = sqlite3_mprintf(
-		"PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; PRAGMA temp_store = "
+		"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = "
+		"-1000000; PRAGMA temp_store = "
 		"MEMORY; "
 		"BEGIN; DROP INDEX calls_by_agent; DROP INDEX calls_by_time; DROP INDEX "
 		"sums_by_slice; "
