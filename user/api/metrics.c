@@ -32,6 +32,15 @@ static const struct metric of_budgets[] = {
 	{ "spendgate_budget_tokens", "gauge", "Tokens in the window.", "tokens" },
 };
 
+static const struct metric of_webhook[] = {
+	{ "spendgate_webhook_waiting", "gauge", "Deliveries that wait.", "waiting" },
+	{ "spendgate_webhook_delivered_total", "counter", "Deliveries that were taken.",
+		"delivered" },
+	{ "spendgate_webhook_failed_total", "counter", "Attempts that failed.", "failed" },
+	{ "spendgate_webhook_lost_total", "counter", "Deliveries that were given up or dropped.",
+		"lost" },
+};
+
 static int print_head(struct sg_buf *out, const struct metric *metric)
 {
 	return sg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help,
@@ -149,6 +158,20 @@ static int print_redirect(struct sg_buf *out, const json_t *counters)
 	return r;
 }
 
+static int print_webhook(struct sg_buf *out, const json_t *webhook)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && webhook && i < SG_ARRAY_SIZE(of_webhook); i++) {
+		r = print_head(out, &of_webhook[i]);
+		if (r == 0)
+			r = sg_buf_printf(out, "%s %lld\n", of_webhook[i].name,
+				(long long)json_integer_value(
+					json_object_get(webhook, of_webhook[i].key)));
+	}
+	return r;
+}
+
 int sg_metrics_render(const json_t *status, struct sg_buf *out)
 {
 	const json_t *all = json_object_get(status, "agents");
@@ -164,6 +187,8 @@ int sg_metrics_render(const json_t *status, struct sg_buf *out)
 		r = print_budgets(out, agents, &of_budgets[i]);
 	if (r == 0)
 		r = print_redirect(out, json_object_get(status, "redirect"));
+	if (r == 0)
+		r = print_webhook(out, json_object_get(status, "webhook"));
 	json_decref(agents);
 	return r;
 }

@@ -15,7 +15,7 @@ struct sg_gate *sg_gate_free(struct sg_gate *gate)
 {
 	if (!gate)
 		return NULL;
-	sg_hook_cancel(gate->post);
+	sg_post_cancel(gate->post);
 	free(gate->request);
 	sg_buf_release(&gate->head);
 	json_decref(gate->headers);
@@ -35,7 +35,7 @@ bool sg_gate_applies(const struct sg_exchange *exchange)
 }
 
 int sg_gate_ask(struct sg_exchange *exchange, enum sg_hook hook, struct sg_str response,
-	sg_hook_done_fn done)
+	sg_post_done_fn done)
 {
 	struct sg_gate *gate = exchange->gate;
 	const struct sg_evaluator *evaluator = sg_gate_evaluator(exchange);
@@ -59,7 +59,7 @@ int sg_gate_ask(struct sg_exchange *exchange, enum sg_hook hook, struct sg_str r
 		sg_buf_release(&body);
 		return r;
 	}
-	return sg_hook_post(
+	return sg_hook_ask(
 		exchange->client->worker, hook, &body, done, exchange, done ? &gate->post : NULL);
 }
 

@@ -15,9 +15,9 @@
 struct sg_exchange;
 
 struct sg_gate {
-	struct sg_hook_post *post; // the question that is out, or NULL
-	enum sg_hook hook;	   // the last that was asked
-	char *request;		   // the body as it is sent; owned
+	struct sg_post *post; // the question that is out, or NULL
+	enum sg_hook hook;    // the last that was asked
+	char *request;	      // the body as it is sent; owned
 	size_t request_length;
 	struct sg_buf head;   // of a 2xx answer, as it came
 	json_t *headers;      // the same for the evaluator
@@ -32,7 +32,7 @@ const struct sg_evaluator *sg_gate_evaluator(const struct sg_exchange *exchange)
 // Asks with what the gate has. `response` may be NULL. `done` gets the exchange; NULL: nobody
 // waits. Returns 0 or -errno.
 int sg_gate_ask(struct sg_exchange *exchange, enum sg_hook hook, struct sg_str response,
-	sg_hook_done_fn done) SG_WUNRES;
+	sg_post_done_fn done) SG_WUNRES;
 
 // What the evaluator did, or did not, in one line of the log.
 void sg_gate_tell(const struct sg_exchange *exchange, enum sg_log_level level, const char *verdict,

@@ -27,6 +27,7 @@
 #include "enforcer/record.h"
 #include "enforcer/sandbox.h"
 #include "enforcer/upstream_tls.h"
+#include "enforcer/webhook.h"
 #include "enforcer/worker.h"
 #include "spendgate/control.h"
 #include "spendgate/exit.h"
@@ -181,6 +182,9 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r == 0)
 		r = open_audit(enforcer, options, error);
 	if (r == 0)
+		r = sg_webhook_new(json_object_get(configuration, "webhook"), *ret_context,
+			&enforcer->webhook, error);
+	if (r == 0)
 		r = open_engine(enforcer, options, configuration, error);
 	if (r < 0)
 		return r;
@@ -200,6 +204,8 @@ static int start_workers(struct sg_enforcer *enforcer)
 
 	for (unsigned i = 0; r == 0 && i < enforcer->worker_count; i++)
 		r = sg_worker_start(enforcer, i, &enforcer->workers[i]);
+	if (r == 0)
+		sg_webhook_serve(enforcer->webhook, enforcer->workers[0]);
 	return r;
 }
 
@@ -269,6 +275,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 			options->state_directory);
 		r = sg_loop_run(loop);
 	}
+	sg_webhook_serve(enforcer->webhook, NULL);
 	for (unsigned i = 0; i < enforcer->worker_count; i++)
 		sg_worker_stop(enforcer->workers[i]);
 	sg_commands_free(enforcer->commands);
@@ -276,6 +283,7 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	sg_evaluator_free(enforcer->evaluator);
 	sg_control_free(enforcer->control);
 	sg_engine_close(enforcer->engine);
+	sg_webhook_free(enforcer->webhook);
 	sg_alerts_free(enforcer->alerts);
 	sg_audit_close(enforcer->audit); // after the last event of a budget
 	sg_pendings_free(enforcer->pendings);

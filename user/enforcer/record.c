@@ -5,6 +5,7 @@
 #include "base/money.h"
 #include "enforcer/client.h"
 #include "enforcer/link.h"
+#include "enforcer/webhook.h"
 #include "enforcer/worker.h"
 
 static json_t *describe_budget(const struct sg_refusal *refusal)
@@ -62,6 +63,7 @@ void sg_record_budget_event(void *context, const struct sg_budget_event *event)
 {
 	struct sg_enforcer *enforcer = context;
 	bool alert = event->kind == SG_EVENT_ALERT;
+	const char *name = alert ? "budget_alert" : "budget_breaker";
 	char spent[32], limit[32];
 	json_t *line;
 
@@ -77,7 +79,8 @@ void sg_record_budget_event(void *context, const struct sg_budget_event *event)
 	else
 		json_object_set_new(line, "reason", json_string(event->why));
 	sg_alerts_add(enforcer->alerts, event->agent);
-	sg_audit_write(enforcer->audit, alert ? "budget_alert" : "budget_breaker", true, line);
+	sg_webhook_tell(enforcer->webhook, name, event->at_ns, line);
+	sg_audit_write(enforcer->audit, name, true, line);
 	if (!alert && event->action == SG_BREAKER_FREEZE &&
 		sg_link_freeze(enforcer->link, event->agent) < 0)
 		sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"the warden is not there\"",

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "channel/channel.h"
+#include "enforcer/webhook.h"
 #include "enforcer/worker.h"
 
 struct listing {
@@ -39,6 +40,8 @@ json_t *sg_status_json(struct sg_enforcer *enforcer)
 	struct listing listing = { enforcer, json_array() };
 	json_t *root = json_pack("{s:o}", "agents", listing.agents);
 
+	if (root && enforcer->webhook)
+		json_object_set_new(root, "webhook", sg_webhook_status(enforcer->webhook));
 	if (root && sg_agents_each(enforcer->agents, add_agent, &listing) < 0) {
 		json_decref(root);
 		return NULL;

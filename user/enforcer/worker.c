@@ -12,12 +12,13 @@
 #include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
-#include "enforcer/hook.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
+#include "enforcer/post.h"
 #include "enforcer/reconfigure.h"
 #include "enforcer/upstream.h"
 #include "enforcer/waiting.h"
+#include "enforcer/webhook.h"
 
 #define ACCEPTS_PER_EVENT 16
 #define SWEEP_MS	  60000
@@ -136,6 +137,9 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		break;
 	case SG_MAIL_ROOM:
 		sg_waiting_on_room(worker);
+		break;
+	case SG_MAIL_WEBHOOK:
+		sg_webhook_on_mail(worker->enforcer->webhook);
 		break;
 	case SG_MAIL_STOP:
 		sg_loop_stop(worker->loop);
@@ -273,7 +277,7 @@ struct sg_worker *sg_worker_stop(struct sg_worker *worker)
 	pthread_join(worker->thread, NULL);
 	while (worker->clients)
 		sg_client_close(worker->clients, "stop");
-	sg_hook_cancel_all(worker);
+	sg_post_cancel_all(worker);
 	sg_pool_close_idle(&worker->pool);
 	remove_listeners(worker, 0, true);
 	sg_loop_run_deferred(worker->loop);

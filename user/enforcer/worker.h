@@ -24,12 +24,13 @@ struct sg_client;
 struct sg_commands;
 struct sg_evaluator;
 struct sg_exchange;
-struct sg_hook_post;
 struct sg_link;
 struct sg_pending_end;
 struct sg_pendings;
+struct sg_post;
 struct sg_upstream;
 struct sg_wait_queue;
+struct sg_webhook;
 struct sg_worker;
 
 struct sg_enforcer {
@@ -45,6 +46,7 @@ struct sg_enforcer {
 	struct sg_commands *commands;
 	struct sg_leaves *leaves;
 	struct sg_evaluator *evaluator; // NULL: no policy plane
+	struct sg_webhook *webhook;	// NULL: nobody is told of alerts
 	bool budget_fail_open;		// what can't be accounted for passes
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process
@@ -60,11 +62,12 @@ struct sg_enforcer {
 enum sg_mail_kind {
 	SG_MAIL_LISTENER, // fds: v4 and v6, owned by the message
 	SG_MAIL_LISTENER_GONE,
-	SG_MAIL_LEAF,	// host: look again
-	SG_MAIL_SOCKET, // id, result, fds[0]
-	SG_MAIL_ROOM,	// for calls that wait
-	SG_MAIL_PRICES, // retired
-	SG_MAIL_SETTLE, // end: owned by the message
+	SG_MAIL_LEAF,	 // host: look again
+	SG_MAIL_SOCKET,	 // id, result, fds[0]
+	SG_MAIL_ROOM,	 // for calls that wait
+	SG_MAIL_PRICES,	 // retired
+	SG_MAIL_SETTLE,	 // end: owned by the message
+	SG_MAIL_WEBHOOK, // something is to be told
 	SG_MAIL_STOP,
 };
 
@@ -95,7 +98,7 @@ struct sg_worker {
 	struct sg_upstream *waiting_sockets; // asked of the warden
 	uint32_t next_socket_request;
 	uint64_t next_connection;
-	struct sg_hook_post *hooks;	    // questions to the evaluator that are out
+	struct sg_post *posts;		    // that are out
 	struct sg_exchange *spare_exchange; // the last one that ended, for the next
 	uint8_t *scratch;		    // SG_SCRATCH_BYTES, for one read
 	struct sg_buf filtered;		    // what a usage filter lets through, for one read

@@ -17,6 +17,7 @@
 #include "warden/definition.h"
 #include "warden/keys.h"
 #include "warden/plane.h"
+#include "warden/webhook.h"
 
 #define CONFIG_LIMIT (1u << 20)
 
@@ -128,8 +129,8 @@ static int check_fail_mode(const json_t *value, const char *key, struct sg_error
 	return check_choice(value, key, choices, error);
 }
 
-// Read in whole by sg_plane_complete, which comes first.
-static int check_plane(const json_t *value, const char *key, struct sg_error *error)
+// Read in whole when it is completed, below.
+static int check_remote(const json_t *value, const char *key, struct sg_error *error)
 {
 	return json_is_object(value) ? 0
 				     : sg_error_set(error, -EINVAL, "%s: must be an object", key);
@@ -311,7 +312,8 @@ static const struct {
 	{ "budgets", check_budgets },
 	{ "retention", check_retention },
 	{ "prices", check_prices },
-	{ "policy", check_plane },
+	{ "policy", check_remote },
+	{ "webhook", check_remote },
 	{ "budget_fail_mode", check_fail_mode },
 	{ "compiled", check_directory },
 	{ "api", check_api },
@@ -367,6 +369,8 @@ int sg_config_load(const char *path, bool must_exist, json_t **ret_config, struc
 	r = check_config(config, error);
 	if (r == 0)
 		r = sg_plane_complete(config, error);
+	if (r == 0)
+		r = sg_webhook_complete(config, error);
 	if (r < 0) {
 		json_decref(config);
 		return sg_error_prefix(error, r, "%s: ", path);

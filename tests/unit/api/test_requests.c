@@ -35,7 +35,7 @@ static char two_agents[] = "{\"agents\": [{\"name\": \"writer-1\", \"spent_usd\"
 			   "\"spent_usd\": \"0.5\", \"requests\": 3}]}, "
 			   "{\"name\": \"writer-1\", \"spent_usd\": \"0.5\"}, {\"name\": "
 			   "\"other\", \"spent_usd\": \"9\"}], \"redirect\": "
-			   "{\"redirected\": 7}}";
+			   "{\"redirected\": 7}, \"webhook\": {\"lost\": 2}}";
 
 static void hash_of(const char *token, char *out);
 
@@ -182,6 +182,7 @@ static void lists_show_only_what_is_in_scope(void **state)
 	assert_non_null(strstr(
 		text, "spendgate_budget_limit_usd{agent=\"writer-1\",budget=\"b\\\"1\"} 1\n"));
 	assert_non_null(strstr(text, "spendgate_redirect_total{reason=\"redirected\"} 7\n"));
+	assert_non_null(strstr(text, "\nspendgate_webhook_lost_total 2\n"));
 	assert_null(strstr(text, "other"));
 	free(text);
 }

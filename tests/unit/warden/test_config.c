@@ -53,6 +53,7 @@ static void test_good(void **state)
 		"{\"unknown_model\": \"price_as:gpt-5\"}",
 		"{\"unbounded\": \"deny\", \"unknown_path\": {\"hold_usd\": \"0.25\"}}",
 		"{\"origins\": [{\"host\": \"api.openai.com\", \"address\": \"[::1]:443\"}]}",
+		"{\"webhook\": {\"url\": \"https://[::1]:9/hook?key=1\", \"secret\": \"x\"}}",
 		"{\"origins\": [{\"host\": \"llm.example\", \"address\": \"10.0.0.5:80\", "
 		"\"provider\": "
 		"\"openai\", \"plain\": true}]}",
@@ -106,6 +107,18 @@ static void test_bad(void **state)
 		{ "{\"origins\": [{\"host\": \"llm.example\", \"address\": \"1.2.3.4:5\", "
 		  "\"provider\": \"acme\"}]}",
 			"unknown provider" },
+		{ "{\"webhook\": 7}", "webhook: must be an object" },
+		{ "{\"webhook\": {\"url\": \"http://[::1]/\"}}", "webhook.secret: " },
+		{ "{\"webhook\": {\"url\": \"//[::1]/\", \"secret\": \"x\"}}", "webhook.url: " },
+		{ "{\"webhook\": {\"url\": \"http://[::1]/a b\", \"secret\": \"x\"}}",
+			"webhook.url: " },
+		{ "{\"webhook\": {\"url\": \"http://[::1]/\", \"timeout_ms\": 0}}",
+			"webhook.timeout_ms: " },
+		{ "{\"webhook\": {\"token\": \"x\"}}", "webhook: unknown key \"token\"" },
+		{ "{\"policy\": {\"url\": \"http://[::1]/\", \"token\": \"a b\"}}",
+			"policy.token: " },
+		{ "{\"policy\": {\"url\": \"http://[::1]/\", \"token_file\": \"/nonexistent\"}}",
+			"policy.token_file: /nonexistent" },
 		{ "{\"origins\": [{\"host\": \"api.openai.com\", \"address\": \"1.2.3.4:5\", "
 		  "\"tls\": "
 		  "false}]}",
