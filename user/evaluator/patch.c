@@ -160,14 +160,15 @@ static void filter_tools(
 	const char *choice = places->choice ? spelling_of(request, places->choice) : "";
 	bool changed = places->functions ? filter_groups(places, tools, verdict)
 					 : filter_list(places, tools, verdict);
+	bool emptied = changed && json_array_size(tools) == 0;
 
-	if (changed && json_is_object(json_object_get(request, choice)))
+	// The spelling is the request's own: it goes with the member.
+	if (emptied || (changed && json_is_object(json_object_get(request, choice))))
 		json_object_del(request, choice);
-	if (!changed || json_array_size(tools))
+	if (!emptied)
 		return;
 	json_object_del(request, "tools");
 	json_object_del(request, "parallel_tool_calls");
-	json_object_del(request, choice);
 }
 
 // ---- Decoration ----

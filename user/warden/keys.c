@@ -187,7 +187,7 @@ static int add_key(json_t *keys, const json_t *entry, struct sg_error *error)
 {
 	const json_t *host = json_object_get(entry, "host");
 	json_t *item;
-	char *key;
+	char *key = NULL;
 	int r = read_key(json_string_value(json_object_get(entry, "key_file")), &key, error);
 
 	if (r < 0)
