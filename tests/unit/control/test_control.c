@@ -156,6 +156,9 @@ static size_t count_events(const char *event)
 
 static void the_stronger_layer_wins(void **state)
 {
+	struct sg_error error = { "" };
+	json_t *answer = NULL;
+
 	(void)state;
 	file("a", "metadata",
 		"{\"agent_id\": \"a\", \"budget\": {\"max_requests\": 1, \"window\": \"1h\"}}");
@@ -169,9 +172,8 @@ static void the_stronger_layer_wins(void **state)
 	file("a", "governance", "{\"max_requests\": 5}");
 	file("a", "override", "{\"max_requests\": 4}");
 	assert_int_equal(requests_of("a"), 6);
-	assert_int_equal(sg_control_remove(control, "test", "a", NULL, NULL, &(json_t *){ NULL },
-				 &(struct sg_error){ "" }),
-		0);
+	assert_int_equal(sg_control_remove(control, "test", "a", NULL, NULL, &answer, &error), 0);
+	json_decref(answer);
 	assert_int_equal(requests_of("a"), 5);
 	file("a", "governance", NULL);
 	assert_int_equal(requests_of("a"), 4);
