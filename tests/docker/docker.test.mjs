@@ -56,10 +56,10 @@ asyncio.run(main())`;
 test('Node with the openai SDK, unmodified: stops at its dollars, and the bill is what spendgated says', async () => {
 	const orders = { calls: Array.from({ length: 6 }, () => chat('mock:tokens=40')), maxRetries: 0 };
 	// The container stays until it was asked about.
-	const running = host.run({ agent: 'node', 'budget.limit-usd': '0.002' }, ['sh', '-c', `node /tests/e2e/agents/openai.mjs '${JSON.stringify(orders)}'; touch /out/done; until [ -e /out/go ]; do sleep 0.05; done`], { options: ['-v', `${process.env.SPENDGATE_SCRATCH}:/out`] });
-	await until(() => fs.existsSync(path.join(process.env.SPENDGATE_SCRATCH, 'done')), 'the agent');
+	const running = host.run({ agent: 'node', 'budget.limit-usd': '0.002' }, ['sh', '-c', `node /tests/e2e/agents/openai.mjs '${JSON.stringify(orders)}'; touch /out/node-done; until [ -e /out/node-go ]; do sleep 0.05; done`], { options: ['-v', `${process.env.SPENDGATE_SCRATCH}:/out`] });
+	await until(() => fs.existsSync(path.join(process.env.SPENDGATE_SCRATCH, 'node-done')), 'the agent');
 	const bill = await host.mock.bill(), known = await spent('node');
-	fs.writeFileSync(path.join(process.env.SPENDGATE_SCRATCH, 'go'), '');
+	fs.writeFileSync(path.join(process.env.SPENDGATE_SCRATCH, 'node-go'), '');
 	const { stdout, stderr } = await running;
 	const results = JSON.parse(stdout || `"${stderr}"`);
 	assert.ok(results[0].ok, JSON.stringify(results));
