@@ -14,7 +14,7 @@ before(async () => {
 	host = new Host();
 	await host.begin({ profiles: { small: { budgets: [{ name: 'small', max_requests: 1, window: 'lifetime' }] } } });
 	host.load('go');
-	host.docker('run', '--rm', '--label', 'spendgate.budget.max-requests=1', 'busybox', 'true'); // what is made once
+	await host.run({ agent: 'warm', 'budget.max-requests': 1 }, ['/call', '2'], { image: 'go' }); // what is made once, the audit log among it
 	await host.empty();
 	clean = inventory();
 });
