@@ -22,7 +22,7 @@ export function responsesText(body) {
 }
 
 // Providers whose streams tell usage unasked, in the chunk that finishes.
-const UNASKED = { 'api.mistral.ai': (usage) => ({ usage }), 'api.groq.com': (usage) => ({ x_groq: { id: 'req_mock', usage } }) };
+const UNASKED = { 'api.mistral.ai': (usage) => ({ usage }), 'openrouter.ai': (usage) => ({ usage }), 'api.groq.com': (usage) => ({ x_groq: { id: 'req_mock', usage } }) };
 
 export function chat(body, orders, path, host) {
 	const n = body.n ?? 1;
