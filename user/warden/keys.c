@@ -190,7 +190,7 @@ static int add_key(json_t *keys, const json_t *entry, struct sg_error *error)
 	char *key = NULL;
 	int r = read_key(json_string_value(json_object_get(entry, "key_file")), &key, error);
 
-	if (r < 0)
+	if (r < 0 || !key)
 		return r;
 	item = json_pack("{s:O, s:s, s:O*}", "provider", json_object_get(entry, "provider"), "key",
 		key, "host", host);
