@@ -56,7 +56,7 @@ static bool decode_body(struct sg_exchange *exchange)
 	}
 	sg_body_done(&exchange->body);
 	exchange->body = plain;
-	exchange->sent_plain = true;
+	exchange->body_is_ours = true;
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
 	return true;
 }

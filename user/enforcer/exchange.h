@@ -84,12 +84,11 @@ struct sg_exchange {
 	// metered requests
 	struct sg_request_reader *request_reader;
 	struct sg_inflate *request_inflate;
-	bool sent_plain; // without the coding that it came in: it is edited
+	bool body_is_ours; // what is sent was decoded here, or is a policy evaluator's
 	bool bad_coding;
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;
 	struct sg_body body;
-	bool body_replaced;   // it is not what the agent sent
 	struct sg_gate *gate; // of the policy plane, or NULL
 	bool head_sent;
 	uint64_t sent_bytes; // of the body

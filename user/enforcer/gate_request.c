@@ -69,7 +69,7 @@ static int replace_body(struct sg_exchange *exchange, const char *text, size_t l
 	}
 	sg_body_done(&exchange->body);
 	exchange->body = body;
-	exchange->body_replaced = true;
+	exchange->body_is_ours = true;
 	sg_request_reader_free(exchange->request_reader);
 	exchange->request_reader = reader;
 	return sg_exchange_understand(exchange) ? 0 : -EACCES;

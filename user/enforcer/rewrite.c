@@ -84,10 +84,9 @@ static int append_request_header(
 		return append_line(out, header);
 	if (name_is(header, "accept-encoding"))
 		return append_accept_encoding(exchange, header, out);
-	if (name_is(header, "content-encoding") && exchange->sent_plain)
+	if (name_is(header, "content-encoding") && exchange->body_is_ours)
 		return 0;
-	if (name_is(header, "content-length") &&
-		(exchange->edits.count || exchange->body_replaced || exchange->sent_plain))
+	if (name_is(header, "content-length") && (exchange->edits.count || exchange->body_is_ours))
 		return sg_buf_printf(out, "content-length: %llu\r\n",
 			(unsigned long long)sg_request_edits_length(
 				&exchange->edits, exchange->body.length));

@@ -12,14 +12,6 @@
 
 #include <seccomp.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-
 // Whatever their arguments: the kernel answers these from a bitmap, without running the filter.
 static const int calls[] = {
 	// connections and the loop
@@ -118,7 +110,7 @@ static const int calls[] = {
 	SCMP_SYS(sysinfo),
 	SCMP_SYS(time),
 	SCMP_SYS(uname),
-#ifdef UNDER_SANITIZER
+#ifdef SG_UNDER_SANITIZER
 	// Their runtime maps what it likes; the search for leaks at the end stops all threads from
 	// a
 	// process of its own.
@@ -164,7 +156,7 @@ static int allow_narrowed(scmp_filter_ctx filter)
 		{ SCMP_SYS(socket), 2,
 			{ { 0, SCMP_CMP_EQ, AF_UNIX, 0 },
 				{ 1, SCMP_CMP_MASKED_EQ, TYPE_MASK, SOCK_SEQPACKET } } },
-#ifndef UNDER_SANITIZER
+#ifndef SG_UNDER_SANITIZER
 		// Nothing that was written can be executed.
 		{ SCMP_SYS(mmap), 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 		{ SCMP_SYS(mprotect), 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },

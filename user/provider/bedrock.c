@@ -379,11 +379,9 @@ static void finish_response(struct sg_response_reader *reader)
 
 #define BEDROCK_PARTS                                                                              \
 	.request_paths = sg_bedrock_request_paths, .request_path_count = SG_BEDROCK_REQUEST_PATHS, \
-	.on_request = sg_bedrock_on_request, .body_paths = response_paths,                         \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .end_event = end_event, .on_header = on_header,                   \
-	.finish_response = finish_response, .dialect = SG_DIALECT_BEDROCK
+	.on_request = sg_bedrock_on_request, SG_READS_BOTH(response_paths, on_response),           \
+	.end_event = end_event, .on_header = on_header, .finish_response = finish_response,        \
+	.dialect = SG_DIALECT_BEDROCK
 
 const struct sg_api sg_api_bedrock_converse = {
 	.name = "converse",

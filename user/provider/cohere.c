@@ -282,11 +282,9 @@ static void finish_response(struct sg_response_reader *reader)
 
 #define COHERE_PARTS                                                                               \
 	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
-	.on_request = on_request, .body_paths = response_paths,                                    \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .end_event = end_event, .finish_response = finish_response,       \
-	.is_filler = is_filler, .end_mark = "[DONE]", .dialect = SG_DIALECT_COHERE
+	.on_request = on_request, SG_READS_BOTH(response_paths, on_response),                      \
+	.end_event = end_event, .finish_response = finish_response, .is_filler = is_filler,        \
+	.end_mark = "[DONE]", .dialect = SG_DIALECT_COHERE
 
 static const struct sg_limit_member limit = { .name = "max_tokens" };
 

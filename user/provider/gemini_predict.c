@@ -81,10 +81,7 @@ static void finish_response(struct sg_response_reader *reader)
 		usage->units.images = 0;
 		usage->output_tokens = 0;
 	} else if (reader->produced && reader->complete && !is_embedding(reader->facts)) {
-		int64_t images = usage->units.images;
-
 		sg_response_settle_by_units(reader);
-		usage->units.images = images;
 	}
 }
 
@@ -94,12 +91,7 @@ const struct sg_api sg_api_gemini_predict = {
 	.request_path_count = SG_ARRAY_SIZE(request_paths),
 	.on_request = on_request,
 	.finish_request = finish_request,
-	.body_paths = response_paths,
-	.body_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_body = on_response,
-	.event_paths = response_paths,
-	.event_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_event = on_response,
+	SG_READS_BOTH(response_paths, on_response),
 	.finish_response = finish_response,
 	.dialect = SG_DIALECT_GOOGLE,
 };

@@ -297,11 +297,7 @@ static void finish_embed_request(struct sg_request_reader *reader)
 #define REQUEST_PARTS                                                                              \
 	.request_paths = sg_gemini_request_paths, .request_path_count = SG_GEMINI_REQUEST_PATHS,   \
 	.on_request = sg_gemini_on_request
-#define RESPONSE_PARTS                                                                             \
-	.body_paths = response_paths, .body_path_count = SG_ARRAY_SIZE(response_paths),            \
-	.on_body = on_response, .event_paths = response_paths,                                     \
-	.event_path_count = SG_ARRAY_SIZE(response_paths), .on_event = on_response,                \
-	.dialect = SG_DIALECT_GOOGLE
+#define RESPONSE_PARTS SG_READS_BOTH(response_paths, on_response), .dialect = SG_DIALECT_GOOGLE
 
 static const struct sg_limit_member limit = { .name = "maxOutputTokens",
 	.object = "generationConfig" };

@@ -78,13 +78,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
-	int64_t pages = usage->units.pages;
 
 	strcpy(usage->kind, reader->facts->kind);
-	if (!reader->usage_seen || pages < 0 || !reader->complete)
-		return;
-	sg_response_settle_by_units(reader);
-	usage->units.pages = pages;
+	if (reader->usage_seen && usage->units.pages >= 0 && reader->complete)
+		sg_response_settle_by_units(reader);
 }
 
 const struct sg_api sg_api_mistral_ocr = {
@@ -93,12 +90,7 @@ const struct sg_api sg_api_mistral_ocr = {
 	.request_path_count = SG_ARRAY_SIZE(request_paths),
 	.on_request = on_request,
 	.finish_request = finish_request,
-	.body_paths = response_paths,
-	.body_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_body = on_response,
-	.event_paths = response_paths,
-	.event_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_event = on_response,
+	SG_READS_BOTH(response_paths, on_response),
 	.finish_response = finish_response,
 	.dialect = SG_DIALECT_MISTRAL,
 };

@@ -167,10 +167,8 @@ static void finish_embed(struct sg_response_reader *reader)
 
 #define OLLAMA_PARTS                                                                               \
 	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
-	.on_request = on_request, .body_paths = response_paths,                                    \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .end_event = end_event, .dialect = SG_DIALECT_OLLAMA
+	.on_request = on_request, SG_READS_BOTH(response_paths, on_response),                      \
+	.end_event = end_event, .dialect = SG_DIALECT_OLLAMA
 
 static const struct sg_limit_member limit = { .name = "num_predict", .object = "options" };
 

@@ -244,19 +244,12 @@ static void finish_transcription_response(struct sg_response_reader *reader)
 	// By the length alone: there are no tokens.
 	if (usage->units.milliseconds && usage->input_tokens < 0 && usage->output_tokens < 0 &&
 		reader->complete && !reader->outcome.bad_evidence) {
-		int64_t milliseconds = usage->units.milliseconds;
-
 		reader->usage_seen = true;
 		sg_response_settle_by_units(reader);
-		usage->units.milliseconds = milliseconds;
 	}
 }
 
-#define AUDIO_ANSWER                                                                               \
-	.body_paths = response_paths, .body_path_count = SG_ARRAY_SIZE(response_paths),            \
-	.on_body = on_response, .event_paths = response_paths,                                     \
-	.event_path_count = SG_ARRAY_SIZE(response_paths), .on_event = on_response,                \
-	.end_event = end_event
+#define AUDIO_ANSWER SG_READS_BOTH(response_paths, on_response), .end_event = end_event
 
 const struct sg_api sg_api_openai_speech = {
 	.name = "speech",

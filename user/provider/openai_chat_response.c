@@ -366,11 +366,8 @@ static const struct sg_limit_member completions_limit = { .name = "max_tokens" }
 
 #define CHAT_PARTS                                                                                 \
 	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
-	.on_request = sg_chat_on_request, .body_paths = response_paths,                            \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .end_event = end_event, .is_filler = is_filler,                   \
-	.end_mark = "[DONE]"
+	.on_request = sg_chat_on_request, SG_READS_BOTH(response_paths, on_response),              \
+	.end_event = end_event, .is_filler = is_filler, .end_mark = "[DONE]"
 
 const struct sg_api sg_api_openai_chat = {
 	.name = "chat",

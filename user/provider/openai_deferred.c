@@ -174,10 +174,8 @@ static void finish_batch(struct sg_response_reader *reader)
 
 #define DEFERRED_PARTS                                                                             \
 	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
-	.on_request = on_request, .body_paths = response_paths,                                    \
-	.body_path_count = SG_ARRAY_SIZE(response_paths), .on_body = on_response,                  \
-	.event_paths = response_paths, .event_path_count = SG_ARRAY_SIZE(response_paths),          \
-	.on_event = on_response, .end_event = end_event, .end_mark = "[DONE]"
+	.on_request = on_request, SG_READS_BOTH(response_paths, on_response),                      \
+	.end_event = end_event, .end_mark = "[DONE]"
 
 const struct sg_api sg_api_openai_batch = {
 	.name = "batch",

@@ -231,12 +231,7 @@ const struct sg_api sg_api_openai_images = {
 	.request_path_count = SG_ARRAY_SIZE(request_paths),
 	.on_request = on_request,
 	.finish_request = finish_request,
-	.body_paths = response_paths,
-	.body_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_body = on_response,
-	.event_paths = response_paths,
-	.event_path_count = SG_ARRAY_SIZE(response_paths),
-	.on_event = on_response,
+	SG_READS_BOTH(response_paths, on_response),
 	.end_event = end_event,
 	.finish_response = finish_response,
 };

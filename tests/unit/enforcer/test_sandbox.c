@@ -31,15 +31,6 @@
 #include "base/attr.h"
 #include "enforcer/sandbox.h"
 
-// gcc and clang tell it in ways of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-
 // Clean exit codes of the child; anything else is a signal.
 enum { DONE = 0, NOT_ENTERED = 2, FAILED = 3 };
 
@@ -127,7 +118,7 @@ static bool uses_io_uring(void)
 	return syscall(SYS_io_uring_setup, 1, &parameters) >= 0;
 }
 
-#ifndef UNDER_SANITIZER
+#ifndef SG_UNDER_SANITIZER
 static bool maps_code(void)
 {
 	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -157,7 +148,7 @@ static void a_forbidden_call_ends_the_process(void **state)
 		{ "mount", mounts },
 		{ "bpf", calls_bpf },
 		{ "io_uring_setup", uses_io_uring },
-#ifndef UNDER_SANITIZER
+#ifndef SG_UNDER_SANITIZER
 		{ "mmap(PROT_EXEC)", maps_code },
 		{ "ptrace", traces },
 #endif
