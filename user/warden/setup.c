@@ -25,7 +25,7 @@
 #include "warden/spawn.h"
 #include "warden/warden.h"
 
-#define LOCK_ATTEMPTS 100 // of 100 ms: an instance on demand may just be ending
+#define LOCK_ATTEMPTS 50 // of 100 ms: an instance on demand may just be ending
 
 static int lock_fd = -1; // held for the life of the process
 
