@@ -302,8 +302,8 @@ extern const struct sg_api sg_api_bedrock_invoke_stream;
 
 // Members of a struct sg_api: an answer in one body and the events of a stream are read alike.
 #define SG_READS_BOTH(paths, function)                                                             \
-	.body_paths = paths, .body_path_count = SG_ARRAY_SIZE(paths), .on_body = function,         \
-	.event_paths = paths, .event_path_count = SG_ARRAY_SIZE(paths), .on_event = function
+	.body_paths = (paths), .body_path_count = SG_ARRAY_SIZE(paths), .on_body = (function),     \
+	.event_paths = (paths), .event_path_count = SG_ARRAY_SIZE(paths), .on_event = (function)
 
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
