@@ -24,8 +24,8 @@
 	(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF |     \
 		IN_ONLYDIR)
 #define FOLDER_EVENTS                                                                              \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR |  \
-		IN_DONT_FOLLOW)
+	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF |   \
+		IN_ONLYDIR | IN_DONT_FOLLOW)
 
 // What is looked for in a directory: <root>/<agent>/<file>.
 struct kind {
@@ -286,6 +286,17 @@ static bool take_root_event(
 	return false;
 }
 
+// A file that was just made is read when its writer closes it; a link has no such moment.
+static bool is_unwritten(
+	const struct sg_files *files, const struct folder *folder, const char *name)
+{
+	char path[PATH_MAX + 64];
+	struct stat file;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", files->roots[folder->kind], folder->agent, name);
+	return lstat(path, &file) == 0 && S_ISREG(file.st_mode) && file.st_nlink == 1;
+}
+
 static void take_folder_event(
 	struct sg_files *files, const struct inotify_event *event, json_t *list)
 {
@@ -298,7 +309,9 @@ static void take_folder_event(
 		forget_folder(at);
 		return;
 	}
-	for (unsigned i = 0; event->len && i < SG_ARRAY_SIZE(kinds[folder->kind].files); i++)
+	if (!event->len || (event->mask & IN_CREATE && is_unwritten(files, folder, event->name)))
+		return;
+	for (unsigned i = 0; i < SG_ARRAY_SIZE(kinds[folder->kind].files); i++)
 		if (strcmp(event->name, kinds[folder->kind].files[i].file) == 0)
 			json_array_append_new(
 				list, describe_file(files, folder->kind, folder->agent, i));
