@@ -14,9 +14,7 @@ before(async () => {
 	host = new Host();
 	await host.begin({ profiles: { small: { budgets: [{ name: 'small', max_requests: 1, window: 'lifetime' }] } } });
 	host.load('go');
-	await host.run({ agent: 'warm', 'budget.max-requests': 1 }, ['/call', '2'], { image: 'go' }); // what is made once, the audit log among it
-	await host.empty();
-	clean = inventory();
+	await takeInventory();
 });
 beforeEach(() => host.mock.reset());
 after(() => host.end());
@@ -27,20 +25,41 @@ const labels = (object) => Object.entries(object).flatMap(([key, value]) => ['--
 const background = (name, object, ...command) => host.docker('run', '-d', '--name', name, '--add-host', `api.openai.com:${PROVIDER}`, '-v', `${scratch}:/out`, ...labels(object), 'agents', ...command);
 const call = async (name, more) => (await host.client('exec', name, 'sh', '-c', curl(more))).stdout;
 
+// What a process holds, by kind: the text names what is left over.
+function held(pid) {
+	const kinds = {};
+	for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+		let target;
+		try {
+			target = fs.readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, '');
+		} catch {
+			continue; // closed meanwhile
+		}
+		kinds[target] = (kinds[target] ?? 0) + 1;
+	}
+	return Object.entries(kinds).map(([target, count]) => `${count} ${target}`).sort();
+}
+
 // Processes of spendgated, what they hold, and what is pinned, mounted and in groups.
 function inventory() {
 	const warden = host.gate.running.child.pid;
 	const enforcer = Number(fs.readFileSync(`/proc/${warden}/task/${warden}/children`, 'utf8').trim().split(' ')[0]);
-	const count = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 	const groups = execFileSync('find', [`/sys/fs/cgroup${process.env.SPENDGATE_CGROUP_PARENT}`, '-mindepth', '1', '-type', 'd'], { encoding: 'utf8' });
 	return {
-		warden: count(warden),
-		enforcer: count(enforcer),
+		warden: held(warden),
+		enforcer: held(enforcer),
 		pins: fs.readdirSync(path.join(host.gate.env.SPENDGATE_PIN_DIR, 'agents')).length,
 		agents: fs.readdirSync(path.join(host.gate.env.SPENDGATE_RUN_DIR, 'agents')).length,
 		mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n').length,
 		groups: groups.trim().split('\n').filter(Boolean).length,
 	};
+}
+
+// Of the processes that are there now, once they have what they make at first need: the audit log, for one.
+async function takeInventory() {
+	await host.run({ agent: 'warm', 'budget.max-requests': 1 }, ['/call', '2'], { image: 'go' });
+	await host.empty();
+	clean = inventory();
 }
 
 // Descriptors of connections that were just closed go a little later.
@@ -134,8 +153,7 @@ test('spendgated restarts, and is killed, under an agent that calls all the time
 	assert.ok(dollars(agent.spent_usd) >= BigInt(bill.nanousd), `${agent.spent_usd} spent, ${bill.nanousd} billed`);
 	assert.ok(bill.requests >= count(), `${bill.requests} billed, ${count()} served`);
 	host.docker('rm', '-f', 'steady');
-	await host.empty();
-	clean = inventory(); // of the new processes
+	await takeInventory();
 });
 
 test('a profile: by label, and for all containers', async () => {
