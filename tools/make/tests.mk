@@ -14,7 +14,7 @@ $(OUT)/unit/%: tests/unit/%.c $(LIBRARY)
 .PHONY: unit-tests check-unit
 unit-tests: $(UNIT_TESTS)
 check-unit: unit-tests ## unit tests (no root)
-	$(Q)set -e; for t in $(UNIT_TESTS); do echo "== $$t"; $$t; done
+	$(Q)printf '%s\n' $(UNIT_TESTS) | xargs -n 1 -P "$$(nproc)" tools/run-whole
 
 # Fuzz targets: tests/fuzz/fuzz_<what>.c with seeds in tests/fuzz/corpus/<what>/. Built with CC=clang SANITIZER=fuzzer.
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
