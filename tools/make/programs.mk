@@ -2,9 +2,10 @@
 MAINS := user/cli/main.c user/warden/main.c user/enforcer/main.c user/runc/main.c
 LIBRARY_SOURCES := $(filter-out $(MAINS),$(wildcard user/*/*.c))
 LIBRARY := $(OUT)/libspendgate.a
+TOKEN_TABLES := sg_token_table_o200k sg_token_table_cl100k sg_text_classes
 OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(LIBRARY_SOURCES)) \
 	$(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o \
-	$(OUT)/generated/builtin_prices.o
+	$(OUT)/generated/builtin_prices.o $(TOKEN_TABLES:%=$(OUT)/generated/%.o)
 PROGRAMS := $(OUT)/spendgate $(OUT)/spendgated $(OUT)/spendgate-enforcer $(OUT)/spendgate-runc
 
 .PHONY: programs
@@ -28,6 +29,24 @@ $(OUT)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 $(OUT)/generated/builtin_prices.c: user/provider/prices.json tools/embed.sh
 	@mkdir -p $(@D)
 	$(call say,EMBED,$@)tools/embed.sh sg_builtin_prices $< > $@
+
+# Vocabularies of tokens, and the classes of code points, as tables in the program (docs/decisions/0009).
+TABLE_TOOL := $(OUT)/generated/table
+$(TABLE_TOOL): $(OUT)/tools/vocabulary/table.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) $< $(shell pkg-config --libs libzstd) -o $@
+
+$(OUT)/generated/sg_token_table_o200k.table: user/tokens/o200k_base.zst
+$(OUT)/generated/sg_token_table_cl100k.table: user/tokens/cl100k_base.zst
+$(OUT)/generated/sg_text_classes.table: user/tokens/classes.zst
+$(TOKEN_TABLES:%=$(OUT)/generated/%.table): $(TABLE_TOOL)
+	$(call say,TABLE,$@)$(TABLE_TOOL) $(if $(findstring token,$(@F)),tokens,classes) $(filter %.zst,$^) $@
+
+$(OUT)/generated/%.s: $(OUT)/generated/%.table tools/embed-table.sh
+	$(call say,EMBED,$@)tools/embed-table.sh $* $< > $@
+
+$(OUT)/generated/%.o: $(OUT)/generated/%.s
+	$(call say,AS,$@)$(CC) -c $< -o $@
 
 $(OUT)/generated/%.o: $(OUT)/generated/%.c
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@

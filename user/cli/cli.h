@@ -17,4 +17,5 @@ int sg_cli_attach(int argc, char **argv);
 int sg_cli_detach(int argc, char **argv);
 int sg_cli_docker(int argc, char **argv);
 int sg_cli_meter(int argc, char **argv);
+int sg_cli_tokens(int argc, char **argv);
 int sg_cli_price(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct {
 	{ "compile", sg_cli_compile, "the budgets of a pod file, for the daemon" },
 	{ "docker", sg_cli_docker, "put spendgate-runc into a Docker engine, or take it out" },
 	{ "meter", sg_cli_meter, "what a recorded exchange counts and costs" },
+	{ "tokens", sg_cli_tokens, "how many tokens a text is, as OpenAI's models count" },
 	{ "price", sg_cli_price, "the price of a model, or the cost of usage" },
 };
 
