@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the end-to-end tests in a sandbox of their own: a network namespace with nothing but loopback, and a mount namespace in
-# which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. `--brief`: the core only;
-# SPENDGATE_FILES and SPENDGATE_ONLY (a pattern of names) choose tests.
+# which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. Several files run side by
+# side, each in its sandbox. `--brief`: the core only; SPENDGATE_FILES and SPENDGATE_ONLY (a pattern of names) choose tests.
 set -eu
 cd "$(dirname "$0")"
 
@@ -16,7 +16,15 @@ if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 	[ -x "../../${SPENDGATE_BUILD:-build/gcc}/spendgate" ] || fail "${SPENDGATE_BUILD:-build/gcc} has no programs: make"
 	# Again when the list of packages has changed.
 	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent || fail "npm ci failed"
-	exec env SPENDGATE_SANDBOX=1 unshare --net --mount --propagation private ./run.sh "$@"
+	if [ "${1:-}" = --brief ]; then
+		files=${SPENDGATE_FILES:-core.test.mjs cases.test.mjs}
+	else
+		files=${SPENDGATE_FILES:-$(ls -S ./*.test.mjs)} # the longest first
+	fi
+	export SPENDGATE_SANDBOX=1
+	# shellcheck disable=SC2086
+	printf '%s\n' $files | xargs -n 1 -P "$(nproc)" ../../tools/run-whole unshare --net --mount --propagation private ./run.sh
+	exit
 fi
 
 ip link set lo up
@@ -35,14 +43,8 @@ mount --bind "$hosts" /etc/hosts
 for name in $(env | sed -n 's/^\([A-Za-z_]*\(CA_BUNDLE\|CA_CERTS\|CERT_FILE\|CAINFO\|_PROXY\|_proxy\|CA_CERTIFICATE\|CERTS_PATH\|PIP_CERT\|DENO_CERT\|CERT_DIR\)\)=.*/\1/p'); do
 	unset "$name"
 done
-if [ "${1:-}" = --brief ]; then
-	files="${SPENDGATE_FILES:-core.test.mjs cases.test.mjs}"
-else
-	files=${SPENDGATE_FILES:-$(ls *.test.mjs)}
-fi
 status=0
-# shellcheck disable=SC2086
-timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=400000 --test-concurrency=1 --test-reporter=spec $files || status=$?
+timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=400000 --test-reporter=spec "$1" || status=$?
 # The programs' own logs: a sanitizer's report is a failure even when no test noticed.
 if grep -rE --include=spendgated.log 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error' "$scratch" >&2; then
 	status=1

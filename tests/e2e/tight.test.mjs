@@ -25,7 +25,7 @@ test('wait: parallel calls near the cap are served one after another', async () 
 });
 
 test('wait: 0s, and a call that never fits, are refused at once', async () => {
-	const calls = Array(10).fill(chat('mock:tokens=10 mock:head=300', { max_tokens: 1000 }));
+	const calls = Array(10).fill(chat('mock:tokens=10 mock:head=2000', { max_tokens: 1000 }));
 	const unwilling = await gate.agent('openai.mjs', 'no-wait', { 'limit-usd': '0.02', wait: '0s' }, { parallel: 10, maxRetries: 0, calls });
 	assert.equal(unwilling.results.filter((result) => result.ok).length, 1);
 	const started = Date.now();
