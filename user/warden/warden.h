@@ -104,6 +104,8 @@ int sg_enforcer_wait(struct sg_warden *warden, int timeout_ms) SG_WUNRES;
 int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const int *fds,
 	unsigned fd_count, struct sg_channel_message *ret_answer) SG_WUNRES;
 
+// ---- messages.c: what is said ----
+
 // Sends what needs no answer; quiet when the enforcer is away (it gets everything when it is back).
 void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
 	size_t length, const int *fds, unsigned fd_count);
@@ -113,6 +115,9 @@ int sg_enforcer_configure(
 	struct sg_warden *warden, struct sg_channel_message *ret_answer) SG_WUNRES;
 
 void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item);
+
+// Does what a message of the enforcer asks for. Its descriptors are closed, or taken over.
+void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *message);
 
 // ---- agents.c ----
 

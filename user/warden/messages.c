@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// What warden and enforcer say to each other. The connection itself is enforcer.c's.
+#include "warden/warden.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "warden/api.h"
+#include "warden/files.h"
+
+// ---- Telling ----
+
+void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
+	size_t length, const int *fds, unsigned fd_count)
+{
+	int r;
+
+	if (warden->enforcer_watch.fd < 0)
+		return;
+	r = sg_channel_send(warden->enforcer_watch.fd, type, 0, 0, payload, length, fds, fd_count);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+}
+
+void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item)
+{
+	int fds[2];
+	unsigned count = 0;
+
+	for (int i = 0; i < 2; i++)
+		if (item->fds[i] >= 0)
+			fds[count++] = item->fds[i];
+	sg_enforcer_tell(
+		warden, SG_CHANNEL_LISTENER, &item->listener, sizeof(item->listener), fds, count);
+}
+
+static int config_memfd(const struct sg_warden *warden)
+{
+	char *text = json_dumps(warden->config, JSON_COMPACT);
+	int fd = text ? sg_channel_memfd("spendgate-config", text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	return fd;
+}
+
+static void tell_config(struct sg_warden *warden)
+{
+	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
+
+	if (fd >= 0)
+		sg_enforcer_tell(warden, SG_CHANNEL_CONFIG, NULL, 0, &fd, 1);
+}
+
+static void tell_everything(struct sg_warden *warden)
+{
+	const uint8_t *der;
+	size_t length;
+
+	sg_ca_certificate(warden->ca, &der, &length);
+	sg_enforcer_tell(warden, SG_CHANNEL_CA, der, length, NULL, 0);
+	tell_config(warden);
+	for (struct sg_namespace *item = warden->namespaces.first; item; item = item->next)
+		if (item->users)
+			sg_enforcer_tell_listener(warden, item);
+	sg_api_sockets_tell(warden);
+	sg_files_tell_all(warden->files); // before the agents, who start with them
+	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
+		struct sg_error error;
+		int fd = sg_agents_memfd(agent, &error);
+
+		if (fd < 0) {
+			sg_log(SG_LOG_ERROR, "agent_refused", "agent=%s reason=\"%s\"",
+				sg_agent_name(agent), error.text);
+			continue;
+		}
+		sg_enforcer_tell(warden, SG_CHANNEL_AGENT, NULL, 0, &fd, 1);
+		close(fd);
+	}
+}
+
+int sg_enforcer_configure(struct sg_warden *warden, struct sg_channel_message *ret_answer)
+{
+	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
+
+	return fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_CONFIG, &fd, 1, ret_answer);
+}
+
+// ---- Being told ----
+
+static void close_fds(struct sg_channel_message *message)
+{
+	for (unsigned i = 0; i < message->fd_count; i++)
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+	message->fd_count = 0;
+}
+
+static void on_hello(struct sg_warden *warden, const struct sg_channel_message *message)
+{
+	struct sg_channel_hello hello;
+
+	if (message->header.length <= sizeof(hello))
+		return;
+	memcpy(&hello, message->payload, sizeof(hello));
+	if (hello.version != SG_CHANNEL_VERSION || hello.abi_version != SG_ABI_VERSION) {
+		sg_log(SG_LOG_ERROR, "enforcer_version",
+			"remedy=\"restart spendgated: the enforcer is of another version\"");
+		return;
+	}
+	free(warden->public_key);
+	warden->public_key_length = message->header.length - sizeof(hello);
+	warden->public_key = malloc(warden->public_key_length);
+	if (warden->public_key)
+		memcpy(warden->public_key, message->payload + sizeof(hello),
+			warden->public_key_length);
+}
+
+static void on_held(struct sg_warden *warden, struct sg_channel_message *message)
+{
+	struct sg_channel_listener listener;
+	int fds[2] = { -1, -1 };
+	unsigned next = 0;
+
+	if (message->header.length != sizeof(listener))
+		return;
+	memcpy(&listener, message->payload, sizeof(listener));
+	if (listener.port4 && next < message->fd_count)
+		fds[0] = sg_fd_take(&message->fds[next++]);
+	if (listener.port6 && next < message->fd_count)
+		fds[1] = sg_fd_take(&message->fds[next++]);
+	sg_namespaces_adopt(&warden->namespaces, &listener, fds);
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void on_sign(struct sg_warden *warden, const struct sg_channel_message *message)
+{
+	uint8_t *der = NULL;
+	size_t length = 0;
+	int r = warden->public_key ? sg_ca_sign(warden->ca, message->payload, warden->public_key,
+					     warden->public_key_length, &der, &length)
+				   : -EPROTO;
+
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"", message->payload,
+			strerror(-r));
+	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_LEAF, message->header.id, r, der,
+		length, NULL, 0);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	OPENSSL_free(der);
+}
+
+static void on_socket(struct sg_warden *warden, const struct sg_channel_message *message)
+{
+	struct sg_channel_socket wanted = { 0 };
+	int fd = -EPROTO, r;
+
+	if (message->header.length == sizeof(wanted)) {
+		memcpy(&wanted, message->payload, sizeof(wanted));
+		fd = sg_namespaces_socket(
+			&warden->namespaces, wanted.netns_cookie, (int)wanted.family);
+	}
+	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_SOCKET_MADE, message->header.id,
+		fd < 0 ? fd : 0, NULL, 0, &fd, fd >= 0);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void on_counters(struct sg_warden *warden)
+{
+	json_t *counters = sg_control_counters(warden);
+	char *text = counters ? json_dumps(counters, JSON_COMPACT) : NULL;
+	int fd = text ? sg_channel_memfd("spendgate-counters", text, strlen(text)) : -ENOMEM;
+
+	if (fd >= 0) {
+		sg_enforcer_tell(warden, SG_CHANNEL_COUNTERS_RESULT, NULL, 0, &fd, 1);
+		close(fd);
+	}
+	free(text);
+	json_decref(counters);
+}
+
+static void on_answer(struct sg_warden *warden, struct sg_channel_message *message)
+{
+	if (!warden->answer || message->header.id != warden->awaited)
+		return;
+	*warden->answer = *message;
+	message->fd_count = 0; // they are the asker's now
+	warden->awaited = 0;
+}
+
+// A breaker tripped whose action this is. The operator thaws: cgroup.freeze of the same cgroup.
+static void on_freeze(struct sg_warden *warden, const struct sg_channel_message *message)
+{
+	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
+		SG_CLEANUP_CLOSE int fd = -1;
+
+		if (strcmp(sg_agent_name(agent), message->payload) != 0)
+			continue;
+		fd = openat(agent->cgroup_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"%s\"",
+				message->payload, strerror(errno));
+		else
+			sg_log(SG_LOG_WARN, "frozen", "agent=%s cgroup=%s", message->payload,
+				agent->cgroup_path);
+	}
+}
+
+void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *message)
+{
+	switch ((enum sg_channel_type)message->header.type) {
+	case SG_CHANNEL_HELLO:
+		on_hello(warden, message);
+		break;
+	case SG_CHANNEL_HELD:
+		on_held(warden, message);
+		break;
+	case SG_CHANNEL_READY:
+		tell_everything(warden);
+		warden->enforcer_ready = true;
+		sg_log(SG_LOG_INFO, "enforcer_ready", "pid=%d", (int)warden->enforcer_pid);
+		break;
+	case SG_CHANNEL_SIGN:
+		on_sign(warden, message);
+		break;
+	case SG_CHANNEL_SOCKET:
+		on_socket(warden, message);
+		break;
+	case SG_CHANNEL_FREEZE:
+		on_freeze(warden, message);
+		break;
+	case SG_CHANNEL_COUNTERS:
+		on_counters(warden);
+		break;
+	case SG_CHANNEL_AGENT_RESULT:
+	case SG_CHANNEL_STATUS_RESULT:
+	case SG_CHANNEL_CONFIG_RESULT:
+	case SG_CHANNEL_BUDGET_RESULT:
+		on_answer(warden, message);
+		break;
+	default:
+		sg_log(SG_LOG_WARN, "channel", "reason=\"unexpected message %u\"",
+			message->header.type);
+		break;
+	}
+	close_fds(message);
+}
