@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, PYTHON, chat, dollars, scratch, start, startMock } from './lib.mjs';
+import { Gate, PYTHON, chat, dollars, scratch, start, startMock, until } from './lib.mjs';
 
 let mock, gate;
 before(async () => {
@@ -204,4 +204,41 @@ s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY)) + BODY)
 	assert.equal((await idle.done).code, 0);
 	for (let i = 0; i < 400 && descriptors() > before_.descriptors + 300; i++) await new Promise((resolve) => setTimeout(resolve, 50));
 	assert.ok(descriptors() <= before_.descriptors + 300, `${descriptors()} descriptors are left`); // the pool keeps some
+});
+
+test('max_connections: one agent too many is cut off, the others are served; room that is given back is there again', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ max_connections: 4, origins: [{ host: 'llm.internal', address: `127.0.0.1:${mock.plain_port}`, provider: 'openai', plain: true }] });
+	try {
+		const connects = (more) => [PYTHON, '-c', `
+import socket, sys
+def served():
+    s = socket.create_connection(("127.0.0.1", ${mock.plain_port}), 20)
+    try:
+        s.sendall(b"GET /v1/models HTTP/1.1\\r\\nHost: llm.internal\\r\\n\\r\\n")
+        data = s.recv(4096)
+    except ConnectionError:
+        data = b""
+    return s if data.startswith(b"HTTP/1.1 200") else None
+${more}`];
+		const greedy = own.begin('greedy', {}, connects(`
+many = [served() for i in range(7)]
+print(sum(s is not None for s in many), flush=True)
+sys.stdin.readline()
+for s in many: s and s.close()
+import time
+for i in range(200):
+    again = served()
+    if again: break
+    time.sleep(0.05)
+print("again", again is not None)`), [], 'pipe');
+		await until(() => greedy.stdout.includes('\n'), 'the connections');
+		const other = await own.run('other', {}, connects('print(served() is not None)'));
+		greedy.child.stdin.end('\n');
+		assert.equal((await greedy.done).stdout, '4\nagain True\n', greedy.stderr);
+		assert.equal(other.stdout, 'True\n', other.stderr);
+		assert.equal(own.running.stderr.match(/event=too_many_connections agent=greedy max_connections=4/g)?.length, 1, 'said once');
+	} finally {
+		await own.stop();
+	}
 });

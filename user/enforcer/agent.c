@@ -11,7 +11,9 @@
 #include <uthash.h>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "enforcer/keys.h"
+#include "enforcer/limits.h"
 #include "enforcer/upstream_tls.h"
 
 struct agent_entry {
@@ -66,15 +68,47 @@ struct sg_agents *sg_agents_free(struct sg_agents *agents)
 	return NULL;
 }
 
+static void unref_load(struct sg_agent_load *load)
+{
+	if (load && atomic_fetch_sub_explicit(&load->references, 1, memory_order_acq_rel) == 1)
+		free(load);
+}
+
 struct sg_agent *sg_agent_unref(struct sg_agent *agent)
 {
 	if (agent && atomic_fetch_sub_explicit(&agent->references, 1, memory_order_acq_rel) == 1) {
 		SSL_CTX_free(agent->upstream_context);
 		free(agent->origins);
 		sg_keys_free(agent->keys);
+		unref_load(agent->load);
 		free(agent);
 	}
 	return NULL;
+}
+
+bool sg_agent_enter(struct sg_agent *agent)
+{
+	struct sg_agent_load *load = agent->load;
+
+	if (atomic_fetch_add_explicit(&load->connections, 1, memory_order_relaxed) <
+		agent->max_connections)
+		return true;
+	sg_agent_leave(agent);
+	if (!atomic_exchange_explicit(&load->told, true, memory_order_relaxed))
+		sg_log(SG_LOG_WARN, "too_many_connections",
+			"agent=%s max_connections=%u effect=\"further ones are closed until it has "
+			"half as many\"",
+			agent->name, agent->max_connections);
+	return false;
+}
+
+void sg_agent_leave(struct sg_agent *agent)
+{
+	struct sg_agent_load *load = agent->load;
+
+	if (atomic_fetch_sub_explicit(&load->connections, 1, memory_order_relaxed) - 1 <=
+		agent->max_connections / 2)
+		atomic_store_explicit(&load->told, false, memory_order_relaxed);
 }
 
 struct sg_agent *sg_agents_get(struct sg_agents *agents, uint32_t id)
@@ -237,6 +271,14 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	agent->id = (uint32_t)json_integer_value(json_object_get(root, "id"));
 	agent->policy_exempt = json_is_true(json_object_get(root, "policy_exempt"));
 	agent->egress_host = egress && strcmp(egress, "host") == 0;
+	agent->max_connections =
+		(unsigned)json_integer_value(json_object_get(root, "max_connections"));
+	if (!agent->max_connections)
+		agent->max_connections = SG_MAX_CONNECTIONS;
+	agent->load = calloc(1, sizeof(*agent->load));
+	if (!agent->load)
+		return -ENOMEM;
+	atomic_store(&agent->load->references, 1);
 	r = parse_unknown_model(
 		json_string_value(json_object_get(root, "unknown_model")), agent, error);
 	if (r == 0)
@@ -264,6 +306,9 @@ static int put(struct sg_agents *agents, struct sg_agent *agent)
 	pthread_rwlock_wrlock(&agents->lock);
 	HASH_FIND(hh, agents->by_id, &agent->id, sizeof(agent->id), entry);
 	if (entry) {
+		unref_load(agent->load);
+		agent->load = entry->agent->load;
+		atomic_fetch_add_explicit(&agent->load->references, 1, memory_order_relaxed);
 		atomic_store_explicit(&entry->agent->replaced, true, memory_order_release);
 		sg_agent_unref(entry->agent);
 		entry->agent = agent;

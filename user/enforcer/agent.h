@@ -29,6 +29,13 @@ struct sg_origin {
 	const struct sg_provider *provider;
 };
 
+// How many connections an agent has. Counted by itself: all versions of the agent share it.
+struct sg_agent_load {
+	_Atomic unsigned references;
+	_Atomic unsigned connections;
+	_Atomic bool told; // the log has it that there are too many
+};
+
 struct sg_agent {
 	_Atomic unsigned references;
 	_Atomic bool replaced; // the table has a newer one: for the next call
@@ -39,7 +46,9 @@ struct sg_agent {
 	bool egress_host;	    // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
-	SSL_CTX *upstream_context; // trust towards providers; one reference is ours
+	unsigned max_connections;
+	struct sg_agent_load *load; // one reference is ours
+	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours
 	unsigned origin_count;
 	struct sg_origin *origins;
 	struct sg_keys *keys; // the operator's, NULL: none
@@ -65,6 +74,12 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent);
 // The agent as it is now, in exchange for a reference to how it was; the same where nothing has
 // changed or it is gone. Any thread.
 struct sg_agent *sg_agent_renew(struct sg_agents *agents, struct sg_agent *agent);
+
+// Counts a connection of the agent. Returns false, and says so once, when it has as many as it may:
+// one agent that opens connections without end must not take the descriptors of all others. Any
+// thread.
+bool sg_agent_enter(struct sg_agent *agent);
+void sg_agent_leave(struct sg_agent *agent);
 
 // For each agent, under the table's lock (status).
 typedef int (*sg_agent_visit_fn)(void *context, struct sg_agent *agent);

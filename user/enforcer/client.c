@@ -48,6 +48,7 @@ void sg_client_close(struct sg_client *client, const char *reason)
 		sg_pool_origin_put(client->pool_origin, sg_loop_now_ms(worker->loop));
 	sg_loop_disarm(&client->timer);
 	sg_transport_close(&client->transport, worker->loop);
+	sg_agent_leave(client->agent);
 	*client->link = client->next;
 	if (client->next)
 		client->next->link = client->link;
@@ -317,21 +318,31 @@ static int ask_flow(int fd, struct sg_flow_record *ret_flow)
 	return length == sizeof(*ret_flow) ? 0 : -EPROTO;
 }
 
+// A counted reference, or NULL: not redirected by us (somebody addressed the listener itself), or
+// an agent that is being removed. Nothing is owed then.
+static struct sg_agent *ask_agent(struct sg_worker *worker, int fd, struct sg_flow_record *ret_flow)
+{
+	int r = ask_flow(fd, ret_flow);
+	struct sg_agent *agent =
+		r == 0 ? sg_agents_get(worker->enforcer->agents, ret_flow->agent_id) : NULL;
+
+	if (!agent)
+		sg_log(SG_LOG_WARN, "unknown_flow", "agent_id=%u reason=\"%s\"", ret_flow->agent_id,
+			r < 0 ? strerror(-r) : "no such agent");
+	return agent;
+}
+
 void sg_client_accept(struct sg_worker *worker, int fd)
 {
 	struct sg_flow_record flow = { 0 };
-	struct sg_client *client;
-	struct sg_agent *agent;
-	int on = 1, r;
+	struct sg_agent *agent = ask_agent(worker, fd, &flow);
+	bool enters = agent && sg_agent_enter(agent);
+	struct sg_client *client = enters ? calloc(1, sizeof(*client)) : NULL;
+	int on = 1;
 
-	r = ask_flow(fd, &flow);
-	agent = r == 0 ? sg_agents_get(worker->enforcer->agents, flow.agent_id) : NULL;
-	client = agent ? calloc(1, sizeof(*client)) : NULL;
 	if (!client) {
-		// Not redirected by us (somebody addressed the listener itself), or an agent that
-		// is being removed: nothing is owed.
-		sg_log(SG_LOG_WARN, "unknown_flow", "agent_id=%u reason=\"%s\"", flow.agent_id,
-			r < 0 ? strerror(-r) : "no such agent");
+		if (enters)
+			sg_agent_leave(agent);
 		sg_agent_unref(agent);
 		close(fd);
 		return;

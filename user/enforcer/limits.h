@@ -27,6 +27,9 @@
 // A provider that was sent a Close frame: how long its own is waited for.
 #define SG_CLOSE_MS 5000
 
+// Connections of one agent at a time, unless the configuration says otherwise.
+#define SG_MAX_CONNECTIONS 16384
+
 // Until a provider has taken the connection, TLS included.
 #define SG_CONNECT_MS 15000
 

@@ -95,13 +95,25 @@ static int check_api(const json_t *value, const char *key, struct sg_error *erro
 	return r < 0 ? sg_error_prefix(error, r, "%s: ", key) : 0;
 }
 
-static int check_workers(const json_t *value, const char *key, struct sg_error *error)
+static int check_count(
+	const json_t *value, const char *key, json_int_t most, struct sg_error *error)
 {
 	json_int_t count = json_integer_value(value);
 
-	return json_is_integer(value) && count >= 1 && count <= 64
+	return json_is_integer(value) && count >= 1 && count <= most
 		       ? 0
-		       : sg_error_set(error, -EINVAL, "%s: must be a number from 1 to 64", key);
+		       : sg_error_set(error, -EINVAL,
+				 "%s: must be a number from 1 to %" JSON_INTEGER_FORMAT, key, most);
+}
+
+static int check_workers(const json_t *value, const char *key, struct sg_error *error)
+{
+	return check_count(value, key, 64, error);
+}
+
+static int check_max_connections(const json_t *value, const char *key, struct sg_error *error)
+{
+	return check_count(value, key, 1000000, error);
 }
 
 static int check_choice(
@@ -300,6 +312,7 @@ static const struct {
 } keys[] = {
 	{ "user", check_string },
 	{ "workers", check_workers },
+	{ "max_connections", check_max_connections },
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "unbounded", check_amount },

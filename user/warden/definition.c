@@ -137,6 +137,7 @@ static json_t *compose(
 		"profile", "upstream_ca" };
 	static const char *const shared[] = { "egress", "unknown_model", "policy_exempt" };
 	const json_t *const only_request[] = { request, NULL };
+	const json_t *const only_config[] = { config, NULL };
 	const json_t *const everywhere[] = { request, profile ? profile : config, config, NULL };
 	json_t *definition = json_object(), *origins = json_array(), *budgets = json_array();
 
@@ -151,6 +152,7 @@ static json_t *compose(
 		copy_first(definition, own[i], only_request);
 	for (size_t i = 0; i < SG_ARRAY_SIZE(shared); i++)
 		copy_first(definition, shared[i], everywhere);
+	copy_first(definition, "max_connections", only_config);
 	json_array_extend(budgets, json_object_get(profile, "budgets"));
 	json_array_extend(budgets, json_object_get(request, "budgets"));
 	json_array_extend(origins, json_object_get(request, "origins"));
