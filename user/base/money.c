@@ -153,12 +153,3 @@ void sg_money_format_pico(int64_t picousd, char *out, size_t size)
 {
 	format_scaled(picousd, 12, out, size);
 }
-
-int64_t sg_money_add(int64_t a, int64_t b)
-{
-	int64_t sum;
-
-	if (__builtin_add_overflow(a, b, &sum) || sum > SG_MONEY_MAX)
-		return SG_MONEY_MAX;
-	return sum;
-}

@@ -34,4 +34,9 @@ json_t *sg_money_json(int64_t nanousd) SG_WUNRES;
 void sg_money_format_pico(int64_t picousd, char *out, size_t size);
 
 // Sum that stops at SG_MONEY_MAX in place of overflowing.
-int64_t sg_money_add(int64_t a, int64_t b);
+static inline int64_t sg_money_add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) || sum > SG_MONEY_MAX ? SG_MONEY_MAX : sum;
+}

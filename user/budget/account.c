@@ -60,7 +60,6 @@ int sg_account_new(const char *name, struct sg_account **ret_account)
 	if (!account)
 		return -ENOMEM;
 	strcpy(account->name, name);
-	account->first_in_flight = SG_NOTHING_OUT;
 	r = init_lock(&account->lock);
 	if (r < 0) {
 		free(account);

@@ -17,27 +17,26 @@
 #include "budget/engine.h"
 #include "budget/policy.h"
 
-#define SG_MAX_SHARED  32 // that one agent may have; with its own: a bit each of a word
-#define SG_NOTHING_OUT UINT32_MAX
+#define SG_MAX_SHARED 32 // that one agent may have; with its own: a bit each of a word
 
 struct sg_account {
-	UT_hash_handle hh; // by name, of the engine
-	char name[SG_BUDGET_NAME_BYTES];
 	pthread_mutex_t lock;
-	uint32_t label_set;
-	char labels[SG_LABELS_BYTES];
 	bool loaded;	 // totals and windows have what the ledger knows
 	bool unreadable; // the ledger could not be read, as was logged
+	uint32_t label_set;
+	uint32_t generation; // of `budgets`
 	unsigned count, own_count;
 	struct sg_budget **budgets; // own ones (owned) first, then shared ones (the engine's)
-	unsigned definition_count;  // of shared budgets in its policy, in the order they were set
+	struct sg_charge held;	    // of all calls in flight
+	struct sg_charge spent;	    // since the account was first seen
+	int64_t calls, refused, estimated;
+
+	UT_hash_handle hh; // by name, of the engine
+	char name[SG_BUDGET_NAME_BYTES];
+	char labels[SG_LABELS_BYTES];
+	unsigned definition_count; // of shared budgets in its policy, in the order they were set
 	struct sg_budget_policy *definitions;
 	uint64_t defined_at;
-	uint32_t generation;	  // of `budgets`
-	uint32_t first_in_flight; // slot, SG_NOTHING_OUT
-	struct sg_charge held;	  // of all calls in flight
-	struct sg_charge spent;	  // since the account was first seen
-	int64_t calls, refused, estimated;
 };
 
 int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;

@@ -222,19 +222,6 @@ static int fill_windows(struct sg_engine *engine, const struct sg_account *accou
 
 // ---- The change itself ----
 
-static void hold_what_is_out(struct sg_engine *engine, struct sg_account *account)
-{
-	for (uint32_t slot = account->first_in_flight; slot != SG_NOTHING_OUT;
-		slot = engine->in_flight[slot].next) {
-		uint64_t budgets = sg_account_budgets_for_slot(engine, account, slot) &
-				   ((UINT64_C(1) << account->own_count) - 1);
-
-		for (; budgets; budgets &= budgets - 1)
-			sg_charge_add(&account->budgets[__builtin_ctzll(budgets)]->held,
-				&engine->in_flight[slot].bound);
-	}
-}
-
 // Under the account's lock. The shared budgets stay as they are. The old own ones are left in the
 // change; returns the workers that wait for room in them.
 static uint64_t swap_own(
@@ -250,7 +237,7 @@ static uint64_t swap_own(
 	account->own_count = change->own_count;
 	account->count = change->own_count + shared;
 	account->generation++;
-	hold_what_is_out(engine, account);
+	sg_engine_hold_again(engine, account);
 	change->own = before;
 	change->own_count = before_count;
 	return waiting;

@@ -35,50 +35,39 @@ bool sg_budget_only_tells(const struct sg_budget *budget)
 
 // ---- Limits ----
 
-// One cap: what was spent, is held, and would be held, against its limit. 0: not capped.
-struct cap {
-	int64_t limit, spent, held, hold;
-};
-
 static int64_t tokens_of(const struct sg_charge *charge)
 {
 	return sg_money_add(charge->input_tokens, charge->output_tokens);
 }
 
-static bool is_over(const struct cap *cap, bool is_more)
+// One cap: what was spent, is held, and would be held on top, against its limit. 0: not capped.
+static bool is_over(int64_t limit, int64_t spent, int64_t held, int64_t hold, bool is_more)
 {
-	if (!cap->limit || (is_more && !cap->hold))
+	if (!limit || (is_more && !hold))
 		return false;
-	return cap->spent >= cap->limit || cap->hold > cap->limit - cap->spent ||
-	       cap->held > cap->limit - cap->spent - cap->hold;
+	return spent >= limit || hold > limit - spent || held > limit - spent - hold;
 }
 
 static bool money_is_over(const struct sg_budget_policy *policy, const struct sg_charge *spent,
 	const struct sg_charge *held, const struct sg_ask *ask)
 {
-	const struct cap cap = { policy->limit_nanousd, spent->nanousd, held->nanousd,
-		ask->hold.nanousd };
-
-	return is_over(&cap, ask->is_more);
+	return is_over(policy->limit_nanousd, spent->nanousd, held->nanousd, ask->hold.nanousd,
+		ask->is_more);
 }
 
 static bool counts_are_over(const struct sg_budget_policy *policy, const struct sg_charge *spent,
 	const struct sg_charge *held, const struct sg_ask *ask)
 {
 	const struct sg_charge *hold = &ask->hold;
-	const struct cap caps[] = {
-		{ policy->max_requests, spent->requests, held->requests, hold->requests },
-		{ policy->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold) },
-		{ policy->max_input_tokens, spent->input_tokens, held->input_tokens,
-			hold->input_tokens },
-		{ policy->max_output_tokens, spent->output_tokens, held->output_tokens,
-			hold->output_tokens },
-	};
 
-	for (size_t i = 0; i < SG_ARRAY_SIZE(caps); i++)
-		if (is_over(&caps[i], ask->is_more))
-			return true;
-	return false;
+	return is_over(policy->max_requests, spent->requests, held->requests, hold->requests,
+		       ask->is_more) ||
+	       is_over(policy->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold),
+		       ask->is_more) ||
+	       is_over(policy->max_input_tokens, spent->input_tokens, held->input_tokens,
+		       hold->input_tokens, ask->is_more) ||
+	       is_over(policy->max_output_tokens, spent->output_tokens, held->output_tokens,
+		       hold->output_tokens, ask->is_more);
 }
 
 static bool is_concurrent(const struct sg_budget *budget, const struct sg_ask *ask)

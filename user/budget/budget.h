@@ -14,15 +14,17 @@
 #include "budget/window.h"
 
 struct sg_budget {
-	struct sg_budget_policy policy;
-	bool loaded; // the window has what the ledger knows
-	struct sg_window window;
+	// What changes with every call, together.
 	struct sg_charge held; // of the calls in flight that it counts
 	uint64_t waiting;      // workers that wait for a hold to end, a bit each
-	int64_t would_refuse;  // calls, of one that only tells
-	uint8_t alerted;       // alerts whose percentage is reached and told, a bit each
+	bool loaded;	       // the window has what the ledger knows
+	struct sg_window window;
+
+	struct sg_budget_policy policy;
+	struct sg_breaker *breaker; // NULL: none
+	int64_t would_refuse;	    // calls, of one that only tells
+	uint8_t alerted;	    // alerts whose percentage is reached and told, a bit each
 	int64_t alerted_ns[SG_MAX_ALERTS]; // when each was told last
-	struct sg_breaker *breaker;	   // NULL: none
 
 	// shared ones
 	struct sg_budget *next;

@@ -147,9 +147,9 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	memset(engine, 0, sizeof(*engine));
 	engine->lock_fd = engine->journal.fd = -1;
-	engine->workers = options->workers < 1		   ? 1
-			  : options->workers > MAX_WORKERS ? MAX_WORKERS
-							   : options->workers;
+	engine->workers = options->workers < 1		      ? 1
+			  : options->workers > SG_MAX_WORKERS ? SG_MAX_WORKERS
+							      : options->workers;
 	engine->sync_before_dispatch = options->sync_before_dispatch;
 	engine->monotonic_ns =
 		options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;

@@ -14,8 +14,6 @@
 #include "budget/ledger.h"
 #include "budget/writer.h"
 
-#define MAX_WORKERS 64
-
 // A call id is unique over all time: the number of the open, the worker, and a counter (19 days of
 // 10,000 calls a second).
 #define EPOCH_SHIFT  40
@@ -31,10 +29,11 @@ struct region {
 	uint64_t counter; // of call ids
 };
 
-// A hold that is out, by its slot: a list an account, under its lock.
+// What is out, by its slot, on a line of its own: under its account's lock, but for the question
+// whose it is.
 struct in_flight {
+	_Alignas(64) struct sg_account *_Atomic account; // NULL: nothing
 	struct sg_charge bound;
-	uint32_t next, previous; // slots; SG_NOTHING_OUT
 };
 
 struct zone {
@@ -70,7 +69,7 @@ struct sg_engine {
 	struct zone *zones;
 	struct in_flight in_flight[SG_JOURNAL_SLOTS];
 	uint32_t free_slots[SG_JOURNAL_SLOTS]; // a share a region
-	struct region regions[MAX_WORKERS];
+	struct region regions[SG_MAX_WORKERS];
 };
 
 static inline int64_t sg_engine_wall_ns(const struct sg_engine *engine, int64_t monotonic_ns)
@@ -81,9 +80,9 @@ static inline int64_t sg_engine_wall_ns(const struct sg_engine *engine, int64_t 
 // Tells the workers of a mask that there may be room. Without a lock.
 void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
 
-// The budgets of an account that count the call in a slot.
-uint64_t sg_account_budgets_for_slot(
-	const struct sg_engine *engine, const struct sg_account *account, uint32_t slot);
+// The budgets have changed: of `account`, under its lock, the own ones; of all (NULL), under
+// everyone's, the shared ones. What is in flight is held by them, which hold nothing yet.
+void sg_engine_hold_again(struct sg_engine *engine, const struct sg_account *account);
 
 // ---- usage.c: what the ledger knows ----
 

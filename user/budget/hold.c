@@ -29,7 +29,7 @@ static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_i
 static bool wait_for_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
 {
 	return sg_writer_is_behind(engine->writer, worker) &&
-	       sg_writer_flush(engine->writer) == 0 && take_slot(engine, worker, ret_index);
+	       sg_writer_await_slot(engine->writer, worker, ret_index);
 }
 
 static void give_slot(struct sg_engine *engine, unsigned worker, uint32_t index)
@@ -39,27 +39,15 @@ static void give_slot(struct sg_engine *engine, unsigned worker, uint32_t index)
 	region->free[region->free_count++] = index;
 }
 
-static void copy_name(char *out, size_t size, const char *text)
-{
-	size_t length = text ? strnlen(text, size - 1) : 0;
-
-	memcpy(out, text ? text : "", length);
-	memset(out + length, 0, size - length);
-}
-
-// All but its state: a slot that is being filled was never dispatched.
+// All but its state and its labels: a slot that is being filled was never dispatched.
 static void fill_slot(struct sg_slot *slot, const struct sg_account *account,
-	const struct sg_call *call, const struct sg_charge *bound, int64_t wall_ns)
+	const struct sg_call *call, const struct sg_charge *bound, struct sg_slot_names *ret_names)
 {
 	atomic_store_explicit(&slot->state, SG_SLOT_FILLING, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	slot->at_ns = wall_ns;
 	slot->bound = *bound;
 	sg_slot_raise(slot, bound);
-	copy_name(slot->agent, sizeof(slot->agent), account->name);
-	copy_name(slot->provider, sizeof(slot->provider), call->provider);
-	copy_name(slot->api, sizeof(slot->api), call->api);
-	copy_name(slot->model, sizeof(slot->model), call->model);
+	sg_slot_set_names(slot, account->name, call->provider, call->api, call->model, ret_names);
 }
 
 static uint64_t next_call_id(struct sg_engine *engine, unsigned worker)
@@ -77,37 +65,49 @@ static bool is_countable(const struct sg_charge *charge, int64_t limit)
 
 // ---- What is out, under the account's lock ----
 
-static void put_out(struct sg_engine *engine, struct sg_account *account, uint32_t slot,
-	const struct sg_charge *bound)
+static struct sg_account *whose(const struct in_flight *out)
 {
-	struct in_flight *out = engine->in_flight;
-	uint32_t next = account->first_in_flight;
-
-	out[slot] = (struct in_flight){ *bound, next, SG_NOTHING_OUT };
-	if (next != SG_NOTHING_OUT)
-		out[next].previous = slot;
-	account->first_in_flight = slot;
+	return atomic_load_explicit(&out->account, memory_order_relaxed);
 }
 
-static void take_in(struct sg_engine *engine, struct sg_account *account, uint32_t slot)
+static void put_out(struct sg_engine *engine, const struct sg_hold *hold)
 {
-	struct in_flight *out = engine->in_flight;
-	uint32_t next = out[slot].next, previous = out[slot].previous;
+	struct in_flight *out = &engine->in_flight[hold->slot];
 
-	if (next != SG_NOTHING_OUT)
-		out[next].previous = previous;
-	if (previous != SG_NOTHING_OUT)
-		out[previous].next = next;
-	else
-		account->first_in_flight = next;
+	out->bound = hold->bound;
+	atomic_store_explicit(&out->account, hold->account, memory_order_relaxed);
 }
 
-uint64_t sg_account_budgets_for_slot(
+static void take_in(struct sg_engine *engine, const struct sg_hold *hold)
+{
+	atomic_store_explicit(&engine->in_flight[hold->slot].account, NULL, memory_order_relaxed);
+}
+
+// The budgets of an account that count the call in a slot.
+static uint64_t budgets_for_slot(
 	const struct sg_engine *engine, const struct sg_account *account, uint32_t index)
 {
-	const struct sg_slot *slot = &engine->journal.slots[index];
+	struct sg_slot_names names = sg_slot_names(&engine->journal.slots[index]);
 
-	return sg_account_budgets_for(account, slot->provider, slot->model);
+	return sg_account_budgets_for(account, names.provider, names.model);
+}
+
+void sg_engine_hold_again(struct sg_engine *engine, const struct sg_account *account)
+{
+	if (account && !account->held.requests)
+		return;
+	for (uint32_t slot = 0; slot < SG_JOURNAL_SLOTS; slot++) {
+		const struct in_flight *out = &engine->in_flight[slot];
+		const struct sg_account *owner = whose(out);
+		uint64_t own, budgets;
+
+		if (!owner || (account && owner != account))
+			continue;
+		own = (UINT64_C(1) << owner->own_count) - 1;
+		budgets = budgets_for_slot(engine, owner, slot) & (account ? own : ~own);
+		for (; budgets; budgets &= budgets - 1)
+			sg_charge_add(&owner->budgets[__builtin_ctzll(budgets)]->held, &out->bound);
+	}
 }
 
 // The budgets that hold a call now: a change of the policy may have moved it.
@@ -115,7 +115,7 @@ static uint64_t budgets_of(const struct sg_engine *engine, const struct sg_hold 
 {
 	if (hold->generation == hold->account->generation)
 		return hold->budgets;
-	return sg_account_budgets_for_slot(engine, hold->account, hold->slot);
+	return budgets_for_slot(engine, hold->account, hold->slot);
 }
 
 static void let_wait(struct sg_account *account, uint64_t objecting, unsigned worker)
@@ -187,7 +187,8 @@ static void show_breakers(const struct asking *asking, const struct sg_ask *ask)
 	}
 }
 
-static int take(struct asking *asking, const struct sg_ask *ask, struct sg_hold *hold)
+static int take(struct asking *asking, const struct sg_ask *ask, const struct sg_slot_names *names,
+	struct sg_hold *hold)
 {
 	struct sg_engine *engine = asking->engine;
 	struct sg_account *account = asking->account;
@@ -197,7 +198,7 @@ static int take(struct asking *asking, const struct sg_ask *ask, struct sg_hold 
 	pthread_mutex_lock(&account->lock);
 	r = sg_usage_load_account(engine, account, ask->now_ns);
 	if (r == 0) {
-		asking->budgets = sg_account_budgets_for(account, slot->provider, slot->model);
+		asking->budgets = sg_account_budgets_for(account, names->provider, names->model);
 		sg_account_lock_shared(account, asking->budgets);
 		r = hold_or_wait(asking, ask);
 		if (r == 0 && ask->fingerprint)
@@ -205,7 +206,7 @@ static int take(struct asking *asking, const struct sg_ask *ask, struct sg_hold 
 		sg_account_unlock_shared(account, asking->budgets);
 	}
 	if (r == 0) {
-		put_out(engine, account, hold->slot, &hold->bound);
+		put_out(engine, hold);
 		slot->label_set = account->label_set;
 		hold->budgets = asking->budgets;
 		hold->generation = account->generation;
@@ -226,6 +227,7 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 		.may_wait = call->may_wait,
 		.ret_refusal = ret_refusal,
 		.ret_soft_alert = ret_soft_alert };
+	struct sg_slot_names names;
 	struct sg_slot *slot;
 	int r;
 
@@ -234,11 +236,12 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 		return -EINVAL;
 	if (!take_slot(engine, worker, &hold.slot) && !wait_for_slot(engine, worker, &hold.slot))
 		return -ENOBUFS;
-	ask.now_ns = engine->monotonic_ns();
 	hold.bound = ask.hold;
 	slot = &engine->journal.slots[hold.slot];
-	fill_slot(slot, account, call, &ask.hold, sg_engine_wall_ns(engine, ask.now_ns));
-	r = take(&asking, &ask, &hold);
+	fill_slot(slot, account, call, &ask.hold, &names);
+	ask.now_ns = engine->monotonic_ns();
+	slot->at_ns = sg_engine_wall_ns(engine, ask.now_ns);
+	r = take(&asking, &ask, &names, &hold);
 	if (r < 0) {
 		atomic_store_explicit(&slot->state, SG_SLOT_FREE, memory_order_release);
 		give_slot(engine, worker, hold.slot);
@@ -405,10 +408,10 @@ static void fill_settled(const struct sg_engine *engine, struct sg_slot *slot,
 	slot->cache_write_tokens = settlement->cache_write_tokens;
 	slot->cache_write_1h_tokens = settlement->cache_write_1h_tokens;
 	slot->reasoning_tokens = settlement->reasoning_tokens;
-	slot->http_status = settlement->http_status;
+	slot->http_status = (uint16_t)settlement->http_status;
 	slot->aborted = settlement->aborted_by_agent;
 	slot->cut = settlement->cut_by_upstream;
-	copy_name(slot->settled_model, sizeof(slot->settled_model), settlement->model);
+	sg_slot_set_settled_model(slot, settlement->model);
 }
 
 // With every lock: the hold goes, the charge is spent. Returns the workers that wait for room.
@@ -453,10 +456,10 @@ void sg_hold_settle(
 	if (slot->charge.nanousd > hold->bound.nanousd)
 		sg_log(SG_LOG_ERROR, "bill_above_hold",
 			"agent=%s call=%llu model=%s hold_nanousd=%lld bill_nanousd=%lld",
-			account->name, (unsigned long long)hold->call_id, slot->model,
+			account->name, (unsigned long long)hold->call_id, sg_slot_names(slot).model,
 			(long long)hold->bound.nanousd, (long long)slot->charge.nanousd);
 	pthread_mutex_lock(&account->lock);
-	take_in(engine, account, hold->slot);
+	take_in(engine, hold);
 	sg_charge_add(&account->spent, &slot->charge);
 	account->calls += slot->charge.requests;
 	account->estimated += slot->estimated;
@@ -474,7 +477,7 @@ void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 	if (!account)
 		return;
 	pthread_mutex_lock(&account->lock);
-	take_in(engine, account, hold->slot);
+	take_in(engine, hold);
 	budgets = budgets_of(engine, hold);
 	sg_account_lock_shared(account, budgets);
 	sg_account_unhold(account, budgets, &hold->bound);

@@ -16,10 +16,12 @@
 #include <zlib.h>
 
 #include "base/fd.h"
+#include "budget/journal_before.h"
 
 #define MAGIC	     0x4c4e524a45544753ull // "SGTEJRNL"
-#define VERSION	     3
-#define NO_RAISES    2 // the version before: its holds were never raised
+#define VERSION	     4
+#define WITH_RAISES  3 // a version before: names in fields of their own
+#define NO_RAISES    2 // and one whose holds were never raised
 #define HEADER_BYTES 4096
 #define BOOT_ID	     "/proc/sys/kernel/random/boot_id"
 
@@ -43,109 +45,28 @@ static uint32_t header_checksum(const struct header *header)
 	return (uint32_t)crc32(0, (const Bytef *)header, (uInt)offsetof(struct header, checksum));
 }
 
-// ---- Slots ----
-
-// Fletcher's sum over 32-bit words with 64-bit sums: enough to tell a torn slot, and 180 ns a call
-// less than CRCs take. `start` and `end` are multiples of 4.
-static uint32_t checksum(const struct sg_slot *slot, size_t start, size_t end)
-{
-	uint64_t first = 1, second = 0;
-
-	for (size_t at = start; at < end; at += sizeof(uint32_t)) {
-		uint32_t word;
-
-		memcpy(&word, (const char *)slot + at, sizeof(word));
-		first += word;
-		second += first;
-	}
-	first ^= second << 32 | second >> 32;
-	return (uint32_t)(first ^ first >> 32);
-}
-
-// A label set of 0 leaves the sum as it was before there were any.
-static uint32_t held_checksum(const struct sg_slot *slot)
-{
-	return checksum(slot, offsetof(struct sg_slot, call_id), offsetof(struct sg_slot, charge)) +
-	       slot->label_set * 2654435761u;
-}
-
-static uint32_t settled_checksum(const struct sg_slot *slot)
-{
-	return checksum(
-		slot, offsetof(struct sg_slot, charge), offsetof(struct sg_slot, settled_checksum));
-}
-
-void sg_slot_hold(struct sg_slot *slot)
-{
-	slot->checksum = held_checksum(slot);
-	atomic_store_explicit(&slot->state, SG_SLOT_HELD, memory_order_release);
-}
-
-bool sg_slot_is_whole(const struct sg_slot *slot)
-{
-	return slot->checksum == held_checksum(slot);
-}
-
-void sg_slot_raise(struct sg_slot *slot, const struct sg_charge *bound)
-{
-	__atomic_store_n(&slot->charge.input_tokens, bound->input_tokens, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->charge.output_tokens, bound->output_tokens, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->charge.nanousd, bound->nanousd, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->held_nanousd, bound->nanousd, __ATOMIC_RELAXED);
-}
-
-static int64_t greatest(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-// Where a settlement had begun, `charge` has what was to be charged already, or in part: the bound
-// covers that too.
-struct sg_charge sg_slot_bound(const struct sg_slot *slot)
-{
-	const struct sg_charge *first = &slot->bound, *raised = &slot->charge;
-
-	return (struct sg_charge){ .nanousd = greatest(first->nanousd, raised->nanousd),
-		.input_tokens = greatest(first->input_tokens, raised->input_tokens),
-		.output_tokens = greatest(first->output_tokens, raised->output_tokens),
-		.requests = first->requests };
-}
-
-void sg_slot_settle(struct sg_slot *slot)
-{
-	slot->settled_checksum = settled_checksum(slot);
-	atomic_store_explicit(&slot->state, SG_SLOT_SETTLED, memory_order_release);
-}
-
-bool sg_slot_is_settled_whole(const struct sg_slot *slot)
-{
-	return slot->settled_checksum == settled_checksum(slot);
-}
-
-// ---- The file ----
-
 static int fail(const char *path, int r, struct sg_error *error)
 {
 	return sg_error_set(error, r, "%s: %s", path, strerror(-r));
 }
 
-static struct header first_header(uint32_t version)
+static struct header header_of(uint32_t version, uint32_t slot_count)
 {
 	struct header header = { .magic = MAGIC,
 		.version = version,
 		.slot_bytes = sizeof(struct sg_slot),
-		.slot_count = SG_JOURNAL_SLOTS };
+		.slot_count = slot_count };
 
 	header.checksum = header_checksum(&header);
 	return header;
 }
 
 // In one piece, of which the end of this process can't make two.
-static int write_header(int fd, size_t bytes)
+static int write_header(int fd)
 {
-	const struct header header = first_header(VERSION);
+	const struct header header = header_of(VERSION, SG_JOURNAL_SLOTS);
 
-	if (pwrite(fd, &header, bytes, 0) != (ssize_t)bytes)
+	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
 		return -EIO;
 	return fsync(fd) < 0 ? -errno : 0;
 }
@@ -176,7 +97,7 @@ static int make_file(const char *path, size_t bytes, struct sg_error *error)
 	// call.
 	r = -posix_fallocate(fd, 0, (off_t)bytes);
 	if (r == 0)
-		r = write_header(fd, sizeof(struct header));
+		r = write_header(fd);
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
 	if (r == 0)
@@ -188,38 +109,70 @@ static int make_file(const char *path, size_t bytes, struct sg_error *error)
 		path, strerror(-r), (bytes + (1 << 20) - 1) >> 20);
 }
 
-static bool is_of_version(const struct header *header, uint32_t version)
+// Does the fixed part of a header say so?
+static bool is_of(const struct header *header, uint32_t version, uint32_t slot_count)
 {
-	const struct header expected = first_header(version);
+	const struct header expected = header_of(version, slot_count);
 
 	return memcmp(header, &expected, offsetof(struct header, epoch)) == 0;
 }
 
-// A journal of the version before has no raised bounds: in their place is what an earlier call left
-// there.
-static int take_over(struct sg_journal *journal, const char *path, struct sg_error *error)
+static int check_header(const struct header *header, const char *path, struct sg_error *error)
 {
-	struct sg_slot *slots = (struct sg_slot *)((char *)journal->map + HEADER_BYTES);
-	int r;
-
-	for (uint32_t i = 0; i < SG_JOURNAL_SLOTS; i++)
-		if (atomic_load(&slots[i].state) == SG_SLOT_HELD)
-			sg_slot_raise(&slots[i], &slots[i].bound);
-	r = write_header(journal->fd, offsetof(struct header, epoch));
-	return r < 0 ? fail(path, r, error) : 0;
-}
-
-static int check_header(struct sg_journal *journal, const char *path, struct sg_error *error)
-{
-	if (is_of_version(journal->map, VERSION))
+	if (is_of(header, VERSION, SG_JOURNAL_SLOTS))
 		return 0;
-	if (is_of_version(journal->map, NO_RAISES))
-		return take_over(journal, path, error);
 	return sg_error_set(error, -EBADMSG,
 		"%s is no hold journal of this version, or it is damaged: move it aside, check the "
 		"last calls in the "
 		"ledger by hand, and start again",
 		path);
+}
+
+// The same calls in a file of this version, which takes the place of the one before: all of it or
+// nothing.
+static int write_anew(const char *before, const char *path)
+{
+	const struct header *old = (const struct header *)before;
+	size_t bytes = HEADER_BYTES + SG_JOURNAL_SLOTS * sizeof(struct sg_slot);
+	char *after = calloc(1, bytes);
+	struct header header = *old;
+	const struct header fixed = header_of(VERSION, SG_JOURNAL_SLOTS);
+	int r;
+
+	if (!after)
+		return -ENOMEM;
+	memcpy(&header, &fixed, offsetof(struct header, epoch));
+	memcpy(after, &header, sizeof(header));
+	sg_slots_take_over(before + HEADER_BYTES, old->version == WITH_RAISES,
+		(struct sg_slot *)(after + HEADER_BYTES));
+	r = sg_fd_write_file(path, after, bytes, 0600);
+	free(after);
+	return r;
+}
+
+static int bring_up_to_date(const char *path, struct sg_error *error)
+{
+	const size_t bytes = HEADER_BYTES + SG_SLOTS_BEFORE * SG_SLOT_BYTES_BEFORE;
+	char *before = NULL;
+	size_t length;
+	int r = sg_fd_read_file(path, bytes, &before, &length);
+
+	if (r == 0 && length == bytes &&
+		(is_of((struct header *)before, WITH_RAISES, SG_SLOTS_BEFORE) ||
+			is_of((struct header *)before, NO_RAISES, SG_SLOTS_BEFORE)))
+		r = write_anew(before, path);
+	free(before);
+	return r < 0 ? fail(path, r, error) : 0;
+}
+
+// There is a file of this version then, or one that is to be told of.
+static int prepare_file(const char *path, size_t bytes, struct sg_error *error)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return errno == ENOENT ? make_file(path, bytes, error) : fail(path, -errno, error);
+	return status.st_size < (off_t)bytes ? bring_up_to_date(path, error) : 0;
 }
 
 static int map_file(struct sg_journal *journal, const char *path, struct sg_error *error)
@@ -245,7 +198,7 @@ static int map_file(struct sg_journal *journal, const char *path, struct sg_erro
 		journal->map = NULL;
 		return fail(path, -errno, error);
 	}
-	return check_header(journal, path, error);
+	return check_header(journal->map, path, error);
 }
 
 // ---- Opening and closing ----
@@ -282,15 +235,12 @@ int sg_journal_open(const char *path, struct sg_journal *journal, struct sg_erro
 {
 	int r;
 
-	*journal = (struct sg_journal){ .map_bytes = HEADER_BYTES +
-						     SG_JOURNAL_SLOTS * sizeof(struct sg_slot) };
+	*journal = (struct sg_journal){ .fd = -1,
+		.map_bytes = HEADER_BYTES + SG_JOURNAL_SLOTS * sizeof(struct sg_slot) };
+	r = prepare_file(path, journal->map_bytes, error);
+	if (r < 0)
+		return r;
 	journal->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (journal->fd < 0 && errno == ENOENT) {
-		r = make_file(path, journal->map_bytes, error);
-		if (r < 0)
-			return r;
-		journal->fd = open(path, O_RDWR | O_CLOEXEC);
-	}
 	if (journal->fd < 0)
 		return fail(path, -errno, error);
 	r = map_file(journal, path, error);

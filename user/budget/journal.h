@@ -24,34 +24,51 @@
 #include "base/charge.h"
 #include "base/error.h"
 
-#define SG_JOURNAL_SLOTS 16384
+#define SG_JOURNAL_SLOTS 32768
 
 enum sg_slot_state { SG_SLOT_FREE, SG_SLOT_FILLING, SG_SLOT_HELD, SG_SLOT_SETTLED };
 
-// On disk. Little-endian as the machine; names are cut to fit, NUL-terminated.
+// With their NULs: what is longer is cut to fit.
+#define SG_SLOT_AGENT_BYTES    64
+#define SG_SLOT_PROVIDER_BYTES 24
+#define SG_SLOT_API_BYTES      16
+#define SG_SLOT_MODEL_BYTES    128
+
+// On disk. Little-endian as the machine. Names stand one after the other, so that a call whose
+// names are short touches half of its slot.
 struct sg_slot {
 	_Atomic uint32_t state;
-	uint32_t checksum; // over what follows the first 8 bytes, as of HELD
+	uint32_t checksum; // as of HELD: over what follows, up to `charge`, and the names
 	uint64_t call_id;
 	int64_t at_ns;		// wall time of the hold
 	struct sg_charge bound; // at first
-	char agent[64];
-	char provider[24];
-	char api[16];
-	char model[128];
+	uint32_t label_set;	// of the agent, as the ledger numbers them
+	uint16_t names_bytes;
+	uint16_t reserved;
 	// settled
 	struct sg_charge charge; // until then: the bound as it was raised last
 	int64_t settled_at_ns;
 	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens;
-	uint32_t http_status;
-	uint8_t estimated, aborted, cut, reserved;
-	char settled_model[128];
-	uint32_t settled_checksum; // over `charge` to here
-	uint32_t label_set;   // of the agent, as the ledger numbers them; under the first checksum
-	int64_t held_nanousd; // when it was settled, for the ledger: under no checksum
+	uint16_t http_status;
+	uint8_t estimated : 1, aborted : 1, cut : 1;
+	uint8_t settled_model_bytes; // 0: as requested
+	uint32_t settled_checksum;   // from `charge` to here, and the settled model
+	int64_t held_nanousd;	     // when it was settled, for the ledger: under no checksum
+	char names[360];	     // agent, provider, api, model; the settled model
 };
 
 _Static_assert(sizeof(struct sg_slot) == 512, "a slot is 512 bytes on disk");
+_Static_assert(sizeof((struct sg_slot){ 0 }.names) == SG_SLOT_AGENT_BYTES + SG_SLOT_PROVIDER_BYTES +
+							      SG_SLOT_API_BYTES +
+							      2 * SG_SLOT_MODEL_BYTES,
+	"the longest names fit");
+
+// Within a slot, each ended by its NUL.
+struct sg_slot_names {
+	const char *agent, *provider, *api;
+	const char *model;	   // as requested
+	const char *settled_model; // as the provider says; as requested where it says none
+};
 
 struct sg_journal {
 	int fd;
@@ -78,6 +95,16 @@ void sg_journal_close(struct sg_journal *journal);
 
 // To the disk (`durability: power`). Returns 0 or -errno.
 int sg_journal_sync(const struct sg_journal *journal, const struct sg_slot *slot) SG_WUNRES;
+
+// Puts the names into a slot that is being filled; NULL is "". What was put is in *ret_names.
+void sg_slot_set_names(struct sg_slot *slot, const char *agent, const char *provider,
+	const char *api, const char *model, struct sg_slot_names *ret_names);
+
+// Puts the model that the provider says into a held slot; NULL: as requested.
+void sg_slot_set_settled_model(struct sg_slot *slot, const char *model);
+
+// Of a slot that is whole; the settled model only where it is settled whole.
+struct sg_slot_names sg_slot_names(const struct sg_slot *slot);
 
 // Seals a filled slot: checksum, then HELD.
 void sg_slot_hold(struct sg_slot *slot);

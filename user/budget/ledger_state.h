@@ -18,7 +18,7 @@ struct sg_ledger {
 	sqlite3 *db;
 	sqlite3_stmt *insert, *add_sum, *find_labels;
 	sqlite3_stmt *read_sums, *read_agent, *read_label, *read_host;
-	struct sg_pending_sum *pending; // of the transaction that is open
+	struct sg_pending_sum *tallies, *sums; // of the transaction that is open
 	// The labels of the set that was asked for last.
 	uint32_t label_set;
 	char labels[SG_LABELS_BYTES];

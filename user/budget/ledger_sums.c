@@ -11,21 +11,77 @@
 #include "budget/ledger_state.h"
 #include "budget/window.h"
 
-#define HALF_KEY_BYTES (SG_SUBJECT_BYTES + 24 + 128)
-
-// Slice, then subject, provider and model, each with its NUL: as long as they are.
-struct key {
-	int64_t slice;
-	char text[HALF_KEY_BYTES];
-};
-
 struct sg_pending_sum {
 	UT_hash_handle hh;
 	int64_t newest_ns;
 	struct sg_charge charge;
 	int64_t estimated;
-	struct key key; // last: cut to its length
+	char key[]; // a tally's or a sum's
 };
+
+// Names as they stand in a slot. Keys are cut to their length.
+struct tally_key {
+	int64_t slice;
+	uint32_t label_set;
+	char names[sizeof(((struct sg_slot *)NULL)->names)];
+};
+
+// Subject, provider and model, each with its NUL.
+struct sum_key {
+	int64_t slice;
+	char text[SG_SUBJECT_BYTES + SG_SLOT_PROVIDER_BYTES + SG_SLOT_MODEL_BYTES];
+};
+
+struct entry {
+	int64_t newest_ns;
+	const struct sg_charge *charge;
+	int64_t estimated;
+};
+
+static struct sg_pending_sum *find_or_make(
+	struct sg_pending_sum **table, const void *key, size_t length)
+{
+	struct sg_pending_sum *sum;
+
+	HASH_FIND(hh, *table, key, length, sum);
+	if (sum)
+		return sum;
+	sum = calloc(1, sizeof(*sum) + length);
+	if (!sum)
+		return NULL;
+	memcpy(sum->key, key, length);
+	HASH_ADD_KEYPTR(hh, *table, sum->key, length, sum);
+	return sum;
+}
+
+static int count(
+	struct sg_pending_sum **table, const void *key, size_t length, const struct entry *entry)
+{
+	struct sg_pending_sum *sum = find_or_make(table, key, length);
+
+	if (!sum)
+		return -ENOMEM;
+	if (entry->newest_ns > sum->newest_ns)
+		sum->newest_ns = entry->newest_ns;
+	sg_charge_add(&sum->charge, entry->charge);
+	sum->estimated += entry->estimated;
+	return 0;
+}
+
+int sg_sums_add(struct sg_ledger *ledger, const struct sg_slot *slot, int64_t at_ns,
+	const struct sg_charge *charge, bool estimated)
+{
+	const struct entry entry = { at_ns, charge, estimated };
+	struct tally_key key;
+
+	key.slice = at_ns / SLICE_NS;
+	key.label_set = slot->label_set;
+	memcpy(key.names, slot->names, slot->names_bytes);
+	return count(&ledger->tallies, &key, offsetof(struct tally_key, names) + slot->names_bytes,
+		&entry);
+}
+
+// ---- For whom they count ----
 
 static char *put(char *at, const char *text)
 {
@@ -35,52 +91,21 @@ static char *put(char *at, const char *text)
 	return at + length;
 }
 
-static struct sg_pending_sum *find_or_make(
-	struct sg_ledger *ledger, const struct key *key, size_t length)
-{
-	struct sg_pending_sum *sum;
-
-	HASH_FIND(hh, ledger->pending, key, length, sum);
-	if (sum)
-		return sum;
-	sum = calloc(1, offsetof(struct sg_pending_sum, key) + length);
-	if (!sum)
-		return NULL;
-	memcpy(&sum->key, key, length);
-	HASH_ADD(hh, ledger->pending, key, length, sum);
-	return sum;
-}
-
-struct entry {
-	int64_t at_ns;
-	const struct sg_charge *charge;
-	bool estimated;
+struct tally {
+	const struct tally_key *key;
+	const char *provider, *model;
+	struct entry entry;
 };
 
-static int count(
-	struct sg_ledger *ledger, const struct key *key, size_t length, const struct entry *entry)
+static int count_for(struct sg_ledger *ledger, const char *subject, const struct tally *tally)
 {
-	struct sg_pending_sum *sum = find_or_make(ledger, key, length);
-
-	if (!sum)
-		return -ENOMEM;
-	if (entry->at_ns > sum->newest_ns)
-		sum->newest_ns = entry->at_ns;
-	sg_charge_add(&sum->charge, entry->charge);
-	sum->estimated += entry->estimated;
-	return 0;
-}
-
-static int count_for(struct sg_ledger *ledger, const char *subject, const struct sg_slot *slot,
-	const struct entry *entry)
-{
-	struct key key = { .slice = SINCE_EVER };
-	size_t length = (size_t)(put(put(put(key.text, subject), slot->provider), slot->model) -
+	struct sum_key key = { .slice = SINCE_EVER };
+	size_t length = (size_t)(put(put(put(key.text, subject), tally->provider), tally->model) -
 				 (char *)&key);
-	int r = count(ledger, &key, length, entry);
+	int r = count(&ledger->sums, &key, length, &tally->entry);
 
-	key.slice = entry->at_ns / SLICE_NS;
-	return r < 0 ? r : count(ledger, &key, length, entry);
+	key.slice = tally->key->slice;
+	return r < 0 ? r : count(&ledger->sums, &key, length, &tally->entry);
 }
 
 // The labels of a set, by its number; they never change.
@@ -103,16 +128,15 @@ static int find_labels(struct sg_ledger *ledger, uint32_t label_set)
 	return sg_ledger_errno(status);
 }
 
-static int count_for_labels(
-	struct sg_ledger *ledger, const struct sg_slot *slot, const struct entry *entry)
+static int count_for_labels(struct sg_ledger *ledger, const struct tally *tally)
 {
 	char subject[SG_SUBJECT_BYTES], label[SG_LABEL_BYTES];
 	const char *at;
 	int r;
 
-	if (!slot->label_set)
+	if (!tally->key->label_set)
 		return 0;
-	r = find_labels(ledger, slot->label_set);
+	r = find_labels(ledger, tally->key->label_set);
 	for (at = ledger->labels; r == 0 && *at;) {
 		size_t length = strcspn(at, ",");
 
@@ -120,36 +144,44 @@ static int count_for_labels(
 			memcpy(label, at, length);
 			label[length] = 0;
 			sg_subject_of_label(label, subject);
-			r = count_for(ledger, subject, slot, entry);
+			r = count_for(ledger, subject, tally);
 		}
 		at += length + (at[length] == ',');
 	}
 	return r;
 }
 
-int sg_sums_add(struct sg_ledger *ledger, const struct sg_slot *slot, int64_t at_ns,
-	const struct sg_charge *charge, bool estimated)
+static int sum_up(struct sg_ledger *ledger, const struct sg_pending_sum *pending)
 {
-	const struct entry entry = { at_ns, charge, estimated };
+	const struct tally_key *key = (const struct tally_key *)pending->key;
+	const char *provider = key->names + strlen(key->names) + 1;
+	const char *api = provider + strlen(provider) + 1;
+	const struct tally tally = { .key = key,
+		.provider = provider,
+		.model = api + strlen(api) + 1,
+		.entry = { pending->newest_ns, &pending->charge, pending->estimated } };
 	char subject[SG_SUBJECT_BYTES];
 	int r;
 
-	sg_subject_of_agent(slot->agent, subject);
-	r = count_for(ledger, subject, slot, &entry);
+	sg_subject_of_agent(key->names, subject);
+	r = count_for(ledger, subject, &tally);
 	if (r == 0)
-		r = count_for_labels(ledger, slot, &entry);
+		r = count_for_labels(ledger, &tally);
 	sg_subject_of_host(subject);
-	return r < 0 ? r : count_for(ledger, subject, slot, &entry);
+	return r < 0 ? r : count_for(ledger, subject, &tally);
 }
+
+// ---- Into the table ----
 
 static int write_sum(struct sg_ledger *ledger, const struct sg_pending_sum *sum)
 {
-	const char *subject = sum->key.text, *provider = subject + strlen(subject) + 1,
+	const struct sum_key *key = (const struct sum_key *)sum->key;
+	const char *subject = key->text, *provider = subject + strlen(subject) + 1,
 		   *model = provider + strlen(provider) + 1;
 	sqlite3_stmt *add = ledger->add_sum;
 
 	sg_ledger_bind_text(add, 1, subject);
-	sqlite3_bind_int64(add, 2, sum->key.slice);
+	sqlite3_bind_int64(add, 2, key->slice);
 	sg_ledger_bind_text(add, 3, provider);
 	sg_ledger_bind_text(add, 4, model);
 	sqlite3_bind_int64(add, 5, sum->newest_ns);
@@ -165,19 +197,28 @@ int sg_sums_write(struct sg_ledger *ledger)
 {
 	int r = 0;
 
-	for (struct sg_pending_sum *sum = ledger->pending; r == 0 && sum; sum = sum->hh.next)
+	for (struct sg_pending_sum *tally = ledger->tallies; r == 0 && tally;
+		tally = tally->hh.next)
+		r = sum_up(ledger, tally);
+	for (struct sg_pending_sum *sum = ledger->sums; r == 0 && sum; sum = sum->hh.next)
 		r = write_sum(ledger, sum);
 	sg_sums_drop(ledger);
 	return r;
 }
 
-void sg_sums_drop(struct sg_ledger *ledger)
+static void drop(struct sg_pending_sum **table)
 {
 	struct sg_pending_sum *sum, *next;
 
-	HASH_ITER(hh, ledger->pending, sum, next)
+	HASH_ITER(hh, *table, sum, next)
 	{
-		HASH_DEL(ledger->pending, sum);
+		HASH_DEL(*table, sum);
 		free(sum);
 	}
+}
+
+void sg_sums_drop(struct sg_ledger *ledger)
+{
+	drop(&ledger->tallies);
+	drop(&ledger->sums);
 }

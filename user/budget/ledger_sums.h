@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums of one transaction, before they are added to the ledger's: a batch of calls of the same
-// agent and model costs a few rows, not a few a call.
+// Sums of one transaction, before they are added to the ledger's: calls are tallied by who made
+// them and what for, tallies are summed up for whom they count. A batch of calls of the same agent
+// and model costs a few rows, not a few a call.
 #pragma once
 
 #include <stdbool.h>

@@ -5,9 +5,11 @@
 
 static void log_recovered(const struct sg_slot *slot, const char *why)
 {
+	const struct sg_slot_names names = sg_slot_names(slot);
+
 	sg_log(SG_LOG_WARN, "recovered",
-		"agent=%s call=%llu model=%s reason=\"%s\" effect=\"charged in full\"", slot->agent,
-		(unsigned long long)slot->call_id, slot->model, why);
+		"agent=%s call=%llu model=%s reason=\"%s\" effect=\"charged in full\"", names.agent,
+		(unsigned long long)slot->call_id, names.model, why);
 }
 
 static int recover_slot(struct sg_ledger *ledger, const struct sg_slot *slot, uint32_t index)
@@ -35,6 +37,13 @@ static int recover_slot(struct sg_ledger *ledger, const struct sg_slot *slot, ui
 	return sg_ledger_add(ledger, slot, false);
 }
 
+// A page on which nothing was stays clean.
+static void free_slot(struct sg_slot *slot)
+{
+	if (atomic_load_explicit(&slot->state, memory_order_relaxed) != SG_SLOT_FREE)
+		atomic_store_explicit(&slot->state, SG_SLOT_FREE, memory_order_release);
+}
+
 int sg_recovery_run(
 	const struct sg_journal *journal, struct sg_ledger *ledger, struct sg_error *error)
 {
@@ -51,6 +60,6 @@ int sg_recovery_run(
 			error, r, "the hold journal can't be moved into the ledger: ");
 	}
 	for (uint32_t i = 0; i < SG_JOURNAL_SLOTS; i++)
-		atomic_store_explicit(&journal->slots[i].state, SG_SLOT_FREE, memory_order_release);
+		free_slot(&journal->slots[i]);
 	return 0;
 }

@@ -293,19 +293,7 @@ static void sort_by_order(struct sg_budget **budgets, unsigned count)
 	}
 }
 
-static void hold_what_is_out(struct sg_engine *engine, struct sg_account *account)
-{
-	uint64_t own = (UINT64_C(1) << account->own_count) - 1;
-
-	for (uint32_t slot = account->first_in_flight; slot != SG_NOTHING_OUT;
-		slot = engine->in_flight[slot].next)
-		for (uint64_t budgets = sg_account_budgets_for_slot(engine, account, slot) & ~own;
-			budgets; budgets &= budgets - 1)
-			sg_charge_add(&account->budgets[__builtin_ctzll(budgets)]->held,
-				&engine->in_flight[slot].bound);
-}
-
-static void use_plan(struct sg_engine *engine, struct plan *plan)
+static void use_plan(struct plan *plan)
 {
 	struct sg_account *account = plan->account;
 	struct sg_budget **before = account->budgets;
@@ -317,7 +305,6 @@ static void use_plan(struct sg_engine *engine, struct plan *plan)
 	plan->budgets = before;
 	for (unsigned i = account->own_count; i < account->count; i++)
 		account->budgets[i]->users++;
-	hold_what_is_out(engine, account);
 }
 
 static void drop_unused(struct sg_engine *engine)
@@ -371,7 +358,8 @@ static uint64_t use_all(struct sg_engine *engine, struct sharing *sharing)
 		budget->waiting = 0;
 	}
 	for (unsigned i = 0; i < sharing->plan_count; i++)
-		use_plan(engine, &sharing->plans[i]);
+		use_plan(&sharing->plans[i]);
+	sg_engine_hold_again(engine, NULL);
 	drop_unused(engine);
 	use_definitions(engine, sharing);
 	return waiting;
@@ -403,7 +391,7 @@ int sg_engine_share_with(
 	if (r == 0) {
 		list_fresh(engine, &sharing);
 		pthread_mutex_lock(&account->lock);
-		use_plan(engine, &plan);
+		use_plan(&plan); // nothing of it is in flight
 		pthread_mutex_unlock(&account->lock);
 	}
 	free(plan.budgets);

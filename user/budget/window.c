@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/money.h"
 
 void sg_window_init(struct sg_window *window, int64_t length_ns)
 {
 	memset(window, 0, offsetof(struct sg_window, buckets)); // a bucket is set when it is used
 	window->length_ns = length_ns;
+	window->forgets_ns = INT64_MAX;
 }
 
 static void start_period(struct sg_window *window, int64_t now_ns)
@@ -20,6 +20,7 @@ static void start_period(struct sg_window *window, int64_t now_ns)
 		sg_calendar_period(window->calendar, window->timezone, wall_ns / SG_NS_PER_SEC);
 
 	window->ends_ns = period.until_s * SG_NS_PER_SEC - window->wall_minus_monotonic_ns;
+	window->forgets_ns = window->ends_ns;
 }
 
 void sg_window_init_calendar(struct sg_window *window, enum sg_calendar calendar,
@@ -51,22 +52,6 @@ int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t 
 	return period.from_s * SG_NS_PER_SEC;
 }
 
-void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge)
-{
-	sum->nanousd = sg_money_add(sum->nanousd, charge->nanousd);
-	sum->input_tokens = sg_money_add(sum->input_tokens, charge->input_tokens);
-	sum->output_tokens = sg_money_add(sum->output_tokens, charge->output_tokens);
-	sum->requests = sg_money_add(sum->requests, charge->requests);
-}
-
-void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge)
-{
-	sum->nanousd -= charge->nanousd;
-	sum->input_tokens -= charge->input_tokens;
-	sum->output_tokens -= charge->output_tokens;
-	sum->requests -= charge->requests;
-}
-
 static bool has_stopped(const struct sg_charge *sum)
 {
 	return sum->nanousd == SG_MONEY_MAX || sum->input_tokens == SG_MONEY_MAX ||
@@ -91,7 +76,7 @@ static void forget_oldest(struct sg_window *window)
 			&window->buckets[(window->first + i) % SG_WINDOW_BUCKETS].sum);
 }
 
-void sg_window_advance(struct sg_window *window, int64_t now_ns)
+void sg_window_forget(struct sg_window *window, int64_t now_ns)
 {
 	if (window->calendar && now_ns >= window->ends_ns) {
 		window->sum = (struct sg_charge){ 0 };
@@ -101,27 +86,51 @@ void sg_window_advance(struct sg_window *window, int64_t now_ns)
 	while (window->count) {
 		const struct sg_window_bucket *oldest = &window->buckets[window->first];
 
-		if (now_ns - oldest->newest_ns < window->length_ns)
+		window->forgets_ns = oldest->newest_ns + window->length_ns;
+		if (now_ns < window->forgets_ns)
 			return;
 		forget_oldest(window);
 	}
+	if (window->length_ns)
+		window->forgets_ns = INT64_MAX;
 }
 
-static struct sg_window_bucket *bucket_for(struct sg_window *window, int64_t at_ns)
+// Times before the machine's start are below zero: they are of calls that the ledger knows.
+static int64_t end_of_slice(int64_t at_ns, int64_t slice_ns)
+{
+	int64_t passed_ns = at_ns % slice_ns;
+
+	return at_ns - passed_ns + (passed_ns < 0 ? 0 : slice_ns);
+}
+
+static struct sg_window_bucket *new_bucket(struct sg_window *window, int64_t at_ns)
 {
 	// One bucket less than there are: a window's length never spans more slices than that.
 	int64_t slice_ns = window->length_ns / (SG_WINDOW_BUCKETS - 2) + 1;
-	int64_t slice = at_ns / slice_ns;
-	struct sg_window_bucket *newest = NULL;
+	struct sg_window_bucket *newest =
+		&window->buckets[(window->first + window->count) % SG_WINDOW_BUCKETS];
+
+	if (!window->count)
+		window->forgets_ns = at_ns + window->length_ns;
+	window->count++;
+	*newest = (struct sg_window_bucket){ .newest_ns = at_ns,
+		.until_ns = end_of_slice(at_ns, slice_ns) };
+	return newest;
+}
+
+static void add_to_bucket(
+	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+{
+	struct sg_window_bucket *bucket = NULL;
 
 	if (window->count)
-		newest = &window->buckets[(window->first + window->count - 1) % SG_WINDOW_BUCKETS];
-	if (newest && (newest->slice >= slice || window->count == SG_WINDOW_BUCKETS))
-		return newest;
-	newest = &window->buckets[(window->first + window->count) % SG_WINDOW_BUCKETS];
-	window->count++;
-	*newest = (struct sg_window_bucket){ .slice = slice };
-	return newest;
+		bucket = &window->buckets[(window->first + window->count - 1) % SG_WINDOW_BUCKETS];
+	if (!bucket || (at_ns >= bucket->until_ns && window->count < SG_WINDOW_BUCKETS))
+		bucket = new_bucket(window, at_ns);
+	sg_charge_add(&bucket->sum, charge);
+	bucket->estimated += estimated;
+	if (at_ns > bucket->newest_ns)
+		bucket->newest_ns = at_ns;
 }
 
 void sg_window_add(
@@ -129,12 +138,6 @@ void sg_window_add(
 {
 	sg_charge_add(&window->sum, charge);
 	window->estimated += estimated;
-	if (window->length_ns) {
-		struct sg_window_bucket *bucket = bucket_for(window, at_ns);
-
-		sg_charge_add(&bucket->sum, charge);
-		bucket->estimated += estimated;
-		if (at_ns > bucket->newest_ns || bucket->newest_ns == 0)
-			bucket->newest_ns = at_ns;
-	}
+	if (window->length_ns)
+		add_to_bucket(window, at_ns, charge, estimated);
 }

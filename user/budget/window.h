@@ -9,13 +9,14 @@
 #include <stdint.h>
 
 #include "base/charge.h"
+#include "base/money.h"
 #include "budget/calendar.h"
 
 #define SG_WINDOW_BUCKETS 256
 
 struct sg_window_bucket {
 	int64_t newest_ns; // monotonic
-	int64_t slice;	   // which slice of time it is for
+	int64_t until_ns;  // the end of the slice of time that it is for
 	struct sg_charge sum;
 	int64_t estimated;
 };
@@ -26,6 +27,7 @@ struct sg_window {
 	const struct sg_timezone *timezone; // borrowed; of a calendar window
 	int64_t wall_minus_monotonic_ns;    // as anchored at the start
 	int64_t ends_ns;		    // monotonic: the end of the calendar's period
+	int64_t forgets_ns;		    // monotonic: nothing is to be forgotten before
 	struct sg_charge sum;
 	int64_t estimated; // calls charged by estimate
 	unsigned first, count;
@@ -33,9 +35,22 @@ struct sg_window {
 };
 
 // Sums stop at SG_MONEY_MAX in place of wrapping: too much is counted, never too little.
-void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge);
+static inline void sg_charge_add(struct sg_charge *sum, const struct sg_charge *charge)
+{
+	sum->nanousd = sg_money_add(sum->nanousd, charge->nanousd);
+	sum->input_tokens = sg_money_add(sum->input_tokens, charge->input_tokens);
+	sum->output_tokens = sg_money_add(sum->output_tokens, charge->output_tokens);
+	sum->requests = sg_money_add(sum->requests, charge->requests);
+}
+
 // Only what was added before, and only from sums that did not stop.
-void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge);
+static inline void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge)
+{
+	sum->nanousd -= charge->nanousd;
+	sum->input_tokens -= charge->input_tokens;
+	sum->output_tokens -= charge->output_tokens;
+	sum->requests -= charge->requests;
+}
 
 void sg_window_init(struct sg_window *window, int64_t length_ns);
 void sg_window_init_calendar(struct sg_window *window, enum sg_calendar calendar,
@@ -48,7 +63,12 @@ bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *
 int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns);
 
 // Forgets what is one window old or older.
-void sg_window_advance(struct sg_window *window, int64_t now_ns);
+void sg_window_forget(struct sg_window *window, int64_t now_ns);
+static inline void sg_window_advance(struct sg_window *window, int64_t now_ns)
+{
+	if (now_ns >= window->forgets_ns)
+		sg_window_forget(window, now_ns);
+}
 
 // Counts a charge made at `at_ns` (not before the newest that is there, nor after now).
 void sg_window_add(

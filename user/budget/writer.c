@@ -13,9 +13,8 @@
 #define INTERVAL_MS 100
 #define RETRY_MS    1000
 
-// A region fills in well under INTERVAL_MS when calls are many: the writer is woken when this much
-// waits.
-#define NUDGE_SLOTS 1024
+// What one transaction takes of a worker at most: slots are free again after each.
+#define BATCH_SLOTS 4096
 
 // Slots go round: pushed at `tail` by the worker, committed up to `head` by the writer, taken back
 // from `back` by the worker. A worker has fewer slots than there are items, so `tail` never runs
@@ -31,6 +30,9 @@ struct sg_writer {
 	struct sg_journal *journal;
 	struct sg_ledger *ledger;
 	unsigned workers;
+	// A region fills in well under INTERVAL_MS when calls are many: the writer is woken when
+	// half of one waits.
+	uint32_t nudge_slots;
 	sg_writer_pass_fn after_pass;
 	void *context;
 	struct ring *rings;
@@ -60,7 +62,7 @@ void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot)
 
 	ring->items[tail % SG_JOURNAL_SLOTS] = slot;
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
-	if ((tail + 1) % NUDGE_SLOTS == 0)
+	if ((tail + 1) % writer->nudge_slots == 0)
 		sg_writer_nudge(writer);
 }
 
@@ -105,22 +107,30 @@ static void free_slots(struct sg_writer *writer, struct ring *ring, uint32_t tai
 	atomic_store_explicit(&ring->head, tail, memory_order_release);
 }
 
-// Returns 0 or -errno; on failure every slot stays SETTLED and is tried again.
-static int write_batch(struct sg_writer *writer)
+// Up to where a worker's slots go into the next transaction: *ret_any, is there any?
+static uint32_t end_of_batch(const struct ring *ring, uint32_t tail, bool *ret_any)
 {
-	uint32_t tails[64] = { 0 };
+	uint32_t waiting = tail - head_of(ring);
+
+	*ret_any = *ret_any || waiting;
+	return head_of(ring) + (waiting < BATCH_SLOTS ? waiting : BATCH_SLOTS);
+}
+
+// One transaction of what is there before `tails`. Returns 1, 0 when there is nothing, or -errno:
+// then every slot of it stays SETTLED and is tried again.
+static int write_batch(struct sg_writer *writer, const uint32_t *tails)
+{
+	uint32_t ends[SG_MAX_WORKERS];
 	bool any = false;
 	int r;
 
-	for (unsigned i = 0; i < writer->workers; i++) {
-		tails[i] = atomic_load_explicit(&writer->rings[i].tail, memory_order_acquire);
-		any = any || tails[i] != head_of(&writer->rings[i]);
-	}
+	for (unsigned i = 0; i < writer->workers; i++)
+		ends[i] = end_of_batch(&writer->rings[i], tails[i], &any);
 	if (!any)
 		return 0;
 	r = sg_ledger_begin(writer->ledger);
 	for (unsigned i = 0; r == 0 && i < writer->workers; i++)
-		r = add_ring(writer, &writer->rings[i], tails[i]);
+		r = add_ring(writer, &writer->rings[i], ends[i]);
 	if (r == 0)
 		r = sg_ledger_commit(writer->ledger);
 	if (r < 0) {
@@ -128,8 +138,25 @@ static int write_batch(struct sg_writer *writer)
 		return r;
 	}
 	for (unsigned i = 0; i < writer->workers; i++)
-		free_slots(writer, &writer->rings[i], tails[i]);
-	return 0;
+		free_slots(writer, &writer->rings[i], ends[i]);
+	return 1;
+}
+
+// Everything that was pushed before.
+static int write_all(struct sg_writer *writer)
+{
+	uint32_t tails[SG_MAX_WORKERS];
+	int r = 1;
+
+	for (unsigned i = 0; i < writer->workers; i++)
+		tails[i] = atomic_load_explicit(&writer->rings[i].tail, memory_order_acquire);
+	while (r > 0) {
+		r = write_batch(writer, tails);
+		pthread_mutex_lock(&writer->lock);
+		pthread_cond_broadcast(&writer->passed); // some wait for a slot only
+		pthread_mutex_unlock(&writer->lock);
+	}
+	return r;
 }
 
 static void tell_change(struct sg_writer *writer, int r)
@@ -173,7 +200,7 @@ static void *run(void *context)
 		last = writer->stop;
 		atomic_store_explicit(&writer->nudged, false, memory_order_relaxed);
 		pthread_mutex_unlock(&writer->lock);
-		r = write_batch(writer);
+		r = write_all(writer);
 		writer->after_pass(writer->context, r < 0 ? NULL : writer->ledger);
 		pthread_mutex_lock(&writer->lock);
 		tell_change(writer, r);
@@ -203,6 +230,23 @@ int sg_writer_flush(struct sg_writer *writer)
 	return r;
 }
 
+bool sg_writer_await_slot(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot)
+{
+	bool taken;
+	uint64_t last;
+
+	pthread_mutex_lock(&writer->lock);
+	last = writer->passes + 2;
+	while (!(taken = sg_writer_take_back(writer, worker, ret_slot)) && writer->passes < last &&
+		!writer->stop) {
+		writer->flushes_wanted++;
+		pthread_cond_signal(&writer->wake);
+		pthread_cond_wait(&writer->passed, &writer->lock);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return taken;
+}
+
 static struct sg_writer *free_writer(struct sg_writer *writer)
 {
 	pthread_mutex_destroy(&writer->lock);
@@ -228,6 +272,7 @@ int sg_writer_start(struct sg_journal *journal, struct sg_ledger *ledger, unsign
 	writer->journal = journal;
 	writer->ledger = ledger;
 	writer->workers = workers;
+	writer->nudge_slots = SG_JOURNAL_SLOTS / workers / 2;
 	writer->after_pass = after_pass;
 	writer->context = context;
 	pthread_mutex_init(&writer->lock, NULL);

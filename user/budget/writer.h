@@ -12,6 +12,8 @@
 #include "budget/journal.h"
 #include "budget/ledger.h"
 
+#define SG_MAX_WORKERS 64
+
 struct sg_writer;
 
 // Called by the writer's thread after each pass, without a lock; `ledger` is NULL when it can't be
@@ -33,6 +35,10 @@ void sg_writer_push(struct sg_writer *writer, unsigned worker, uint32_t slot);
 
 // Worker `worker`: takes back a slot that is committed and free. Returns false when there is none.
 bool sg_writer_take_back(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot);
+
+// The same, of a worker whose slots are all pushed or in flight: waits for the writer. Returns
+// false when it can't write, too.
+bool sg_writer_await_slot(struct sg_writer *writer, unsigned worker, uint32_t *ret_slot);
 
 // Worker `worker`: is there a slot that it pushed and that was not taken back yet?
 bool sg_writer_is_behind(const struct sg_writer *writer, unsigned worker);

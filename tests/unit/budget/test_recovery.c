@@ -231,13 +231,12 @@ static void a_damaged_header_is_refused(void **state)
 
 static void fill(struct sg_slot *slot, uint64_t call_id, int64_t bound)
 {
+	struct sg_slot_names names;
+
 	slot->call_id = call_id;
 	slot->at_ns = now_ns;
 	slot->bound = cost(bound);
-	strcpy(slot->agent, "a");
-	strcpy(slot->provider, "openai");
-	strcpy(slot->api, "chat");
-	strcpy(slot->model, "gpt-4o");
+	sg_slot_set_names(slot, "a", "openai", "chat", "gpt-4o", &names);
 	sg_slot_hold(slot);
 }
 
@@ -323,7 +322,7 @@ static void a_slot_that_is_in_the_ledger_already_counts_once(void **state)
 	engine = sg_engine_close(engine);
 	leave_calls_in_journal(500, 20, 50);
 	path_in_state(path, sizeof(path), "holds.journal");
-	assert_int_equal(sg_fd_read_file(path, 1 << 24, &copy, &length), 0);
+	assert_int_equal(sg_fd_read_file(path, 1 << 25, &copy, &length), 0);
 	open_engine(2);
 	engine = sg_engine_close(engine);
 	assert_int_equal(sg_fd_write_file(path, copy, length, 0600), 0);

@@ -13,10 +13,8 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <zlib.h>
 
 #include "base/money.h"
-#include "budget/journal.h"
 #include "lib/engine_fixture.h"
 
 static unsigned told[2];
@@ -246,43 +244,6 @@ static void what_was_raised_is_charged_when_the_process_ends(void **state)
 	assert_int_equal(spent_of(account_with("a", &budget)), 307);
 }
 
-// An engine of the version before left a held slot, in which stands what an earlier call was
-// charged.
-static void a_journal_of_the_version_before_is_taken_over(void **state)
-{
-	const struct sg_budget_policy budget = { .limit_nanousd = 100000, .window_ns = HOUR_NS };
-	struct sg_refusal refusal;
-	struct sg_hold hold;
-	char path[128];
-	FILE *file;
-	struct {
-		uint64_t magic;
-		uint32_t version, slot_bytes, slot_count, checksum;
-	} header;
-	const struct sg_charge stale = cost(90000);
-
-	(void)state;
-	assert_int_equal(take(0, account_with("a", &budget), 40, &hold, &refusal), 0);
-	engine = sg_engine_close(engine);
-	path_in_state(path, sizeof(path), "holds.journal");
-	file = fopen(path, "r+");
-	assert_non_null(file);
-	assert_int_equal(fread(&header, sizeof(header), 1, file), 1);
-	assert_int_equal(header.version, 3);
-	header.version = 2;
-	header.checksum = (uint32_t)crc32(0, (const Bytef *)&header, 20);
-	rewind(file);
-	assert_int_equal(fwrite(&header, sizeof(header), 1, file), 1);
-	fseek(file,
-		4096 + (long)(hold.slot * sizeof(struct sg_slot) +
-			       offsetof(struct sg_slot, charge)),
-		SEEK_SET);
-	assert_int_equal(fwrite(&stale, sizeof(stale), 1, file), 1);
-	fclose(file);
-	open_engine(2);
-	assert_int_equal(spent_of(account_with("a", &budget)), 40);
-}
-
 // ---- Room ----
 
 static void room_is_what_one_more_call_may_hold(void **state)
@@ -442,7 +403,6 @@ int main(void)
 		T(a_stream_may_be_cut_where_every_budget_says_so),
 		T(a_raise_of_nonsense_or_of_no_hold_is_refused),
 		T(what_was_raised_is_charged_when_the_process_ends),
-		T(a_journal_of_the_version_before_is_taken_over),
 		T(room_is_what_one_more_call_may_hold),
 		T(a_call_that_only_holds_keep_out_waits),
 		T(a_raise_may_wait_too),
