@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbered cases of docs/budgets.md, judged by the mock provider's bill. (Case 19 is a unit test of the window; 62 and 70 have
-// their thousands of trials in the engine's unit tests.)
+// The numbered cases of docs/budgets.md, judged by the mock provider's bill. (62 and 70 have their thousands of trials in the
+// engine's unit tests.)
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 
@@ -39,6 +39,25 @@ test('case 18: both caps hit: budget_exceeded', async () => {
 	const { results } = await gate.agent('openai.mjs', 'c18', { 'limit-usd': '0.0017', 'max-requests': 1 }, { calls: [chat('mock:tokens=50'), chat('mock:tokens=50')], maxRetries: 0 });
 	assert.equal(results[0].ok, true);
 	assert.match(results[1].message, /exhausted: \$/);
+});
+
+test('case 19: an entry exactly one window old no longer counts', async () => {
+	const { stdout, stderr } = await gate.run('c19', { 'max-requests': 1, window: '2s' }, [PYTHON, '-c', `
+import httpx, json, sys, time
+client = httpx.Client(headers={'authorization': 'Bearer sk-test'})
+for call in range(400):
+    sent = time.time()
+    answer = client.post('https://api.openai.com/v1/chat/completions', content=sys.argv[1], headers={'content-type': 'application/json'})
+    print(json.dumps({'sent': sent * 1000, 'received': time.time() * 1000, 'status': answer.status_code, 'budget': answer.json().get('budget')}))
+    if call and answer.status_code == 200: break
+    time.sleep(0.01)`, JSON.stringify(chat('mock:tokens=2').body)]);
+	const answers = stdout.trim().split('\n').map((line) => JSON.parse(line)), refused = answers.slice(1, -1);
+	assert.deepEqual([answers[0].status, answers.at(-1).status], [200, 200], stderr);
+	assert.ok(refused.length > 0 && refused.every(({ status }) => status === 429));
+	const opens = Date.parse(refused[0].budget.resets_at); // cut to the millisecond
+	assert.ok(refused.every(({ sent }) => sent < opens + 1), 'refused after the entry was one window old');
+	assert.ok(answers.at(-1).received >= opens, 'served before it was');
+	assert.equal((await mock.bill()).calls, 2);
 });
 
 test('case 28: window 2s, max 1: call, call, wait, call', async () => {

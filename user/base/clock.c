@@ -6,7 +6,7 @@
 #include <time.h>
 
 static pthread_once_t anchored = PTHREAD_ONCE_INIT;
-static int64_t wall_minus_monotonic_ns;
+static int64_t wall_minus_boot_ns;
 
 static int64_t read_clock(clockid_t clock)
 {
@@ -21,15 +21,20 @@ int64_t sg_clock_monotonic_ns(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t sg_clock_boot_ns(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
 static void anchor(void)
 {
-	wall_minus_monotonic_ns = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
+	wall_minus_boot_ns = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME);
 }
 
 int64_t sg_clock_wall_ns(void)
 {
 	pthread_once(&anchored, anchor);
-	return sg_clock_monotonic_ns() + wall_minus_monotonic_ns;
+	return sg_clock_boot_ns() + wall_minus_boot_ns;
 }
 
 void sg_clock_format(int64_t wall_ns, char *out, size_t size)

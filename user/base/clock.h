@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time. Windows and deadlines run on the monotonic clock; wall time is anchored to it once at
-// start, so that a step of the wall clock neither opens nor doubles a budget window. Any thread.
+// Time. Deadlines run on the monotonic clock, windows on the boot clock; wall time is anchored to
+// that once at start, so that a step of the wall clock neither opens nor doubles a budget window.
+// Any thread.
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +12,10 @@
 
 int64_t sg_clock_monotonic_ns(void);
 
-// Nanoseconds since 1970: the wall clock as read once at the first call, moved on by the monotonic
+// Monotonic too, and goes on while the machine is suspended.
+int64_t sg_clock_boot_ns(void);
+
+// Nanoseconds since 1970: the wall clock as read once at the first call, moved on by the boot
 // clock.
 int64_t sg_clock_wall_ns(void);
 

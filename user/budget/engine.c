@@ -151,8 +151,7 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 			  : options->workers > SG_MAX_WORKERS ? SG_MAX_WORKERS
 							      : options->workers;
 	engine->sync_before_dispatch = options->sync_before_dispatch;
-	engine->monotonic_ns =
-		options->monotonic_ns ? options->monotonic_ns : sg_clock_monotonic_ns;
+	engine->monotonic_ns = options->monotonic_ns ? options->monotonic_ns : sg_clock_boot_ns;
 	engine->wall_minus_monotonic_ns =
 		(options->wall_ns ? options->wall_ns : sg_clock_wall_ns)() - engine->monotonic_ns();
 	engine->retention_ns = options->retention_ns;

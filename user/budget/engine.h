@@ -69,7 +69,7 @@ struct sg_engine_options {
 	unsigned workers;	       // 1 to 64
 	bool sync_before_dispatch;     // `durability: power`: fdatasync the journal before a hold
 				       // counts
-	int64_t (*monotonic_ns)(void); // NULL: sg_clock_monotonic_ns; a seam for tests
+	int64_t (*monotonic_ns)(void); // NULL: sg_clock_boot_ns; a seam for tests
 	int64_t (*wall_ns)(void);      // NULL: sg_clock_wall_ns
 	sg_room_fn on_room;	       // NULL: nobody waits, so nothing may (may_wait)
 	void *on_room_context;

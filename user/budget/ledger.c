@@ -198,6 +198,7 @@ struct sg_ledger *sg_ledger_close(struct sg_ledger *ledger)
 	sqlite3_finalize(ledger->add_sum);
 	sqlite3_finalize(ledger->find_labels);
 	sqlite3_finalize(ledger->read_sums);
+	sqlite3_finalize(ledger->count_slices);
 	sqlite3_finalize(ledger->read_agent);
 	sqlite3_finalize(ledger->read_label);
 	sqlite3_finalize(ledger->read_host);

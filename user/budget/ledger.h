@@ -47,12 +47,14 @@ struct sg_ledger_row {
 	int64_t estimated; // how many by estimate
 };
 
-// What was charged from `since_ns` (wall) on, oldest first; INT64_MIN: since ever, by model. Reads
-// single calls only where a sum of five minutes would be too much, so the time it takes does not
-// depend on how many there were. Returns 0 or -errno.
+// What was charged from `since_ns` (wall) on, oldest first; INT64_MIN: since ever, by model. Sums
+// of five minutes are told as of their newest call where they are at most `coarsest_ns` long;
+// otherwise calls are read one by one, the oldest ones first, as many as take a moment: the time it
+// takes does not depend on how many there were. Returns 0 or -errno.
+#define SG_LEDGER_SLICE_NS (INT64_C(300) * 1000000000)
 typedef void (*sg_ledger_visit_fn)(void *context, const struct sg_ledger_row *row);
 int sg_ledger_read(struct sg_ledger *ledger, const char *subject, int64_t since_ns,
-	sg_ledger_visit_fn visit, void *context) SG_WUNRES;
+	int64_t coarsest_ns, sg_ledger_visit_fn visit, void *context) SG_WUNRES;
 
 // The number that calls of agents with these labels carry; 0 for "". Returns 0 or -errno.
 int sg_ledger_label_set(struct sg_ledger *ledger, const char *labels, uint32_t *ret_id) SG_WUNRES;

@@ -6,6 +6,9 @@
 
 #include "budget/ledger_state.h"
 
+// Some 50 ms.
+#define MOST_CALLS 50000
+
 #define PRUNE_ROWS "1000"
 #define FREE_PAGES "200"
 
@@ -13,7 +16,10 @@ static const char read_sums[] =
 	"SELECT newest_ns, provider, model, nanousd, input, output, requests, estimated FROM sums "
 	"WHERE subject = ?1 AND slice >= ?2 AND slice <= ?3 ORDER BY slice";
 
-// Calls of a part of a slice.
+static const char count_slices[] =
+	"SELECT slice, sum(requests) FROM sums WHERE subject = ?1 AND slice >= ?2 GROUP BY slice";
+
+// Calls between two times.
 #define READ_CALLS(whose)                                                                          \
 	"SELECT at_ns, provider, requested_model, nanousd, input, output, 1, state <> 'settled' "  \
 	"FROM calls WHERE " whose " AND at_ns >= ?2 AND at_ns < ?3 ORDER BY at_ns"
@@ -115,26 +121,77 @@ static int read_calls(struct sg_ledger *ledger, const char *subject, const int64
 	return SQLITE_MISUSE;
 }
 
-// Where calls of the first slice were forgotten, its whole sum counts: too much, never too little.
-static int read_since(struct sg_ledger *ledger, const char *subject, int64_t since_ns,
-	sg_ledger_visit_fn visit, void *context)
+static bool is_label(const char *subject)
 {
-	int64_t slices[2] = { SINCE_EVER, SINCE_EVER }, pruned_ns = 0;
-	int status = SQLITE_OK;
+	return strncmp(subject, label_prefix, strlen(label_prefix)) == 0;
+}
 
-	if (since_ns != INT64_MIN) {
-		int r = sg_ledger_pruned_until(ledger, &pruned_ns);
+// *ret_slice: calls before it are few enough to be read one by one. The calls of a label are found
+// among everybody's.
+static int find_first_coarse(
+	struct sg_ledger *ledger, const char *subject, int64_t from, int64_t *ret_slice)
+{
+	int status = prepare_once(ledger, count_slices, &ledger->count_slices);
+	sqlite3_stmt *count = ledger->count_slices;
+	int64_t calls = 0;
 
-		if (r < 0)
-			return r;
-		slices[0] = since_ns > 0 ? since_ns / SLICE_NS : 0;
-		slices[1] = INT64_MAX;
+	*ret_slice = INT64_MAX / SLICE_NS; // all are
+	if (status != SQLITE_OK)
+		return status;
+	sg_ledger_bind_text(count, 1, is_label(subject) ? host_subject : subject);
+	sqlite3_bind_int64(count, 2, from);
+	while ((status = sqlite3_step(count)) == SQLITE_ROW) {
+		calls += sqlite3_column_int64(count, 1);
+		if (calls <= MOST_CALLS)
+			continue;
+		*ret_slice = sqlite3_column_int64(count, 0);
+		break;
 	}
-	if (slices[0] * SLICE_NS < since_ns && since_ns >= pruned_ns) {
-		const int64_t times[2] = { since_ns, (slices[0] + 1) * SLICE_NS };
+	sqlite3_reset(count);
+	return status == SQLITE_ROW ? SQLITE_DONE : status;
+}
+
+// From which slice on sums are read: what is before is read call by call. The first slice is so at
+// least, since only a part of it counts; where calls of it were forgotten, its whole sum counts:
+// too much, never too little.
+static int find_first_sum(struct sg_ledger *ledger, const char *subject, int64_t since_ns,
+	int64_t coarsest_ns, int64_t *ret_slice)
+{
+	int64_t first = since_ns > 0 ? since_ns / SLICE_NS : 0, pruned_ns = 0;
+	int r = sg_ledger_pruned_until(ledger, &pruned_ns);
+
+	if (r < 0)
+		return r;
+	*ret_slice = first;
+	if (since_ns < pruned_ns)
+		return 0;
+	if (coarsest_ns < SLICE_NS) {
+		int status = find_first_coarse(ledger, subject, first, ret_slice);
+
+		if (status != SQLITE_DONE)
+			return sg_ledger_errno(status);
+	}
+	if (*ret_slice == first && first * SLICE_NS < since_ns)
+		++*ret_slice;
+	return 0;
+}
+
+static int read_since(struct sg_ledger *ledger, const char *subject, int64_t since_ns,
+	int64_t coarsest_ns, sg_ledger_visit_fn visit, void *context)
+{
+	static const int64_t since_ever[2] = { SINCE_EVER, SINCE_EVER };
+	int64_t slices[2] = { 0, INT64_MAX };
+	int status = SQLITE_OK, r;
+
+	if (since_ns == INT64_MIN)
+		return sg_ledger_errno(read_slices(ledger, subject, since_ever, visit, context));
+	r = find_first_sum(ledger, subject, since_ns, coarsest_ns, &slices[0]);
+	if (r < 0)
+		return r;
+	if (slices[0] * SLICE_NS > since_ns) {
+		const int64_t times[2] = { since_ns, slices[0] * SLICE_NS };
 
 		status = read_calls(ledger, subject, times, visit, context);
-		slices[0]++;
 	}
 	if (status == SQLITE_OK)
 		status = read_slices(ledger, subject, slices, visit, context);
@@ -143,13 +200,13 @@ static int read_since(struct sg_ledger *ledger, const char *subject, int64_t sin
 
 // As of one moment, whatever the writer does meanwhile.
 int sg_ledger_read(struct sg_ledger *ledger, const char *subject, int64_t since_ns,
-	sg_ledger_visit_fn visit, void *context)
+	int64_t coarsest_ns, sg_ledger_visit_fn visit, void *context)
 {
 	int status = sqlite3_exec(ledger->db, "BEGIN", NULL, NULL, NULL), r;
 
 	if (status != SQLITE_OK)
 		return sg_ledger_errno(status);
-	r = read_since(ledger, subject, since_ns, visit, context);
+	r = read_since(ledger, subject, since_ns, coarsest_ns, visit, context);
 	status = sqlite3_exec(ledger->db, "COMMIT", NULL, NULL, NULL);
 	return r < 0 ? r : sg_ledger_errno(status);
 }

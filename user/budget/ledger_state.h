@@ -11,13 +11,13 @@
 #include "budget/policy.h"
 
 // Sums are kept for slices of this length, and since ever.
-#define SLICE_NS   (INT64_C(300) * 1000000000)
+#define SLICE_NS   SG_LEDGER_SLICE_NS
 #define SINCE_EVER INT64_C(-1)
 
 struct sg_ledger {
 	sqlite3 *db;
 	sqlite3_stmt *insert, *add_sum, *find_labels;
-	sqlite3_stmt *read_sums, *read_agent, *read_label, *read_host;
+	sqlite3_stmt *read_sums, *count_slices, *read_agent, *read_label, *read_host;
 	struct sg_pending_sum *tallies, *sums; // of the transaction that is open
 	// The labels of the set that was asked for last.
 	uint32_t label_set;

@@ -65,7 +65,8 @@ int sg_usage_load_budget(
 	int r;
 
 	pthread_mutex_lock(&engine->reader_lock);
-	r = sg_ledger_read(engine->reader, subject, since_ns, replay_row, &replay);
+	r = sg_ledger_read(engine->reader, subject, since_ns, sg_window_slice_ns(&budget->window),
+		replay_row, &replay);
 	if (r == 0)
 		tell_when_short(engine, budget, subject, since_ns);
 	pthread_mutex_unlock(&engine->reader_lock);
@@ -110,7 +111,7 @@ int sg_usage_load_account(struct sg_engine *engine, struct sg_account *account, 
 	account->spent = (struct sg_charge){ 0 };
 	account->calls = account->estimated = 0;
 	pthread_mutex_lock(&engine->reader_lock);
-	r = sg_ledger_read(engine->reader, subject, INT64_MIN, add_to_totals, account);
+	r = sg_ledger_read(engine->reader, subject, INT64_MIN, 0, add_to_totals, account);
 	pthread_mutex_unlock(&engine->reader_lock);
 	for (unsigned i = 0; r == 0 && i < account->own_count; i++) {
 		forget_partly_read(engine, account->budgets[i], now_ns);

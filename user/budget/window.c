@@ -39,6 +39,12 @@ bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *
 	       window->timezone == other->timezone;
 }
 
+// One bucket less than there are: a window's length never spans more slices than that.
+int64_t sg_window_slice_ns(const struct sg_window *window)
+{
+	return window->length_ns ? window->length_ns / (SG_WINDOW_BUCKETS - 2) + 1 : INT64_MAX;
+}
+
 int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns)
 {
 	struct sg_period period;
@@ -105,8 +111,6 @@ static int64_t end_of_slice(int64_t at_ns, int64_t slice_ns)
 
 static struct sg_window_bucket *new_bucket(struct sg_window *window, int64_t at_ns)
 {
-	// One bucket less than there are: a window's length never spans more slices than that.
-	int64_t slice_ns = window->length_ns / (SG_WINDOW_BUCKETS - 2) + 1;
 	struct sg_window_bucket *newest =
 		&window->buckets[(window->first + window->count) % SG_WINDOW_BUCKETS];
 
@@ -114,7 +118,7 @@ static struct sg_window_bucket *new_bucket(struct sg_window *window, int64_t at_
 		window->forgets_ns = at_ns + window->length_ns;
 	window->count++;
 	*newest = (struct sg_window_bucket){ .newest_ns = at_ns,
-		.until_ns = end_of_slice(at_ns, slice_ns) };
+		.until_ns = end_of_slice(at_ns, sg_window_slice_ns(window)) };
 	return newest;
 }
 

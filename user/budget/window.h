@@ -59,6 +59,9 @@ void sg_window_init_calendar(struct sg_window *window, enum sg_calendar calendar
 // Do two windows count the same entries?
 bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *other);
 
+// How long the slice of time of one bucket is; INT64_MAX where there are no buckets.
+int64_t sg_window_slice_ns(const struct sg_window *window);
+
 // Since when entries count, in wall time; INT64_MIN: since ever.
 int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns);
 

@@ -12,6 +12,9 @@
 
 #define MAX_AGENTS 65536
 
+// The time of a suspended machine does not pass for who waits: it is looked at again.
+#define MOST_WAIT_NS (60 * SG_NS_PER_SEC)
+
 static const char *const layer_names[SG_LAYER_COUNT] = {
 	[SG_LAYER_METADATA] = "metadata",
 	[SG_LAYER_REQUEST] = "request",
@@ -323,6 +326,8 @@ static void *watch_expiry(void *context)
 			expire_locked(control);
 			continue;
 		}
+		if (wait_ns > MOST_WAIT_NS)
+			wait_ns = MOST_WAIT_NS;
 		wait_ns += sg_clock_monotonic_ns();
 		until = (struct timespec){ .tv_sec = wait_ns / SG_NS_PER_SEC,
 			.tv_nsec = wait_ns % SG_NS_PER_SEC };

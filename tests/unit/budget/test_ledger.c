@@ -131,6 +131,72 @@ static void sums_agree_with_the_calls(void **state)
 	}
 }
 
+// Each call counts for one window after a restart, and not a nanosecond longer: by an agent's
+// window, and by the host's.
+static void case_38_a_restart_makes_no_window_longer(void **state)
+{
+	static const int64_t lengths_s[] = { 10, 60, 600, 7200 };
+	struct sg_error error = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(lengths_s); i++) {
+		const int64_t length_ns = lengths_s[i] * SG_NS_PER_SEC, step_ns = length_ns / 5;
+		const struct sg_budget_policy budget = { .limit_nanousd = 1 << 20,
+			.window_ns = length_ns };
+		struct sg_budget_policy host = { .name = "host",
+			.scope = SG_SCOPE_HOST,
+			.max_requests = 5,
+			.window_ns = length_ns };
+		struct sg_account *account;
+		struct sg_refusal refusal;
+		struct sg_hold hold;
+
+		now_ns += length_ns;
+		for (int call = 0; call < 5; call++) {
+			now_ns += step_ns;
+			assert_int_equal(
+				take(0, account_with("a", &budget), 10, &hold, &refusal), 0);
+			settle(&hold, 10);
+		}
+		engine = sg_engine_close(engine);
+		open_engine(2);
+		assert_int_equal(sg_engine_set_budgets(engine, &host, 1, &error), 0);
+		account = account_with("a", &budget);
+		now_ns += step_ns; // the first call is one window old
+		for (int64_t left = 40; left >= 0; left -= 10) {
+			assert_int_equal(spent_of(account), left);
+			assert_int_equal(take(0, account, 10, &hold, &refusal), 0);
+			sg_hold_release(engine, &hold);
+			now_ns += step_ns - 1;
+			assert_int_equal(spent_of(account), left);
+			now_ns++;
+		}
+		assert_int_equal(sg_engine_set_budgets(engine, &host, 0, &error), 0);
+	}
+}
+
+// Where there are too many calls to be read in a moment, their sums count: too much for minutes,
+// never too little.
+static void calls_too_many_to_be_read_count_by_their_sums(void **state)
+{
+	const struct sg_budget_policy budget = { .limit_nanousd = 1 << 20, .window_ns = HOUR_NS };
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	now_ns = (now_ns / HOUR_NS + 1) * HOUR_NS;
+	for (int slice = 0; slice < 3; slice++) {
+		assert_int_equal(take(0, account_with("a", &budget), 10, &hold, &refusal), 0);
+		settle(&hold, 10);
+		now_ns += SG_LEDGER_SLICE_NS;
+	}
+	engine = sg_engine_close(engine);
+	run_sql("UPDATE sums SET nanousd = 70, requests = 40000 WHERE slice >= 0");
+	open_engine(2);
+	// The first slice by its one call, the others by their sums.
+	assert_int_equal(spent_of(account_with("a", &budget)), 10 + 70 + 70);
+}
+
 static void what_is_older_than_the_retention_is_forgotten(void **state)
 {
 	const struct sg_engine_options options = { .state_directory = directory,
@@ -286,6 +352,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(a_ledger_of_the_version_before_loses_nothing),
 		T(sums_agree_with_the_calls),
+		T(case_38_a_restart_makes_no_window_longer),
+		T(calls_too_many_to_be_read_count_by_their_sums),
 		T(what_is_older_than_the_retention_is_forgotten),
 		T(case_64_a_long_history_is_found_by_its_sums),
 	};

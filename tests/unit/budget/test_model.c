@@ -21,7 +21,6 @@
 #define MAX_WINDOW  250
 #define MAX_BUDGETS 3
 #define AGENTS	    3
-#define SLICE_NS    (300 * SG_NS_PER_SEC)
 
 // ---- The model ----
 
@@ -330,18 +329,8 @@ static void set_shared(void)
 		fail_msg("%s", error.text);
 }
 
-// A window that is read from the ledger anew takes the sum of each slice of five minutes as made at
-// its newest call, so that it counts too much, never too little, for some time. Not so when it
-// began in the slice of now: then it reads calls.
-static void leave_the_start_of_a_slice(void)
-{
-	if (now_ns % SLICE_NS < MAX_WINDOW)
-		now_ns += MAX_WINDOW;
-}
-
 static void choose_policy(unsigned agent)
 {
-	leave_the_start_of_a_slice();
 	policies[agent] = (struct sg_policy){ .count = (unsigned)up_to(MAX_BUDGETS) };
 	strcpy(policies[agent].labels, agents[agent].labels);
 	for (unsigned i = 0; i < policies[agent].count; i++)
@@ -351,7 +340,6 @@ static void choose_policy(unsigned agent)
 
 static void choose_shared(void)
 {
-	leave_the_start_of_a_slice();
 	memset(shared, 0, sizeof(shared));
 	shared_count = (unsigned)up_to(MAX_BUDGETS);
 	for (unsigned i = 0; i < shared_count; i++) {
@@ -459,7 +447,6 @@ static void remember_dangling(unsigned index)
 
 static void reopen(void)
 {
-	leave_the_start_of_a_slice();
 	engine = sg_engine_close(engine);
 	for (unsigned i = 0; i < hold_count; i++)
 		remember_dangling(i);
