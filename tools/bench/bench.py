@@ -17,6 +17,7 @@ import tempfile
 sys.dont_write_bytecode = True
 
 import http2  # noqa: E402
+import live_change  # noqa: E402
 import measure  # noqa: E402
 import proxies  # noqa: E402
 import report  # noqa: E402
@@ -133,6 +134,14 @@ def measure_http2(running, plan, problems):
     return {}
 
 
+def measure_live_change(running, plan, problems):
+    for proxy in running:
+        if proxy.name == "spendgate":
+            report.progress("limits that change: spendgate")
+            return live_change.measure(proxy, 10 if plan is QUICK else 40, problems)
+    return {}
+
+
 def check_metered(running, problems):
     """What the ledger counted must be what the load client sent."""
     for proxy in running:
@@ -201,11 +210,12 @@ def measure_all(directory, arguments, plan):
         wanted, results = measure_rounds(arguments.load, running, plan, problems)
         both = measure_http2(running, plan, problems)
         metered = check_metered(running, problems)
+        live = measure_live_change(running, plan, problems)
     finally:
         for proxy in reversed(running):
             proxy.stop()
-    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "metered": metered, "missing": missing,
-            "problems": problems, "running": running}
+    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "live": live, "metered": metered,
+            "missing": missing, "problems": problems, "running": running}
 
 
 def main():

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The proxies side by side: how each is started, reached, and what it leaves out."""
+import hashlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -181,6 +183,8 @@ class Spendgate(Proxy):
         self.directories = ["--run-dir", directory / "run", "--state-dir", directory / "state", "--pin-dir",
                             directory / "pins" / "spendgate"]
         self.status_file = directory / "status.json"
+        self.governance = directory / "governance"
+        self.token = secrets.token_hex(32)
 
     def most_connections(self):
         return sandbox.descriptors() - 1000  # idle ones hold no provider connection
@@ -192,17 +196,24 @@ class Spendgate(Proxy):
 
     def command(self):
         configuration = self.directory / "spendgate.json"
-        configuration.write_text(json.dumps({"workers": 2, "log_level": "warn"}))
+        self.governance.mkdir(exist_ok=True)
+        principal = {"name": "bench", "token_sha256": hashlib.sha256(self.token.encode()).hexdigest(),
+                     "verbs": ["fleet.budget.set"], "agents": ["*"]}
+        configuration.write_text(json.dumps({"workers": 2, "log_level": "warn", "governance": str(self.governance),
+                                             "api": {"principals": [principal]}}))
         return [self.daemon, "--config", configuration, *self.directories]
 
     def is_ready(self):
         return subprocess.run([self.programs / "spendgate", "status"], env=self.environment(), capture_output=True,
                               check=False).returncode == 0
 
-    def load_prefix(self):
-        return [self.programs / "spendgate", "run", "--agent", "bench", "--limit-usd", "1000000", "--max-requests",
+    def run_prefix(self, agent, *options):
+        return [self.programs / "spendgate", "run", "--agent", agent, "--limit-usd", "1000000", "--max-requests",
                 "1000000000", "--window", "24h", "--origin", f"{sandbox.HOST}=127.0.0.1:9443", "--upstream-ca",
-                self.directory / "ca.pem", "--status-file", self.status_file, "--"]
+                self.directory / "ca.pem", *options, "--"]
+
+    def load_prefix(self):
+        return self.run_prefix("bench", "--status-file", self.status_file)
 
     def metered_calls(self):
         """As the ledger remembers for the agent's name, over all its runs."""

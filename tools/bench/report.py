@@ -6,6 +6,7 @@ import sys
 REFERENCE, OURS = "haproxy", "spendgate"
 FIRST_BYTE_GOAL_US = 100
 IDLE_GOAL_KIB = 64
+LIVE_CHANGE_GOAL_MS = 10
 
 # heading, key in a row, format
 COLUMNS = (("req/s", "rate", "{:,.0f}"), ("p50 us", "p50_us", "{:,.0f}"), ("p99 us", "p99_us", "{:,.0f}"),
@@ -61,7 +62,8 @@ def summarise(outcome, machine):
         tables.append({"key": scenario.key, "title": scenario.title, "rows": rows})
     idle = {name: {"connections": result["open"], "kib_each": round(result["kib_per_connection"], 2)}
             for name, result in outcome["idle"].items()}
-    summary = {"machine": machine, "tables": tables, "idle": idle, "http2": outcome["http2"], "metered_calls": outcome["metered"],
+    summary = {"machine": machine, "tables": tables, "idle": idle, "http2": outcome["http2"],
+               "live_change": outcome["live"], "metered_calls": outcome["metered"],
                "missing": outcome["missing"], "problems": outcome["problems"],
                "leaves_out": {proxy.name: proxy.leaves_out for proxy in outcome["running"]}}
     summary["goals"] = goals(summary)
@@ -95,6 +97,9 @@ def goals(summary):
                 later = stream[OURS]["first_byte_p50_us"] - stream[reference]["first_byte_p50_us"]
             made.append(goal(f"{key}: first byte, p50, later than {reference}'s", later, FIRST_BYTE_GOAL_US, "us"))
     each = summary["idle"].get(OURS, {})
+    for title, one in summary["live_change"].items():
+        made.append(goal(f"a limit changed by {title}: the last call that did not obey was sent later, at most", one["most_ms"],
+                         LIVE_CHANGE_GOAL_MS, "ms"))
     made.append(goal(f"memory of each of {each.get('connections', 0):,} idle connections", each.get("kib_each"),
                      IDLE_GOAL_KIB, "KiB"))
     return made
@@ -135,6 +140,11 @@ def print_summary(summary):
     print("\nHTTP/2 beside HTTP/1.1, both by h2load through spendgate, 32 calls at a time:")
     for title, one in summary["http2"].items():
         print(f"  {title}: {one['rate']:,.0f} requests/s, {one['cpu_us']:.0f} us of CPU each")
+    print("\nLimits that change under an agent that calls without a pause: how long after the change the last call was sent "
+          "that did not obey it yet (0: the next one obeyed)")
+    for title, one in summary["live_change"].items():
+        print(f"  by {title}: p50 {one['p50_ms']:.2f} ms, at most {one['most_ms']:.2f} ms, of {one['changes']} changes, at a call each "
+              f"{one['step_ms']:.2f} ms")
     print(f"\nspendgate's ledger has {summary['metered_calls']} calls, as many as were sent through it."
           if not any("metered" in problem for problem in summary["problems"]) else "")
     for problem in summary["problems"]:
