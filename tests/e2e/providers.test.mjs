@@ -12,7 +12,7 @@ import { build, directories, dollars, here, root, scratch, start, startMock } fr
 const folder = path.join(root, 'tests/conformance/fixtures');
 const hosts = ['api.openai.com', 'eu.api.openai.com', 'api.anthropic.com', 'api.deepseek.com', 'api.fireworks.ai', 'api.groq.com', 'api.mistral.ai', 'openrouter.ai', 'api.perplexity.ai', 'api.together.xyz', 'api.x.ai', 'generativelanguage.googleapis.com', 'us-central1-aiplatform.googleapis.com', 'us-east5-aiplatform.googleapis.com', 'api.cohere.com', 'bedrock-runtime.us-east-1.amazonaws.com', 'bedrock-mantle.us-east-1.api.aws'];
 // Refused on purpose, for what the request asks has no bound or no price.
-const REFUSED = ['openai-batch-create', 'anthropic-legacy-complete', 'openai-path-of-no-table', 'openai-unknown-path', 'bedrock-inference-profile-arn', 'openai-chat-unknown-model', 'anthropic-iterations-advisor', 'anthropic-iterations-fallback', 'perplexity-reasoning-citation-tokens', 'xai-chat-reasoning-outside', 'xai-responses-tools'];
+const REFUSED = ['openai-batch-create', 'anthropic-legacy-complete', 'openai-path-of-no-table', 'openai-unknown-path', 'bedrock-inference-profile-arn', 'openai-chat-unknown-model', 'anthropic-iterations-advisor', 'anthropic-iterations-fallback', 'perplexity-reasoning-citation-tokens', 'xai-chat-reasoning-outside', 'xai-responses-tools', 'xai-chat-without-total', 'xai-messages-ticks', 'groq-compound', 'groq-compound-stream', 'mistral-agent', 'mistral-conversation', 'openrouter-preset', 'openrouter-rerank', 'xai-image-ticks'];
 let mock;
 
 before(async () => {

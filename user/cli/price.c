@@ -126,6 +126,10 @@ static json_t *describe(const struct sg_price *price)
 	set_long_context(object, price);
 	if (price->web_search)
 		set_decimal(object, "web_search_per_1k", price->web_search);
+	if (price->maps)
+		set_decimal(object, "maps_per_1k", price->maps);
+	if (price->file_search)
+		set_decimal(object, "file_search_per_1k", price->file_search);
 	set_multipliers(object, price);
 	json_object_set_new(object, "context_window", json_integer(price->context_window));
 	json_object_set_new(object, "max_output", json_integer(price->max_output));
@@ -169,6 +173,8 @@ static int read_usage(const json_t *object, struct sg_usage *usage, struct sg_er
 		{ "audio_cache_read_tokens", &usage->audio_cache_read_tokens },
 		{ "image_cache_read_tokens", &usage->image_cache_read_tokens },
 		{ "web_search_requests", &usage->web_search_requests },
+		{ "maps_requests", &usage->maps_requests },
+		{ "file_search_requests", &usage->file_search_requests },
 	};
 	unsigned seen = 0;
 	int r = 0;

@@ -50,6 +50,11 @@ enum sg_anthropic_node {
 	I_CREATION,
 	I_CREATION_5M,
 	I_CREATION_1H,
+	U_COST,
+	U_COST_TICKS,
+	U_COST_DETAILS,
+	U_COST_UPSTREAM,
+	U_OWN_KEY,
 	SHARED_NODES,
 };
 
@@ -82,7 +87,12 @@ enum sg_anthropic_node {
 		   [I_CACHE_CREATION - 1] = { I_ITEM, "cache_creation_input_tokens", 0 },          \
 		   [I_CREATION - 1] = { I_ITEM, "cache_creation", 0 },                             \
 		   [I_CREATION_5M - 1] = { I_CREATION, "ephemeral_5m_input_tokens", 0 },           \
-		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens", 0 }
+		   [I_CREATION_1H - 1] = { I_CREATION, "ephemeral_1h_input_tokens", 0 },           \
+		   [U_COST - 1] = { R_USAGE, "cost", 0 },                                          \
+		   [U_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 },                       \
+		   [U_COST_DETAILS - 1] = { R_USAGE, "cost_details", 0 },                          \
+		   [U_COST_UPSTREAM - 1] = { U_COST_DETAILS, "upstream_inference_cost", 0 },       \
+		   [U_OWN_KEY - 1] = { R_USAGE, "is_byok", 0 }
 
 // Takes a member of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
 // Returns false when it is none.
@@ -92,9 +102,6 @@ bool sg_anthropic_on_usage(
 // The total of cache writes, where it is more than its two kinds say.
 void sg_anthropic_split_creation(
 	const struct sg_response_reader *reader, struct sg_usage *usage, int64_t creation);
-
-// Adds what a model used to the lines of the outcome.
-void sg_anthropic_add_line(struct sg_response_reader *reader, const struct sg_usage *line);
 
 enum sg_anthropic_event_node {
 	E_TYPE = SHARED_NODES,

@@ -79,6 +79,9 @@ static void end_result(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
+	// What has no result is none: the answer of the creation, or of somebody in between.
+	if (!reader->event_type[0])
+		return;
 	reader->usage_seen = true;
 	if (strcmp(reader->event_type, "succeeded") != 0)
 		return;
@@ -86,7 +89,7 @@ static void end_result(struct sg_response_reader *reader)
 	if (!reader->event_usage || usage->input_tokens < 0 || usage->output_tokens < 0)
 		reader->outcome.bad_evidence = true;
 	else
-		sg_anthropic_add_line(reader, usage);
+		sg_response_add_line(reader, usage);
 }
 
 static void sum_results(struct sg_response_reader *reader)
@@ -112,7 +115,7 @@ static void sum_results(struct sg_response_reader *reader)
 		strcpy(usage->model, outcome->lines[0].model);
 	// One model: its line is the sum.
 	outcome->line_count = outcome->line_count > 1 ? outcome->line_count : 0;
-	reader->final = reader->complete;
+	reader->final = reader->complete && reader->usage_seen;
 }
 
 static void finish(struct sg_response_reader *reader)
@@ -138,6 +141,7 @@ const struct sg_api sg_api_anthropic_batch = {
 	.event_path_count = SG_ARRAY_SIZE(result_paths),
 	.on_event = on_result,
 	.end_event = end_result,
+	.tells_lines = true,
 	.finish_response = finish,
 	.dialect = SG_DIALECT_ANTHROPIC,
 };

@@ -24,23 +24,6 @@ static int same_member(int node)
 	return node >= M_INPUT && node <= M_GEO ? members[node - M_INPUT] : node;
 }
 
-// An unknown count (-1) of either stays unknown.
-static int64_t add_counts(int64_t a, int64_t b)
-{
-	return a < 0 || b < 0 ? -1 : a + b;
-}
-
-static void add_usage(struct sg_usage *sum, const struct sg_usage *usage)
-{
-	sum->input_tokens = add_counts(sum->input_tokens, usage->input_tokens);
-	sum->output_tokens = add_counts(sum->output_tokens, usage->output_tokens);
-	sum->cache_read_tokens += usage->cache_read_tokens;
-	sum->cache_write_tokens += usage->cache_write_tokens;
-	sum->cache_write_1h_tokens += usage->cache_write_1h_tokens;
-	sum->reasoning_tokens += usage->reasoning_tokens;
-	sum->web_search_requests += usage->web_search_requests;
-}
-
 // The total of cache writes, where it is more than its two kinds say: the rest is of the kind that
 // was asked for, of the dearer one where both are in use.
 void sg_anthropic_split_creation(
@@ -56,22 +39,6 @@ void sg_anthropic_split_creation(
 		usage->cache_write_tokens += creation - split;
 }
 
-void sg_anthropic_add_line(struct sg_response_reader *reader, const struct sg_usage *line)
-{
-	struct sg_outcome *outcome = &reader->outcome;
-
-	for (unsigned i = 0; i < outcome->line_count; i++)
-		if (strcmp(outcome->lines[i].model, line->model) == 0 &&
-			strcmp(outcome->lines[i].inference_geo, line->inference_geo) == 0) {
-			add_usage(&outcome->lines[i], line);
-			return;
-		}
-	if (outcome->line_count < SG_USAGE_MAX_LINES)
-		outcome->lines[outcome->line_count++] = *line;
-	else
-		outcome->bad_evidence = true; // more models than can be priced: the hold is charged
-}
-
 static void on_iteration(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	if (!value->end) {
@@ -81,7 +48,7 @@ static void on_iteration(struct sg_response_reader *reader, const struct sg_json
 		return;
 	}
 	sg_anthropic_split_creation(reader, &reader->line, reader->line_cache_creation);
-	sg_anthropic_add_line(reader, &reader->line);
+	sg_response_add_line(reader, &reader->line);
 }
 
 static void on_iteration_type(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -91,6 +58,19 @@ static void on_iteration_type(struct sg_response_reader *reader, const struct sg
 	for (size_t i = 0; i < SG_ARRAY_SIZE(apart); i++)
 		if (strcmp(value->text, apart[i]) == 0)
 			reader->line_by_iterations = true;
+}
+
+// What others than Anthropic state themselves.
+static void on_price(struct sg_response_reader *reader, int node, const struct sg_json_value *value)
+{
+	if (node == U_COST)
+		sg_response_stated_price(reader, value, SG_TRAIT_COST);
+	else if (node == U_COST_TICKS)
+		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
+	else if (node == U_COST_UPSTREAM)
+		sg_response_price(reader, value, 0, &reader->upstream_picousd);
+	else if (node == U_OWN_KEY)
+		reader->own_key = value->type == SG_JSON_TRUE;
 }
 
 // Members of usage: the last non-null value of each counts, deltas are cumulative (rule 5).
@@ -165,6 +145,12 @@ bool sg_anthropic_on_usage(
 		return true;
 	case I_CREATION_1H:
 		sg_response_count(reader, value, &line->cache_write_1h_tokens);
+		return true;
+	case U_COST:
+	case U_COST_TICKS:
+	case U_COST_UPSTREAM:
+	case U_OWN_KEY:
+		on_price(reader, node, value);
 		return true;
 	default:
 		return false;
@@ -270,31 +256,6 @@ static bool is_filler(const struct sg_sse_event *event)
 	       memcmp(event->name, name, sizeof(name) - 1) == 0;
 }
 
-static void sum_lines(struct sg_outcome *outcome)
-{
-	struct sg_usage *usage = &outcome->usage;
-
-	usage->input_tokens = usage->output_tokens = usage->cache_read_tokens =
-		usage->cache_write_tokens = usage->cache_write_1h_tokens = 0;
-	for (unsigned i = 0; i < outcome->line_count; i++) {
-		struct sg_usage *line = &outcome->lines[i];
-
-		if (!line->model[0])
-			snprintf(line->model, sizeof(line->model), "%s",
-				usage->model); // the model that was called
-		snprintf(line->service_tier, sizeof(line->service_tier), "%s", usage->service_tier);
-		snprintf(line->speed, sizeof(line->speed), "%s", usage->speed);
-		snprintf(line->inference_geo, sizeof(line->inference_geo), "%s",
-			usage->inference_geo);
-		if (line->input_tokens < 0 || line->output_tokens < 0) {
-			outcome->bad_evidence = true;
-			return;
-		}
-		add_usage(usage, line);
-	}
-	outcome->lines[0].web_search_requests = usage->web_search_requests;
-}
-
 // Advisors, compactions and fallbacks are not in the top level: then the iterations alone are
 // priced (rule 5).
 void sg_anthropic_finish(struct sg_response_reader *reader)
@@ -303,9 +264,10 @@ void sg_anthropic_finish(struct sg_response_reader *reader)
 
 	sg_anthropic_split_creation(reader, &outcome->usage, reader->cache_creation);
 	if (reader->line_by_iterations && outcome->line_count)
-		sum_lines(outcome);
+		sg_response_sum_lines(outcome);
 	else
 		outcome->line_count = 0;
+	sg_response_add_upstream_price(reader);
 	if (outcome->usage.output_tokens >= 0 &&
 		outcome->usage.reasoning_tokens > outcome->usage.output_tokens)
 		outcome->bad_evidence = true;

@@ -156,6 +156,10 @@ struct sg_stream_mark {
 	int64_t sequence;
 };
 
+struct sg_searches {
+	int64_t web, file;
+};
+
 struct sg_response_reader {
 	const struct sg_api *api;
 	const struct sg_request_facts *facts;
@@ -173,7 +177,7 @@ struct sg_response_reader {
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
 	struct sg_frames frames;
-	int64_t header_counts[4]; // Bedrock: input, output, cache read, cache write; -1: none
+	int64_t header_counts[4]; // input, output, cache read, cache write; -1: none
 	bool by_headers;	  // the usage is theirs
 	int64_t body_counts[2]; // Bedrock: input and output, of makers who have no usage; -1: none
 	bool metrics_seen;
@@ -192,7 +196,7 @@ struct sg_response_reader {
 	bool event_usage;
 	int64_t finished_choices; // with a finish_reason, of all events
 	int64_t total_tokens;
-	int64_t cache_hit_tokens; // DeepSeek's own name
+	int64_t cache_hit_tokens; // DeepSeek's own name; Bedrock: of makers who count them as input
 	int64_t upstream_picousd; // OpenRouter: what the key's owner pays elsewhere
 	bool own_key;
 	bool own_host;
@@ -204,13 +208,16 @@ struct sg_response_reader {
 		int64_t count;
 		char kind;
 	} part;
-	int64_t text_output; // of an answer with pictures: what is text
-	int64_t duration_ms; // of the sound, outside of usage
-	int64_t tool_prompt; // Gemini: input of its own tools
+	int64_t text_output;	     // of an answer with pictures: what is text
+	int64_t duration_ms;	     // of the sound, outside of usage
+	int64_t tool_prompt;	     // Gemini: input of its own tools
+	bool found_web, found_place; // Gemini: by a search, or in its maps
+	bool unpriced_tool; // Mistral: a tool of the provider's own, whose fee is not known
 	// OpenAI: the output item that is being read, and searches so far
-	bool item_is_search, item_is_no_query;
-	int64_t output_searches; // in the list of all output
-	int64_t done_searches;	 // in events of one item each
+	bool item_is_search, item_is_no_query, item_is_file_search;
+	struct sg_searches output_searches; // in the list of all output
+	struct sg_searches events_searches; // in events of one item each
+	int64_t done_searches;		    // Gemini
 	struct sg_stream_mark mark;
 	bool hides_output;
 	// filter
@@ -255,6 +262,7 @@ struct sg_api {
 	bool takes_form;	     // multipart/form-data
 	bool counts_characters;	     // of wanted strings
 	bool any_body;		     // what the request is does not matter
+	bool tells_lines;	     // an answer that says not to be JSON has a JSON value a line
 	bool tells_usage_when_asked; // of streams (SG_TRAIT_ASK_USAGE: only then)
 	enum sg_dialect dialect;
 	// Of the answer's head; NULL: none matters
@@ -272,6 +280,7 @@ extern const struct sg_api sg_api_openai_chat;
 extern const struct sg_api sg_api_openai_completions;
 extern const struct sg_api sg_api_openai_embeddings;
 extern const struct sg_api sg_api_openai_responses;
+extern const struct sg_api sg_api_openai_compaction;
 extern const struct sg_api sg_api_openai_images;
 extern const struct sg_api sg_api_openai_speech;
 extern const struct sg_api sg_api_openai_transcription;
@@ -280,6 +289,7 @@ extern const struct sg_api sg_api_openai_run;
 extern const struct sg_api sg_api_anthropic_batch;
 extern const struct sg_api sg_api_anthropic_complete;
 extern const struct sg_api sg_api_mistral_ocr;
+extern const struct sg_api sg_api_mistral_conversation;
 // Nothing tells what such a call costs: what the operator says is held and charged.
 extern const struct sg_api sg_api_by_amount;
 extern const struct sg_api sg_api_anthropic_messages;
@@ -348,6 +358,21 @@ void sg_response_begin_usage(struct sg_response_reader *reader, const struct sg_
 void sg_response_count(
 	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_count);
 
+// A count that a header tells.
+void sg_response_header_count(
+	struct sg_response_reader *reader, struct sg_str value, int64_t *ret_count);
+
+// Is it the header of that name?
+bool sg_header_is(struct sg_str name, const char *wanted);
+
+// A length of sound in seconds, with a fraction or as text, in milliseconds.
+void sg_response_seconds(
+	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_ms);
+
+// Does the code of an error say that the prompt was worked on all the same
+// (SG_TRAIT_BILLS_FILTERED)?
+bool sg_response_is_filter_code(const struct sg_json_value *value);
+
 // Text, reasoning or arguments that the agent gets to see.
 void sg_response_text(struct sg_response_reader *reader, const struct sg_json_value *value);
 
@@ -364,6 +389,19 @@ void sg_response_price(struct sg_response_reader *reader, const struct sg_json_v
 // are passed over: in another's answer they might mean another thing.
 void sg_response_stated_price(
 	struct sg_response_reader *reader, const struct sg_json_value *value, enum sg_trait trait);
+
+// Adds counts; one that is unknown (-1) of either stays unknown.
+void sg_usage_add(struct sg_usage *sum, const struct sg_usage *usage);
+
+// Adds what a model used to the lines of the outcome. More models than can be priced are no
+// evidence.
+void sg_response_add_line(struct sg_response_reader *reader, const struct sg_usage *line);
+
+// The lines alone are priced, each at the call's own tier: its usage is their sum.
+void sg_response_sum_lines(struct sg_outcome *outcome);
+
+// OpenRouter: for a key of the agent's own the provider's price is paid elsewhere, beside the fee.
+void sg_response_add_upstream_price(struct sg_response_reader *reader);
 
 // What is billed is known, and it is no tokens.
 void sg_response_settle_by_units(struct sg_response_reader *reader);

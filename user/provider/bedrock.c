@@ -3,7 +3,6 @@
 // signed and never changed. Of invoke the model's maker decides the body: usage is taken from it
 // where it is Claude's, else from the headers that Bedrock adds.
 #include <string.h>
-#include <strings.h>
 
 #include "base/money.h"
 #include "provider/bedrock.h"
@@ -40,9 +39,11 @@ enum request_node {
 	BODY_TOOLS,
 	TOOL,
 	TOOL_TYPE,
+	COMPLETION_MAX,
+	NOVA_MAX,
 };
 
-_Static_assert(TOOL_TYPE == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
+_Static_assert(NOVA_MAX == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
@@ -75,6 +76,8 @@ const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[BODY_TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
 	[TOOL - 1] = { BODY_TOOLS, NULL, 0 },
 	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
+	[COMPLETION_MAX - 1] = { SG_JSON_ROOT, "max_completion_tokens", MAX_TOKENS },
+	[NOVA_MAX - 1] = { CONFIG, "max_new_tokens", MAX_TOKENS },
 };
 
 static void refuse(struct sg_request_facts *facts, const char *reason)
@@ -184,6 +187,13 @@ enum response_node {
 	TITAN_RESULTS,
 	TITAN_RESULT,
 	TITAN_OUTPUT,
+	NOVA_READ,
+	NOVA_WRITE,
+	// of the makers who speak OpenAI's API: what was cached is in their input
+	OPENAI_INPUT,
+	OPENAI_OUTPUT,
+	OPENAI_DETAILS,
+	OPENAI_CACHED,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -216,6 +226,12 @@ static const struct sg_json_path response_paths[] = {
 	[TITAN_RESULTS - 1] = { SG_JSON_ROOT, "results", 0 },
 	[TITAN_RESULT - 1] = { TITAN_RESULTS, NULL, 0 },
 	[TITAN_OUTPUT - 1] = { TITAN_RESULT, "tokenCount", 0 },
+	[NOVA_READ - 1] = { USAGE, "cacheReadInputTokenCount", CACHE_READ },
+	[NOVA_WRITE - 1] = { USAGE, "cacheWriteInputTokenCount", CACHE_WRITE },
+	[OPENAI_INPUT - 1] = { USAGE, "prompt_tokens", INPUT },
+	[OPENAI_OUTPUT - 1] = { USAGE, "completion_tokens", OUTPUT },
+	[OPENAI_DETAILS - 1] = { USAGE, "prompt_tokens_details", 0 },
+	[OPENAI_CACHED - 1] = { OPENAI_DETAILS, "cached_tokens", 0 },
 };
 
 static void on_detail(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -236,7 +252,9 @@ static void on_family(struct sg_response_reader *reader, const struct sg_json_va
 {
 	int64_t count = 0;
 
-	if (value->node == FAMILY_INPUT) {
+	if (value->node == OPENAI_CACHED) {
+		sg_response_count(reader, value, &reader->cache_hit_tokens);
+	} else if (value->node == FAMILY_INPUT) {
 		sg_response_count(reader, value, &reader->body_counts[0]);
 	} else if (value->node == FAMILY_OUTPUT) {
 		sg_response_count(reader, value, &reader->body_counts[1]);
@@ -327,16 +345,10 @@ static void on_header(struct sg_response_reader *reader, struct sg_str name, str
 	static const char *const names[] = { "x-amzn-bedrock-input-token-count",
 		"x-amzn-bedrock-output-token-count", "x-amzn-bedrock-cache-read-input-token-count",
 		"x-amzn-bedrock-cache-write-input-token-count" };
-	struct sg_json_value value = { .type = SG_JSON_STRING,
-		.text = text.data,
-		.length = text.length,
-		.decoded_length = text.length };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++)
-		if (name.length == strlen(names[i]) &&
-			strncasecmp(name.data, names[i], name.length) == 0 &&
-			sg_json_count(&value, &reader->header_counts[i]) < 0)
-			reader->outcome.bad_evidence = true;
+		if (sg_header_is(name, names[i]))
+			sg_response_header_count(reader, text, &reader->header_counts[i]);
 }
 
 static void take_headers(struct sg_response_reader *reader)
@@ -366,10 +378,16 @@ static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
-	if (!reader->usage_seen && reader->header_counts[0] >= 0 && reader->status < 400)
+	bool told = reader->usage_seen && usage->input_tokens >= 0;
+
+	if (!told && reader->header_counts[0] >= 0 && reader->status < 400)
 		take_headers(reader);
 	else if (!reader->usage_seen && reader->body_counts[0] >= 0 && reader->complete)
 		take_body(reader);
+	if (told && reader->cache_hit_tokens) {
+		usage->cache_read_tokens = reader->cache_hit_tokens;
+		sg_response_take_out_cached(reader);
+	}
 	// The sum of both kinds is told: what is not for an hour is the other.
 	if (usage->cache_write_1h_tokens > usage->cache_write_tokens)
 		reader->outcome.bad_evidence = true;

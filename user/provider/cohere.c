@@ -163,6 +163,7 @@ enum response_node {
 	R_RESPONSE,
 	R_RESPONSE_META,
 	R_WHOLE_TEXT,
+	R_IMAGES,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -192,6 +193,7 @@ static const struct sg_json_path response_paths[] = {
 	[R_RESPONSE - 1] = { SG_JSON_ROOT, "response", 0 },
 	[R_RESPONSE_META - 1] = { R_RESPONSE, "meta", R_USAGE },
 	[R_WHOLE_TEXT - 1] = { SG_JSON_ROOT, "text", R_TEXT },
+	[R_IMAGES - 1] = { R_BILLED, "images", 0 },
 };
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -217,6 +219,9 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_IMAGE_TOKENS:
 		sg_response_count(reader, value, &usage->image_input_tokens);
+		break;
+	case R_IMAGES:
+		sg_response_count(reader, value, &usage->units.images);
 		break;
 	case R_TEXT:
 		sg_response_text(reader, value);

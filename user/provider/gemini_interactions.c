@@ -127,6 +127,7 @@ enum response_node {
 	R_TOOL_COUNTS,
 	R_TOOL_COUNT,
 	R_COUNT,
+	R_TOOL_TYPE,
 	R_TYPE,
 	R_EVENT_TYPE,
 	R_INTERACTION,
@@ -152,6 +153,7 @@ static const struct sg_json_path response_paths[] = {
 	[R_TOOL_COUNTS - 1] = { R_USAGE, "grounding_tool_count", 0 },
 	[R_TOOL_COUNT - 1] = { R_TOOL_COUNTS, NULL, 0 },
 	[R_COUNT - 1] = { R_TOOL_COUNT, "count", 0 },
+	[R_TOOL_TYPE - 1] = { R_TOOL_COUNT, "type", 0 },
 	[R_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
 	[R_EVENT_TYPE - 1] = { SG_JSON_ROOT, "event_type", R_TYPE },
 	[R_INTERACTION - 1] = { SG_JSON_ROOT, "interaction", 0 },
@@ -172,12 +174,26 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 	reader->total_tokens = -1;
 }
 
+// Begin and end of {"type", "count"}.
+static void on_tool_count(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	int64_t *maps = &reader->outcome.usage.maps_requests;
+
+	if (!value->end) {
+		reader->part.kind = 'S';
+		reader->part.count = 0;
+	} else if (reader->part.kind == 'M') {
+		*maps = sg_money_add(*maps, reader->part.count);
+	} else {
+		reader->done_searches = sg_money_add(reader->done_searches, reader->part.count);
+	}
+}
+
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const unfinished[] = { "queued", "in_progress", "pending", NULL };
 	struct sg_outcome *outcome = &reader->outcome;
 	struct sg_usage *usage = &outcome->usage;
-	int64_t count = 0;
 
 	switch ((enum response_node)value->node) {
 	case R_ID:
@@ -213,9 +229,14 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_TOTAL:
 		sg_response_count(reader, value, &reader->total_tokens);
 		break;
+	case R_TOOL_COUNT:
+		on_tool_count(reader, value);
+		break;
 	case R_COUNT:
-		sg_response_count(reader, value, &count);
-		reader->done_searches = sg_money_add(reader->done_searches, count);
+		sg_response_count(reader, value, &reader->part.count);
+		break;
+	case R_TOOL_TYPE:
+		reader->part.kind = strstr(value->text, "maps") ? 'M' : 'S';
 		break;
 	case R_TYPE:
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));

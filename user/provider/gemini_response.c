@@ -53,6 +53,16 @@ enum response_node {
 	TOOL_CALL,
 	CANDIDATE_INDEX,
 	PART_THOUGHT,
+	CACHE_DETAILS,
+	CACHE_ITEM,
+	CACHE_MODALITY,
+	CACHE_COUNT,
+	TOOL_DETAILS,
+	TOOL_ITEM,
+	CHUNKS,
+	CHUNK,
+	CHUNK_MAPS,
+	CHUNK_WEB,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -102,6 +112,16 @@ static const struct sg_json_path response_paths[] = {
 	[TOOL_CALL - 1] = { SG_JSON_ROOT, "toolCall", MODEL_TURN },
 	[CANDIDATE_INDEX - 1] = { CANDIDATE, "index", 0 },
 	[PART_THOUGHT - 1] = { PART, "thought", 0 },
+	[CACHE_DETAILS - 1] = { USAGE, "cacheTokensDetails", 0 },
+	[CACHE_ITEM - 1] = { CACHE_DETAILS, NULL, 0 },
+	[CACHE_MODALITY - 1] = { CACHE_ITEM, "modality", ITEM_MODALITY },
+	[CACHE_COUNT - 1] = { CACHE_ITEM, "tokenCount", ITEM_COUNT },
+	[TOOL_DETAILS - 1] = { USAGE, "toolUsePromptTokensDetails", 0 },
+	[TOOL_ITEM - 1] = { TOOL_DETAILS, NULL, PROMPT_ITEM },
+	[CHUNKS - 1] = { GROUNDING, "groundingChunks", 0 },
+	[CHUNK - 1] = { CHUNKS, NULL, 0 },
+	[CHUNK_MAPS - 1] = { CHUNK, "maps", 0 },
+	[CHUNK_WEB - 1] = { CHUNK, "web", 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -195,6 +215,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case PROMPT_ITEM:
 		on_part(reader, value, &usage->audio_input_tokens, &usage->image_input_tokens);
 		break;
+	case CACHE_ITEM:
+		on_part(reader, value, &usage->audio_cache_read_tokens,
+			&usage->image_cache_read_tokens);
+		break;
 	case OUTPUT_ITEM:
 		on_part(reader, value, &usage->audio_output_tokens, &usage->image_output_tokens);
 		break;
@@ -226,6 +250,12 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case QUERY:
 		reader->done_searches++;
 		break;
+	case CHUNK_WEB:
+		reader->found_web = true;
+		break;
+	case CHUNK_MAPS:
+		reader->found_place = true;
+		break;
 	case ERROR:
 		reader->failed_early = true;
 		break;
@@ -238,6 +268,23 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	default:
 		break;
 	}
+}
+
+// What was read from the cache is in the prompt's parts too.
+static void split_parts(struct sg_usage *usage)
+{
+	if (usage->audio_cache_read_tokens > usage->cache_read_tokens)
+		usage->audio_cache_read_tokens = usage->cache_read_tokens;
+	if (usage->image_cache_read_tokens > usage->cache_read_tokens)
+		usage->image_cache_read_tokens = usage->cache_read_tokens;
+	usage->audio_input_tokens =
+		usage->audio_input_tokens > usage->audio_cache_read_tokens
+			? usage->audio_input_tokens - usage->audio_cache_read_tokens
+			: 0;
+	usage->image_input_tokens =
+		usage->image_input_tokens > usage->image_cache_read_tokens
+			? usage->image_input_tokens - usage->image_cache_read_tokens
+			: 0;
 }
 
 // All thoughts are in the total, whichever other count has them.
@@ -257,12 +304,17 @@ void sg_gemini_count_output(struct sg_response_reader *reader)
 	sg_response_take_out_cached(reader);
 }
 
-// From Gemini 3 on each query has a fee, before it each prompt that was searched for.
+// From Gemini 3 on each query has a fee, before it each prompt that was searched for. What was
+// found was searched for, whether its queries are told or not.
 void sg_gemini_count_searches(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 	const char *model = usage->model[0] ? usage->model : reader->facts->model;
 
+	if (!reader->done_searches)
+		reader->done_searches = reader->found_web;
+	if (reader->found_place)
+		usage->maps_requests = 1;
 	usage->web_search_requests =
 		strncmp(model, "gemini-2", 8) == 0 || strncmp(model, "gemini-1", 8) == 0
 			? reader->done_searches > 0
@@ -277,6 +329,7 @@ static void finish_response(struct sg_response_reader *reader)
 		return;
 	if (usage->input_tokens >= 0)
 		sg_gemini_count_output(reader);
+	split_parts(usage);
 	sg_gemini_count_searches(reader);
 	reader->final = reader->finished_choices > 0 &&
 			(reader->complete || reader->finished_choices >= reader->facts->choices);

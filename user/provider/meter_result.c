@@ -113,6 +113,18 @@ static bool is_poll(const struct meter *meter)
 	return meter->route.kind == SG_ROUTE_POLL;
 }
 
+static void set_tool_calls(const struct sg_usage *usage, json_t *result)
+{
+	json_t *calls = json_object();
+
+	set_some(calls, "web_search", usage->web_search_requests);
+	set_some(calls, "google_maps", usage->maps_requests);
+	set_some(calls, "file_search", usage->file_search_requests);
+	if (json_object_size(calls))
+		json_object_set(result, "tool_calls", calls);
+	json_decref(calls);
+}
+
 static void set_usage(const struct meter *meter, json_t *result)
 {
 	static const char *const sources[] = { "none", "body", "headers", "sse", "ndjson",
@@ -128,7 +140,7 @@ static void set_usage(const struct meter *meter, json_t *result)
 	set_count(result, "cache_write_1h_tokens", usage->cache_write_1h_tokens, true);
 	// An error that is billed all the same has no output.
 	set_count(result, "output_tokens", usage->output_tokens,
-		settled || meter->outcome.usage.output_tokens == 0);
+		usage->output_tokens == 0 || (settled && usage->output_tokens > 0));
 	set_count(result, "reasoning_tokens", settled ? usage->reasoning_tokens : 0, true);
 	set_some(result, "audio_input_tokens", usage->audio_input_tokens);
 	set_some(result, "image_input_tokens", usage->image_input_tokens);
@@ -149,9 +161,7 @@ static void set_usage(const struct meter *meter, json_t *result)
 	set_text(result, "service_tier", usage->service_tier);
 	set_text(result, "speed", usage->speed);
 	set_text(result, "inference_geo", usage->inference_geo);
-	if (usage->web_search_requests)
-		json_object_set_new(result, "tool_calls",
-			json_pack("{s:I}", "web_search", (json_int_t)usage->web_search_requests));
+	set_tool_calls(usage, result);
 }
 
 static json_t *line_of(const struct sg_usage *line)

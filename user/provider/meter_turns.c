@@ -72,6 +72,8 @@ static void add_usage(struct sg_usage *sum, const struct sg_usage *usage)
 		offsetof(struct sg_usage, image_cache_read_tokens),
 		offsetof(struct sg_usage, audio_output_tokens),
 		offsetof(struct sg_usage, web_search_requests),
+		offsetof(struct sg_usage, maps_requests),
+		offsetof(struct sg_usage, file_search_requests),
 		offsetof(struct sg_usage, image_input_tokens),
 		offsetof(struct sg_usage, image_output_tokens),
 	};

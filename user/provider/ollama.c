@@ -96,6 +96,7 @@ enum response_node {
 	R_COUNT,
 	R_ERROR,
 	R_TOOL_CALLS,
+	R_DONE_REASON,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -110,7 +111,20 @@ static const struct sg_json_path response_paths[] = {
 	[R_PROMPT_COUNT - 1] = { SG_JSON_ROOT, "prompt_eval_count", 0 },
 	[R_COUNT - 1] = { SG_JSON_ROOT, "eval_count", 0 },
 	[R_ERROR - 1] = { SG_JSON_ROOT, "error", 0 },
+	[R_DONE_REASON - 1] = { SG_JSON_ROOT, "done_reason", 0 },
 };
+
+// A call without a prompt puts a model into memory, or out of it: nothing is read or written.
+static void on_done_reason(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	static const char *const idle[] = { "load", "unload", NULL };
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (reader->usage_seen || !sg_is_one_of(value->text, idle))
+		return;
+	usage->input_tokens = usage->output_tokens = 0;
+	reader->usage_seen = true;
+}
 
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
@@ -144,6 +158,9 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_COUNT:
 		sg_response_count(reader, value, &usage->output_tokens);
+		break;
+	case R_DONE_REASON:
+		on_done_reason(reader, value);
 		break;
 	case R_ERROR:
 		reader->failed_early = true;

@@ -4,14 +4,11 @@
 // Fields: the provider's API reference, POST /v1/audio/*.
 #include <string.h>
 
-#include "base/money.h"
 #include "provider/api.h"
 
 // No coding of speech is smaller: 4 kbit a second.
 #define LEAST_BYTES_A_SECOND 500
 #define LEAST_MILLISECONDS   10000
-
-#define MILLI_DIGITS 3
 
 static bool is_by_tokens(const char *model)
 {
@@ -147,18 +144,6 @@ static const struct sg_json_path response_paths[] = {
 	[R_COST - 1] = { R_USAGE, "cost", 0 },
 };
 
-// A length in seconds, with a fraction or as text.
-static void take_seconds(
-	struct sg_response_reader *reader, const struct sg_json_value *value, int64_t *ret_ms)
-{
-	if (value->type == SG_JSON_NULL || value->type == SG_JSON_OBJECT)
-		return;
-	if (value->length != value->decoded_length ||
-		sg_money_parse_nearest(value->text, value->length, MILLI_DIGITS, ret_ms) < 0 ||
-		*ret_ms > SG_COUNT_MAX)
-		reader->outcome.bad_evidence = true;
-}
-
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
@@ -178,10 +163,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_response_count(reader, value, &usage->audio_input_tokens);
 		break;
 	case R_SECONDS:
-		take_seconds(reader, value, &usage->units.milliseconds);
+		sg_response_seconds(reader, value, &usage->units.milliseconds);
 		break;
 	case R_DURATION:
-		take_seconds(reader, value, &reader->duration_ms);
+		sg_response_seconds(reader, value, &reader->duration_ms);
 		break;
 	case R_TYPE:
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));

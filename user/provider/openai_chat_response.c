@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/find.h"
-#include "base/money.h"
 #include "provider/openai_chat.h"
+
+// Of the counts that headers tell.
+#define CACHED_BY_HEADER 2
 
 enum response_node {
 	R_MODEL = 1,
@@ -58,6 +60,21 @@ enum response_node {
 	R_ID,
 	R_CREATED,
 	R_CHOICE_INDEX,
+	R_OWN_TIER,
+	R_AUDIO_SECONDS,
+	// Groq: of a system of several models, each on its own
+	R_BREAKDOWN,
+	R_X_GROQ_BREAKDOWN,
+	R_LINES,
+	R_LINE,
+	R_LINE_MODEL,
+	R_LINE_USAGE,
+	R_LINE_INPUT,
+	R_LINE_OUTPUT,
+	R_LINE_INPUT_DETAILS,
+	R_LINE_CACHED,
+	R_LINE_OUTPUT_DETAILS,
+	R_LINE_REASONING,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -111,6 +128,20 @@ static const struct sg_json_path response_paths[] = {
 	[R_CREATED - 1] = { SG_JSON_ROOT, "created", 0 },
 	[R_CHOICE_INDEX - 1] = { R_CHOICE, "index", 0 },
 	[R_DELTA_REASONING_TEXT - 1] = { R_DELTA, "reasoning", R_DELTA_REASONING },
+	[R_OWN_TIER - 1] = { R_USAGE, "service_tier", R_SERVICE_TIER },
+	[R_AUDIO_SECONDS - 1] = { R_USAGE, "prompt_audio_seconds", 0 },
+	[R_BREAKDOWN - 1] = { SG_JSON_ROOT, "usage_breakdown", 0 },
+	[R_X_GROQ_BREAKDOWN - 1] = { R_X_GROQ, "usage_breakdown", R_BREAKDOWN },
+	[R_LINES - 1] = { R_BREAKDOWN, "models", 0 },
+	[R_LINE - 1] = { R_LINES, NULL, 0 },
+	[R_LINE_MODEL - 1] = { R_LINE, "model", 0 },
+	[R_LINE_USAGE - 1] = { R_LINE, "usage", 0 },
+	[R_LINE_INPUT - 1] = { R_LINE_USAGE, "prompt_tokens", 0 },
+	[R_LINE_OUTPUT - 1] = { R_LINE_USAGE, "completion_tokens", 0 },
+	[R_LINE_INPUT_DETAILS - 1] = { R_LINE_USAGE, "prompt_tokens_details", 0 },
+	[R_LINE_CACHED - 1] = { R_LINE_INPUT_DETAILS, "cached_tokens", 0 },
+	[R_LINE_OUTPUT_DETAILS - 1] = { R_LINE_USAGE, "completion_tokens_details", 0 },
+	[R_LINE_REASONING - 1] = { R_LINE_OUTPUT_DETAILS, "reasoning_tokens", 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -122,6 +153,55 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 	reader->total_tokens = reader->upstream_picousd = -1;
 	reader->cache_hit_tokens = 0;
 	reader->own_key = false;
+}
+
+static void end_line(struct sg_response_reader *reader)
+{
+	struct sg_usage *line = &reader->line;
+
+	if (line->input_tokens < line->cache_read_tokens || line->output_tokens < 0)
+		reader->outcome.bad_evidence = true;
+	else
+		line->input_tokens -= line->cache_read_tokens;
+	sg_response_add_line(reader, line);
+}
+
+// The models of one call, of which each has its own price.
+static void on_line(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *line = &reader->line;
+
+	switch ((enum response_node)value->node) {
+	case R_LINES:
+		if (!value->end)
+			reader->outcome.line_count = 0;
+		break;
+	case R_LINE:
+		if (value->end) {
+			end_line(reader);
+			break;
+		}
+		sg_usage_reset(line);
+		line->model[0] = 0;
+		break;
+	case R_LINE_MODEL:
+		sg_value_copy(value, line->model, sizeof(line->model));
+		break;
+	case R_LINE_INPUT:
+		sg_response_count(reader, value, &line->input_tokens);
+		break;
+	case R_LINE_OUTPUT:
+		sg_response_count(reader, value, &line->output_tokens);
+		break;
+	case R_LINE_CACHED:
+		sg_response_count(reader, value, &line->cache_read_tokens);
+		break;
+	case R_LINE_REASONING:
+		sg_response_count(reader, value, &line->reasoning_tokens);
+		break;
+	default:
+		break;
+	}
 }
 
 // Counts and prices that only some providers tell. What one of them does not use is not read: in
@@ -160,12 +240,14 @@ static void on_extension(struct sg_response_reader *reader, const struct sg_json
 		reader->own_key = value->type == SG_JSON_TRUE;
 		break;
 	case R_ERROR_CODE:
-		reader->filtered =
-			value->type == SG_JSON_STRING && strcmp(value->text, "content_filter") == 0;
+		reader->filtered = sg_response_is_filter_code(value);
 		break;
 	case R_FINISH_REASON:
 		reader->finished_choices += value->type == SG_JSON_STRING;
 		reader->mark.stops = value->type == SG_JSON_STRING;
+		break;
+	case R_AUDIO_SECONDS:
+		sg_response_seconds(reader, value, &usage->units.milliseconds);
 		break;
 	case R_ID:
 		sg_value_copy(value, reader->mark.id, sizeof(reader->mark.id));
@@ -178,6 +260,7 @@ static void on_extension(struct sg_response_reader *reader, const struct sg_json
 			reader->mark.lost = true;
 		break;
 	default:
+		on_line(reader, value);
 		break;
 	}
 }
@@ -255,7 +338,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_response_text(reader, value);
 		break;
 	case R_ERROR:
-		if (value->type == SG_JSON_OBJECT)
+		if (value->type == SG_JSON_OBJECT || value->type == SG_JSON_STRING)
 			reader->failed_early = true;
 		break;
 	default:
@@ -305,6 +388,8 @@ static void split_input(struct sg_response_reader *reader)
 
 	if (!usage->cache_read_tokens)
 		usage->cache_read_tokens = reader->cache_hit_tokens;
+	if (!usage->cache_read_tokens && reader->header_counts[CACHED_BY_HEADER] > 0)
+		usage->cache_read_tokens = reader->header_counts[CACHED_BY_HEADER];
 	cached = usage->cache_read_tokens + usage->cache_write_tokens;
 	sg_response_take_out_cached(reader);
 	if (usage->audio_input_tokens > usage->input_tokens + cached &&
@@ -312,15 +397,21 @@ static void split_input(struct sg_response_reader *reader)
 		reader->outcome.bad_evidence = true;
 }
 
-// Where completion_tokens lacks the reasoning, the total has it.
+// Where completion_tokens lacks the reasoning, the total has it; without a total more reasoning
+// than output must be apart.
 static void take_output_by_total(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 	int64_t by_total = reader->total_tokens - usage->input_tokens;
 
-	if (!(reader->facts->traits & SG_TRAIT_OUTPUT_BY_TOTAL) || reader->total_tokens < 0 ||
-		usage->input_tokens < 0 || usage->output_tokens < 0 ||
-		by_total <= usage->output_tokens)
+	if (!(reader->facts->traits & SG_TRAIT_OUTPUT_BY_TOTAL) || usage->input_tokens < 0 ||
+		usage->output_tokens < 0)
+		return;
+	if (reader->total_tokens < 0)
+		by_total = usage->reasoning_tokens > usage->output_tokens
+				   ? usage->output_tokens + usage->reasoning_tokens
+				   : 0;
+	if (by_total <= usage->output_tokens)
 		return;
 	if (!usage->reasoning_tokens)
 		usage->reasoning_tokens = by_total - usage->output_tokens;
@@ -333,17 +424,25 @@ static void finish_response(struct sg_response_reader *reader)
 
 	take_output_by_total(reader);
 	split_input(reader);
+	if (reader->outcome.line_count) {
+		usage->reasoning_tokens = 0;
+		sg_response_sum_lines(&reader->outcome);
+	}
 	if (usage->reasoning_tokens > usage->output_tokens && usage->output_tokens >= 0)
 		reader->outcome.bad_evidence = true;
-	if (reader->own_key && reader->outcome.provider_picousd >= 0 &&
-		reader->upstream_picousd >= 0)
-		reader->outcome.provider_picousd =
-			sg_money_add(reader->outcome.provider_picousd, reader->upstream_picousd);
+	sg_response_add_upstream_price(reader);
 	// A search model searches once a call (providers: per-use fees).
 	if (reader->usage_seen && strstr(reader->facts->reasons, "web_search"))
 		usage->web_search_requests = 1;
 	// A stream that was told to its end.
 	reader->final = reader->final || (reader->usage_seen && reader->stream_ended);
+}
+
+// Fireworks: of the prompt tokens, where its usage does not tell them.
+static void on_header(struct sg_response_reader *reader, struct sg_str name, struct sg_str value)
+{
+	if (sg_header_is(name, "fireworks-cached-prompt-tokens"))
+		sg_response_header_count(reader, value, &reader->header_counts[CACHED_BY_HEADER]);
 }
 
 // Embeddings have no output.
@@ -367,7 +466,8 @@ static const struct sg_limit_member completions_limit = { .name = "max_tokens" }
 #define CHAT_PARTS                                                                                 \
 	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
 	.on_request = sg_chat_on_request, SG_READS_BOTH(response_paths, on_response),              \
-	.end_event = end_event, .is_filler = is_filler, .end_mark = "[DONE]"
+	.end_event = end_event, .is_filler = is_filler, .end_mark = "[DONE]",                      \
+	.on_header = on_header
 
 const struct sg_api sg_api_openai_chat = {
 	.name = "chat",

@@ -112,6 +112,11 @@ enum response_node {
 	R_COST,
 	R_COST_TICKS,
 	R_MODEL,
+	R_PROMPT_TOKENS,
+	R_COMPLETION_TOKENS,
+	R_COST_DETAILS,
+	R_COST_UPSTREAM,
+	R_OWN_KEY,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -130,6 +135,12 @@ static const struct sg_json_path response_paths[] = {
 	[R_COST - 1] = { R_USAGE, "cost", 0 },
 	[R_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 },
 	[R_MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
+	// OpenRouter's
+	[R_PROMPT_TOKENS - 1] = { R_USAGE, "prompt_tokens", R_INPUT },
+	[R_COMPLETION_TOKENS - 1] = { R_USAGE, "completion_tokens", R_OUTPUT },
+	[R_COST_DETAILS - 1] = { R_USAGE, "cost_details", 0 },
+	[R_COST_UPSTREAM - 1] = { R_COST_DETAILS, "upstream_inference_cost", 0 },
+	[R_OWN_KEY - 1] = { R_USAGE, "is_byok", 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -190,9 +201,39 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_COST_TICKS:
 		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
 		break;
+	case R_COST_UPSTREAM:
+		sg_response_price(reader, value, 0, &reader->upstream_picousd);
+		break;
+	case R_OWN_KEY:
+		reader->own_key = value->type == SG_JSON_TRUE;
+		break;
 	default:
 		break;
 	}
+}
+
+// Pictures that were read are not told apart in what was cached: the dearer class counts.
+static void split_usage(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	sg_response_take_out_cached(reader);
+	if (usage->output_tokens >= 0 && reader->text_output <= usage->output_tokens)
+		usage->image_output_tokens = usage->output_tokens - reader->text_output;
+	else if (usage->output_tokens >= 0)
+		reader->outcome.bad_evidence = true;
+}
+
+// Each picture of a stream comes with the usage of its own: the sum is kept in reader->line.
+static void add_picture(struct sg_response_reader *reader)
+{
+	split_usage(reader);
+	if (!reader->final) {
+		sg_usage_reset(&reader->line);
+		reader->line.input_tokens = reader->line.output_tokens = 0;
+	}
+	sg_usage_add(&reader->line, &reader->outcome.usage);
+	reader->final = true;
 }
 
 static void end_event(struct sg_response_reader *reader)
@@ -203,7 +244,22 @@ static void end_event(struct sg_response_reader *reader)
 
 	reader->produced = reader->produced || strstr(type, "partial_image") || completed;
 	reader->outcome.usage.units.images += completed;
-	reader->final = reader->final || (completed && reader->event_usage);
+	if (completed && reader->event_usage)
+		add_picture(reader);
+}
+
+static void take_sum(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	const struct sg_usage *sum = &reader->line;
+
+	usage->input_tokens = sum->input_tokens;
+	usage->output_tokens = sum->output_tokens;
+	usage->cache_read_tokens = sum->cache_read_tokens;
+	usage->image_input_tokens = sum->image_input_tokens;
+	usage->image_output_tokens = sum->image_output_tokens;
+	// Cut, and there may have been more to come.
+	reader->final = reader->complete || usage->units.images >= reader->facts->choices;
 }
 
 static void finish_response(struct sg_response_reader *reader)
@@ -211,17 +267,16 @@ static void finish_response(struct sg_response_reader *reader)
 	struct sg_usage *usage = &reader->outcome.usage;
 
 	snprintf(usage->kind, sizeof(usage->kind), "%s", reader->facts->kind);
+	sg_response_add_upstream_price(reader);
 	if (!reader->usage_seen && reader->complete && reader->produced && !reader->is_stream &&
 		!tells_tokens(reader->facts->model)) {
 		sg_response_settle_by_units(reader);
 		return;
 	}
-	sg_response_take_out_cached(reader);
-	// Pictures that were read are not told apart in what was cached: the dearer class counts.
-	if (usage->output_tokens >= 0 && reader->text_output <= usage->output_tokens)
-		usage->image_output_tokens = usage->output_tokens - reader->text_output;
-	else if (usage->output_tokens >= 0)
-		reader->outcome.bad_evidence = true;
+	if (reader->final)
+		take_sum(reader);
+	else
+		split_usage(reader);
 }
 
 const struct sg_api sg_api_openai_images = {

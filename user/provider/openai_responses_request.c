@@ -123,14 +123,15 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 {
 	static const char *const own[] = { "function", "custom", "local_shell", "shell",
 		"apply_patch", "namespace", "computer", "computer_use_preview", NULL };
-	static const char *const with_fee[] = { "code_interpreter", "file_search",
-		"image_generation", NULL };
+	static const char *const with_fee[] = { "code_interpreter", "image_generation", NULL };
 
 	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, own))
 		return;
 	if (sg_is_one_of(value->text, with_fee)) {
 		reader->facts.unbounded = true;
 		take_hosted_tool(reader, value->text);
+	} else if (strcmp(value->text, SG_REASON_FILE_SEARCH) == 0) {
+		take_hosted_tool(reader, SG_REASON_FILE_SEARCH);
 	} else {
 		take_hosted_tool(reader, strcmp(value->text, "mcp") == 0 ? "mcp" : "hosted_tools");
 	}

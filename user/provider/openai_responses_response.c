@@ -34,6 +34,11 @@ enum response_node {
 	R_COST,
 	R_COST_TOTAL,
 	R_COST_TICKS,
+	R_COST_DETAILS,
+	R_COST_UPSTREAM,
+	R_OWN_KEY,
+	R_ERROR,
+	R_ERROR_CODE,
 	RESPONSE_NODES,
 	// events only
 	E_RESPONSE = RESPONSE_NODES,
@@ -70,7 +75,11 @@ enum response_node {
 		[R_ACTION_TYPE - 1] = { R_ACTION, "type", 0 },                                     \
 		[R_COST - 1] = { R_USAGE, "cost", 0 },                                             \
 		[R_COST_TOTAL - 1] = { R_COST, "total_cost", 0 },                                  \
-		[R_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 }
+		[R_COST_TICKS - 1] = { R_USAGE, "cost_in_usd_ticks", 0 },                          \
+		[R_COST_DETAILS - 1] = { R_USAGE, "cost_details", 0 },                             \
+		[R_COST_UPSTREAM - 1] = { R_COST_DETAILS, "upstream_inference_cost", 0 },          \
+		[R_OWN_KEY - 1] = { R_USAGE, "is_byok", 0 }, [R_ERROR - 1] = { base, "error", 0 }, \
+		[R_ERROR_CODE - 1] = { R_ERROR, "code", 0 }
 
 static const struct sg_json_path body_paths[] = { RESPONSE_PATHS(SG_JSON_ROOT) };
 
@@ -88,13 +97,21 @@ static const struct sg_json_path event_paths[] = {
 	[E_CONTENT_INDEX - 1] = { SG_JSON_ROOT, "content_index", 0 },
 };
 
-// A web search costs a fee for each query; opening a page that it found costs none.
+// A web search costs a fee for each query; opening a page that it found costs none. A search in
+// files costs one a call.
+static void count_search(const struct sg_response_reader *reader, struct sg_searches *searches)
+{
+	searches->web += reader->item_is_search && !reader->item_is_no_query;
+	searches->file += reader->item_is_file_search;
+}
+
 static void on_output_item(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	if (!value->end)
-		reader->item_is_search = reader->item_is_no_query = false;
+		reader->item_is_search = reader->item_is_no_query = reader->item_is_file_search =
+			false;
 	else
-		reader->output_searches += reader->item_is_search && !reader->item_is_no_query;
+		count_search(reader, &reader->output_searches);
 }
 
 static void on_price(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -105,6 +122,10 @@ static void on_price(struct sg_response_reader *reader, const struct sg_json_val
 		sg_response_stated_price(reader, value, SG_TRAIT_COST_TOTAL);
 	else if (value->node == R_COST_TICKS)
 		sg_response_stated_price(reader, value, SG_TRAIT_COST_TICKS);
+	else if (value->node == R_COST_UPSTREAM)
+		sg_response_price(reader, value, 0, &reader->upstream_picousd);
+	else if (value->node == R_OWN_KEY)
+		reader->own_key = value->type == SG_JSON_TRUE;
 }
 
 // Where in the event stands what the stream's end would have to repeat.
@@ -172,7 +193,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_OUTPUT:
 		if (!value->end)
-			reader->output_searches = 0;
+			reader->output_searches = (struct sg_searches){ 0 };
 		break;
 	case R_ITEM:
 		on_output_item(reader, value);
@@ -180,6 +201,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case R_ITEM_TYPE:
 	case E_ITEM_TYPE:
 		reader->item_is_search = strcmp(value->text, "web_search_call") == 0;
+		reader->item_is_file_search = strcmp(value->text, "file_search_call") == 0;
 		reader->hides_output =
 			reader->hides_output || strcmp(value->text, "reasoning") == 0;
 		break;
@@ -201,6 +223,9 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_REASONING:
 		sg_response_count(reader, value, &usage->reasoning_tokens);
+		break;
+	case R_ERROR_CODE:
+		reader->filtered = sg_response_is_filter_code(value);
 		break;
 	case R_TEXT:
 	case R_ARGUMENTS:
@@ -275,7 +300,7 @@ static void end_event(struct sg_response_reader *reader)
 	if (length > 6 && strcmp(type + length - 6, ".delta") == 0)
 		reader->outcome.visible_output_bytes += reader->event_delta_bytes;
 	if (strcmp(type, "response.output_item.done") == 0)
-		reader->done_searches += reader->item_is_search && !reader->item_is_no_query;
+		count_search(reader, &reader->events_searches);
 	if (strcmp(type, "response.completed") == 0 || strcmp(type, "response.incomplete") == 0 ||
 		strcmp(type, "response.failed") == 0) {
 		reader->final = reader->usage_seen;
@@ -291,15 +316,21 @@ static bool is_filler(const struct sg_sse_event *event)
 	       memcmp(event->name + event->name_length - 6, ".delta", 6) == 0;
 }
 
+static int64_t more_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_outcome *outcome = &reader->outcome;
 	struct sg_usage *usage = &outcome->usage;
 
 	// The last event lists all output, unless the caller's settings leave it out.
-	usage->web_search_requests = reader->output_searches > reader->done_searches
-					     ? reader->output_searches
-					     : reader->done_searches;
+	usage->web_search_requests =
+		more_of(reader->output_searches.web, reader->events_searches.web);
+	usage->file_search_requests =
+		more_of(reader->output_searches.file, reader->events_searches.file);
 	// A background answer is settled by a later poll; a stream that was cut in progress is not
 	// one.
 	if (outcome->state == SG_EXCHANGE_PENDING &&
@@ -308,11 +339,29 @@ static void finish_response(struct sg_response_reader *reader)
 	if (outcome->state != SG_EXCHANGE_PENDING)
 		outcome->pending_id[0] = 0;
 	sg_response_take_out_cached(reader);
+	sg_response_add_upstream_price(reader);
 	if (usage->output_tokens >= 0 && usage->reasoning_tokens > usage->output_tokens)
 		outcome->bad_evidence = true;
 }
 
+static void finish_compaction_request(struct sg_request_reader *reader)
+{
+	sg_responses_finish_request(reader);
+	reader->facts.max_output = -1;
+}
+
 static const struct sg_limit_member limit = { .name = "max_output_tokens" };
+
+// A conversation made shorter: a call of the model whose length no member limits, whole.
+const struct sg_api sg_api_openai_compaction = {
+	.name = "compaction",
+	.request_paths = sg_responses_request_paths,
+	.request_path_count = SG_RESPONSES_REQUEST_PATHS,
+	.on_request = sg_responses_on_request,
+	.finish_request = finish_compaction_request,
+	SG_READS_BOTH(body_paths, on_response),
+	.finish_response = finish_response,
+};
 
 const struct sg_api sg_api_openai_responses = {
 	.name = "responses",

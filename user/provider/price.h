@@ -52,6 +52,8 @@ struct sg_price {
 	int64_t long_context_above; // input tokens in all; 0: no such tier
 	int64_t long_input, long_output, long_cache_read, long_cache_write, long_cache_write_1h;
 	int64_t web_search;	// nano-dollars a search; 0: none
+	int64_t maps;		// the same of a prompt that maps were asked for
+	int64_t file_search;	// the same of a search in files that the provider keeps
 	bool always_searches;	// a search model: one search a call, asked for or not
 	int64_t context_window; // tokens
 	int64_t max_output;	// tokens
@@ -74,7 +76,8 @@ struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 size_t sg_price_table_count(const struct sg_price_table *table);
 
 // The price in force at `wall_ns`; exact name first, then the longest entry of which the name is a
-// dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514), then the provider's entry "*". NULL:
+// dated form (gpt-4o-2024-08-06 of gpt-4o, claude-x-20250514), then the same of the name without
+// what stands in front of it ("models/", "apac.", an ARN), then the provider's entry "*". NULL:
 // unknown.
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);

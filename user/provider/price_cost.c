@@ -113,7 +113,7 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 		min_of(counted(usage->image_cache_read_tokens), cached - audio_cached);
 	int64_t searches = max_of(counted(usage->web_search_requests), price->always_searches);
 	struct class_prices prices = prices_for(price, total_input(usage));
-	wide sum = 0;
+	wide sum = 0, fees;
 
 	sum += (wide)(input - audio_input - image_input) * (wide)prices.input;
 	sum += (wide)image_input * (wide)max_of(price->image_input, prices.input);
@@ -131,8 +131,10 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	sum += sg_price_pieces_cost(price->pieces, &usage->units, usage->kind);
 	// Fees are per use, whatever the tier.
 	searches += counted(usage->search_units);
-	sum += (wide)searches * (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
-	return sum;
+	fees = (wide)searches * (wide)price->web_search +
+	       (wide)counted(usage->maps_requests) * (wide)price->maps +
+	       (wide)counted(usage->file_search_requests) * (wide)price->file_search;
+	return sum + fees * PICO_PER_NANO * SG_PRICE_ONE;
 }
 
 // A model that is billed by the piece alone has no price for tokens: none that would be nothing.
@@ -140,6 +142,17 @@ static bool is_priced(const struct sg_price *price, const struct sg_units *units
 {
 	return price->input || price->output || !price->pieces || !tokens || units->images ||
 	       units->characters || units->pages || units->milliseconds;
+}
+
+// Known to have used nothing, as a batch whose calls were all canceled.
+static bool is_nothing(const struct sg_usage *usage)
+{
+	const struct sg_units *units = &usage->units;
+
+	return usage->input_tokens == 0 && usage->output_tokens == 0 && !total_input(usage) &&
+	       !usage->reasoning_apart_tokens && !usage->web_search_requests &&
+	       !usage->maps_requests && !usage->file_search_requests && !usage->search_units &&
+	       !units->images && !units->characters && !units->pages && !units->milliseconds;
 }
 
 static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider,
@@ -173,6 +186,8 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 		const struct sg_price *price =
 			find_used(table, name, lines[i].model, requested_model, wall_ns);
 
+		if (!price && is_nothing(&lines[i]))
+			continue;
 		if (!price || !is_priced(price, &lines[i].units,
 				      lines[i].input_tokens > 0 || lines[i].output_tokens > 0))
 			return -ENOENT;
@@ -257,6 +272,12 @@ static int64_t dearest_input(const struct sg_price *price, const struct class_pr
 	return dearest;
 }
 
+// Of one use of a tool that the provider runs.
+static int64_t dearest_fee(const struct sg_price *price)
+{
+	return max_of(price->web_search, max_of(price->maps, price->file_search));
+}
+
 static int64_t bound_money(const struct sg_price *price, const struct sg_request_facts *facts,
 	int64_t input, int64_t output)
 {
@@ -270,8 +291,9 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	       (wide)max_of(max_of(prices.output, price->audio_output), price->image_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
 	sum += sg_price_pieces_cost(price->pieces, &facts->units, facts->kind);
-	sum += (wide)(facts->tool_turns + searches + counted(facts->search_units)) *
-	       (wide)price->web_search * PICO_PER_NANO * SG_PRICE_ONE;
+	sum += ((wide)facts->tool_turns * (wide)dearest_fee(price) +
+		       (wide)(searches + counted(facts->search_units)) * (wide)price->web_search) *
+	       PICO_PER_NANO * SG_PRICE_ONE;
 	return to_nanousd(sum);
 }
 
@@ -296,7 +318,10 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 
 	if (!price || !is_priced(price, &facts->units, true))
 		return -ENOENT;
-	// What has no end costs nothing only where output does.
+	// What has no end costs nothing only where output does, and a fee that is not known is no
+	// bound.
+	if (strstr(facts->reasons, SG_REASON_FILE_SEARCH) && !price->file_search)
+		return -ERANGE;
 	if (facts->unbounded || (facts->unbounded_output && price->output) ||
 		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS)
 		return -ERANGE;
@@ -334,10 +359,10 @@ void sg_price_estimate(const struct sg_price_table *table, const struct sg_provi
 	if (outcome->bad_evidence || outcome->usage.input_tokens < 0)
 		return;
 	// Where the provider told the input before the cut, only the output is uncertain; hosted
-	// tools may have looped further.
+	// tools may have looped further, and what nothing bounds may have come to anything.
 	worst.line_count = 0;
 	assume_worst(&worst.usage, facts, bound);
-	if (!facts->tool_turns &&
+	if (!facts->tool_turns && !facts->unbounded &&
 		sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
 		charge.nanousd < ret_charge->nanousd)
 		*ret_charge = charge;

@@ -160,6 +160,8 @@ static int read_prices(const struct loading *loading, struct sg_price *price)
 		{ "audio_cache_read", &price->cache_read, &price->audio_cache_read },
 		{ "image_cache_read", &price->cache_read, &price->image_cache_read },
 		{ "web_search_per_1k", &none, &price->web_search },
+		{ "maps_per_1k", &none, &price->maps },
+		{ "file_search_per_1k", &none, &price->file_search },
 	};
 	int r = read_parts(
 		loading, loading->model, parts, SG_ARRAY_SIZE(parts), 0, MAX_PER_MILLION);
@@ -185,10 +187,10 @@ static int read_model(struct sg_price_table *table, const json_t *model, size_t 
 	static const char *const known[] = { "provider", "model", "from", "input", "output",
 		"cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output",
 		"image_input", "image_output", "audio_cache_read", "image_cache_read",
-		"long_context", "web_search_per_1k", "always_searches", "context_window",
-		"max_output", "flex", "priority", "batch", "geo_us", "fast", "regional",
-		"per_image", "image_tokens", "per_million_characters", "per_1k_pages",
-		"per_1k_annotated_pages", "per_audio_hour", "least_audio_ms" };
+		"long_context", "web_search_per_1k", "maps_per_1k", "file_search_per_1k",
+		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
+		"geo_us", "fast", "regional", "per_image", "image_tokens", "per_million_characters",
+		"per_1k_pages", "per_1k_annotated_pages", "per_audio_hour", "least_audio_ms" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];
@@ -419,18 +421,47 @@ static size_t undated_length(const char *model, size_t length)
 	return 0;
 }
 
+static const struct sg_price *find_dated(const struct sg_price_table *table, const char *provider,
+	const char *model, int64_t wall_ns)
+{
+	size_t length = strlen(model), undated = undated_length(model, length);
+	const struct sg_price *price = find_exact(table, provider, model, length, wall_ns);
+
+	return price || !undated ? price : find_exact(table, provider, model, undated, wall_ns);
+}
+
+// The same model by less of a name: without what a provider's other ways to call it, and its
+// regions, put in front. NULL: there is no less.
+static const char *shorter_name(const char *provider, const char *model)
+{
+	static const struct {
+		const char *provider, *front;
+	} fronts[] = { { "gemini", "models/" }, { "vertex", "google/" }, { "bedrock", "us." },
+		{ "bedrock", "eu." }, { "bedrock", "apac." }, { "bedrock", "global." },
+		{ "bedrock", "jp." }, { "bedrock", "au." }, { "bedrock", "ca." } };
+	const char *last = strrchr(model, '/');
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(fronts); i++)
+		if (strcmp(provider, fronts[i].provider) == 0 &&
+			strncmp(model, fronts[i].front, strlen(fronts[i].front)) == 0)
+			return model + strlen(fronts[i].front);
+	// Names of AWS say which model they are, but for profiles that a customer has made.
+	return strcmp(provider, "bedrock") == 0 && last && strncmp(model, "arn:", 4) == 0 &&
+			       (strstr(model, ":foundation-model/") ||
+				       strstr(model, ":inference-profile/"))
+		       ? last + 1
+		       : NULL;
+}
+
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns)
 {
-	size_t length = strlen(model), undated;
-	const struct sg_price *price =
-		length ? find_exact(table, provider, model, length, wall_ns) : NULL;
+	const struct sg_price *price = NULL;
 
-	if (price || !length)
-		return price;
-	undated = undated_length(model, length);
-	if (undated)
-		price = find_exact(table, provider, model, undated, wall_ns);
+	if (!*model)
+		return NULL;
+	for (const char *name = model; !price && name && *name; name = shorter_name(provider, name))
+		price = find_dated(table, provider, name, wall_ns);
 	// "*": what an operator says of all other models of a provider.
 	return price ? price : find_exact(table, provider, "*", 1, wall_ns);
 }

@@ -394,7 +394,8 @@ static const struct sg_path_rule *find_rule(
 		if (strncmp(path, group->prefix, length) != 0)
 			continue;
 		for (const struct sg_path_rule *rule = group->rules; rule->pattern; rule++)
-			if (matches(rule->pattern, path + length, model))
+			if (matches(rule->pattern + (rule->pattern[0] == '!'), path + length,
+				    model))
 				return rule;
 	}
 	return NULL;
@@ -508,6 +509,7 @@ struct sg_route sg_provider_route(
 	} else if (rule && method_is(method, "POST")) {
 		route.kind = SG_ROUTE_METERED;
 		route.api = rule->api;
+		route.by_amount = rule->pattern[0] == '!';
 	} else {
 		route.api = &sg_api_by_amount;
 	}

@@ -16,11 +16,12 @@
 #include "http/h1.h"
 #include "provider/request_edit.h"
 
-#define SG_MODEL_BYTES	    128
-#define SG_PENDING_ID_BYTES 96
-#define SG_KIND_BYTES	    40
-#define SG_KIND_ANNOTATED   "annotated"
-#define SG_COUNT_MAX	    (INT64_C(1) << 53) // counts above it are no evidence
+#define SG_MODEL_BYTES	      128
+#define SG_PENDING_ID_BYTES   96
+#define SG_KIND_BYTES	      40
+#define SG_KIND_ANNOTATED     "annotated"
+#define SG_REASON_FILE_SEARCH "file_search"
+#define SG_COUNT_MAX	      (INT64_C(1) << 53) // counts above it are no evidence
 
 struct sg_provider; // one const table row per provider, e.g. name "openai"
 struct sg_api;	    // one const table row per wire format, e.g. name "chat"
@@ -39,6 +40,7 @@ struct sg_route {
 	const struct sg_api *api;   // when metered, live, or a poll; of an unknown path: what an
 				    // amount of the operator's is charged by
 	unsigned traits;	    // of the provider: what its answers say in its own way
+	bool by_amount;		    // what the request says bounds nothing
 	char model[SG_MODEL_BYTES]; // where the path or its query names it, else ""
 	char pending_id[SG_PENDING_ID_BYTES]; // of a poll: which call it asks about
 };
@@ -195,6 +197,8 @@ struct sg_usage {
 	int64_t image_cache_read_tokens; // part of cache read
 	int64_t audio_output_tokens;	 // part of output
 	int64_t web_search_requests;
+	int64_t maps_requests;
+	int64_t file_search_requests;
 	int64_t image_input_tokens;	// part of input
 	int64_t image_output_tokens;	// part of output
 	int64_t search_units;		// of a rerank

@@ -65,6 +65,7 @@ static const struct sg_path_group cohere_posts[] = { { "", sg_cohere_rules }, EN
 static const struct sg_path_group bedrock_posts[] = {
 	{ "/model", sg_bedrock_rules },
 	{ "/openai/v1", sg_chat_and_embeddings_rules },
+	{ "/v1", sg_chat_and_embeddings_rules },
 	{ "/anthropic/v1", sg_messages_rules },
 	{ "", sg_bedrock_other_rules },
 	END_GROUPS,

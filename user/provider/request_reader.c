@@ -57,6 +57,9 @@ void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_ro
 	reader->facts.max_output = reader->max_primary = reader->max_fallback = -1;
 	reader->facts.choices = reader->facts.calls = 1;
 	reader->facts.traits = route->traits;
+	reader->facts.unbounded = route->by_amount;
+	if (route->by_amount)
+		sg_request_add_reason(&reader->facts, "stored_settings");
 	memcpy(reader->path_model, route->model, sizeof(reader->path_model));
 	sg_json_scan_init(
 		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);

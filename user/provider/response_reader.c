@@ -66,7 +66,7 @@ static void begin_event(struct sg_response_reader *reader)
 	reader->event_stops = false;
 	reader->mark.index = 0;
 	reader->mark.stops = false;
-	reader->item_is_search = reader->item_is_no_query = false;
+	reader->item_is_search = reader->item_is_no_query = reader->item_is_file_search = false;
 }
 
 static void begin_scan(struct sg_response_reader *reader)
@@ -168,14 +168,17 @@ void sg_response_reader_end_message(struct sg_response_reader *reader)
 // -ENOMEM.
 static int unwrap(struct sg_response_reader *reader, const struct sg_frame *frame)
 {
-	static const char key[] = "\"bytes\":\"";
+	static const char key[] = "\"bytes\"";
 	const char *end = frame->payload + frame->payload_length;
 	const char *text = memmem(frame->payload, frame->payload_length, key, sizeof(key) - 1);
 	const char *stop;
 
 	if (!text)
 		return -EBADMSG;
-	text += sizeof(key) - 1;
+	for (text += sizeof(key) - 1; text < end && (*text == ':' || *text == ' '); text++)
+		;
+	if (text == end || *text++ != '"')
+		return -EBADMSG;
 	stop = memchr(text, '"', (size_t)(end - text));
 	sg_buf_consume(&reader->inner, sg_buf_length(&reader->inner));
 	return stop ? sg_base64_append(&reader->inner, text, (size_t)(stop - text)) : -EBADMSG;
@@ -259,7 +262,8 @@ static enum sg_framing framing_of(const struct sg_response_options *options)
 		return SG_FRAMING_MESSAGES;
 	if (has_type(options->content_type, "text/event-stream"))
 		return SG_FRAMING_SSE;
-	if (is_lines(options->content_type))
+	if (is_lines(options->content_type) ||
+		(options->api->tells_lines && !has_type(options->content_type, "application/json")))
 		return SG_FRAMING_NDJSON;
 	if (has_type(options->content_type, "application/vnd.amazon.eventstream"))
 		return SG_FRAMING_FRAMES;
@@ -462,8 +466,10 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		[SG_FRAMING_MESSAGES] = SG_SOURCE_MESSAGES,
 	};
 	struct sg_outcome *outcome = &reader->outcome;
-	bool counted = (reader->usage_seen || reader->by_units) &&
-		       outcome->usage.output_tokens >= 0 && outcome->usage.input_tokens >= 0;
+	bool tokens = outcome->usage.output_tokens >= 0 && outcome->usage.input_tokens >= 0;
+	// Who states the price need not tell what it is for.
+	bool counted = (reader->usage_seen && (tokens || outcome->provider_priced)) ||
+		       (reader->by_units && tokens);
 
 	if (reader->usage_seen)
 		outcome->usage.source =

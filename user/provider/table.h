@@ -6,6 +6,8 @@
 
 // '*' at the end stands for one or more segments, '+' for one segment, '=' for one segment (or what
 // is left of the next character of the pattern) that names the model, or of a GET the earlier call.
+// A '!' in front: what bounds the call is kept by the provider, so the operator's amount is held;
+// the answer tells what is charged.
 struct sg_path_rule {
 	const char *pattern;
 	const struct sg_api *api; // NULL: free
