@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mistral's conversations: what was said before, and an agent's settings, are kept by the provider,
-// so the operator's amount is held and the answer tells what is charged. Tools of the provider's own
-// (connectors) read input of theirs and have a fee a call. Fields: the provider's SDK,
+// so the operator's amount is held and the answer tells what is charged. Tools of the provider's
+// own (connectors) read input of theirs and have a fee a call. Fields: the provider's SDK,
 // ConversationUsageInfo.
 #include <string.h>
 
