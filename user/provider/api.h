@@ -40,6 +40,8 @@ enum sg_trait {
 	SG_TRAIT_COMPLETION_LIMIT =
 		1 << 11,	  // the limit's newer name, max_completion_tokens, is known
 	SG_TRAIT_STOPS = 1 << 12, // generates no more once its connection is closed, nor bills it
+	SG_TRAIT_OLD_LIMIT_ONLY = 1 << 13,    // max_completion_tokens is ignored, or may be
+	SG_TRAIT_SHORT_COMPLETIONS = 1 << 14, // completions without a limit end at 16 tokens
 };
 
 // The member that limits a call's output, for calls that have none of their own.

@@ -65,11 +65,11 @@ const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[LATENCY - 1] = { PERFORMANCE, "latency", 0 },
 	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "serviceTier", 0 },
 	[SERVICE_TIER_TYPE - 1] = { SERVICE_TIER, "type", 0 },
-	[BODY_MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", MAX_TOKENS },
-	[MAX_GEN_LEN - 1] = { SG_JSON_ROOT, "max_gen_len", MAX_TOKENS },
+	[BODY_MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", 0 },
+	[MAX_GEN_LEN - 1] = { SG_JSON_ROOT, "max_gen_len", 0 },
 	[TITAN_CONFIG - 1] = { SG_JSON_ROOT, "textGenerationConfig", 0 },
-	[TITAN_MAX - 1] = { TITAN_CONFIG, "maxTokenCount", MAX_TOKENS },
-	[CLAUDE_MAX - 1] = { SG_JSON_ROOT, "max_tokens_to_sample", MAX_TOKENS },
+	[TITAN_MAX - 1] = { TITAN_CONFIG, "maxTokenCount", 0 },
+	[CLAUDE_MAX - 1] = { SG_JSON_ROOT, "max_tokens_to_sample", 0 },
 	[CHOICES - 1] = { SG_JSON_ROOT, "n", 0 },
 	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", CHOICES },
 	[PART_TYPE - 1] = { PART, "type", 0 },
@@ -107,6 +107,29 @@ static void on_part(struct sg_request_facts *facts, const struct sg_json_value *
 	}
 }
 
+// Converse has one name for the limit. The body of invoke is the model's own, and of a name that is
+// another maker's the model takes no notice.
+static bool limits_output(const struct sg_request_reader *reader, enum request_node node)
+{
+	static const struct {
+		const char *maker;
+		enum request_node names[2];
+	} makers[] = {
+		{ "anthropic.", { BODY_MAX_TOKENS, CLAUDE_MAX } },
+		{ "meta.", { MAX_GEN_LEN } },
+		{ "amazon.titan", { TITAN_MAX } },
+		{ "amazon.nova", { MAX_TOKENS } },
+		{ "", { BODY_MAX_TOKENS } },
+	};
+	size_t i = 0;
+
+	if (reader->api == &sg_api_bedrock_converse)
+		return node == MAX_TOKENS;
+	while (!strstr(reader->path_model, makers[i].maker))
+		i++;
+	return node == makers[i].names[0] || node == makers[i].names[1];
+}
+
 void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const own[] = { "custom", "function", NULL };
@@ -115,8 +138,13 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 
 	switch ((enum request_node)value->node) {
 	case MAX_TOKENS:
-		// Which of them counts is the model's: the largest bounds.
-		if (sg_json_count(value, &count) == 0 && count > reader->max_primary)
+	case BODY_MAX_TOKENS:
+	case MAX_GEN_LEN:
+	case TITAN_MAX:
+	case CLAUDE_MAX:
+		// The largest bounds.
+		if (limits_output(reader, (enum request_node)value->node) &&
+			sg_json_count(value, &count) == 0 && count > reader->max_primary)
 			reader->max_primary = count;
 		break;
 	case CHOICES:

@@ -33,6 +33,7 @@ enum request_node {
 	CONNECTORS,
 	CONNECTOR,
 	GENERATIONS,
+	CONVERSATION,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -57,6 +58,7 @@ static const struct sg_json_path request_paths[] = {
 	[CONNECTORS - 1] = { SG_JSON_ROOT, "connectors", 0 },
 	[CONNECTOR - 1] = { CONNECTORS, NULL, 0 },
 	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", 0 },
+	[CONVERSATION - 1] = { SG_JSON_ROOT, "conversation_id", 0 },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -105,6 +107,10 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		// Searches at prices that the request does not tell.
 		facts->unbounded = true;
 		sg_request_take_window(facts, "connectors");
+		break;
+	case CONVERSATION:
+		if (given) // the provider keeps what was said before
+			sg_request_take_window(facts, "conversation");
 		break;
 	case GENERATIONS:
 		sg_request_limit(value, 1, &facts->choices);

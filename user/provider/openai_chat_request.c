@@ -180,7 +180,8 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		sg_request_set_model(facts, value);
 		break;
 	case MAX_COMPLETION_TOKENS:
-		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
+		if (!(facts->traits & SG_TRAIT_OLD_LIMIT_ONLY))
+			sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case MAX_TOKENS:
 		sg_request_output_limit(reader, value, SG_LIMIT_FALLBACK);
@@ -233,12 +234,17 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 	}
 }
 
+static void forget_leaking_limit(struct sg_request_facts *facts)
+{
+	if (facts->traits & SG_TRAIT_LIMIT_LEAKS)
+		facts->max_output = -1;
+}
+
 void sg_chat_finish_request(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;
 
-	if (facts->traits & SG_TRAIT_LIMIT_LEAKS)
-		facts->max_output = -1;
+	forget_leaking_limit(facts);
 	// It searches and thinks as long as it likes.
 	if (strstr(facts->model, "deep-research")) {
 		facts->unbounded = facts->unbounded_output = true;
@@ -262,7 +268,8 @@ void sg_completions_finish_request(struct sg_request_reader *reader)
 	struct sg_request_facts *facts = &reader->facts;
 	int64_t each = reader->best_of > facts->choices ? reader->best_of : facts->choices;
 
-	if (facts->max_output < 0)
+	if (facts->max_output < 0 && (facts->traits & SG_TRAIT_SHORT_COMPLETIONS))
 		facts->max_output = COMPLETIONS_MAX_TOKENS;
+	forget_leaking_limit(facts);
 	facts->choices = product(each, reader->prompts > 1 ? reader->prompts : 1);
 }

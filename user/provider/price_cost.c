@@ -18,9 +18,11 @@
 // A call that is dispatched now may be billed at the price of its end.
 #define LONGEST_CALL_NS (3600 * SG_NS_PER_SEC)
 
-#define MAX_CALLS      100000
-#define MAX_CHOICES    1024
-#define MAX_TOOL_TURNS 1000
+// More than any provider takes; a request that asks for more has no bound.
+#define MAX_CALLS	   100000
+#define MAX_CHOICES	   100000
+#define MAX_PARTIAL_IMAGES 1024
+#define MAX_TOOL_TURNS	   1000
 
 // What a stream shows of a picture before it is whole.
 #define TOKENS_OF_PARTIAL_IMAGE 100
@@ -202,7 +204,7 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 // Of a batch.
 static int64_t calls_of(const struct sg_request_facts *facts)
 {
-	return min_of(max_of(facts->calls, 1), MAX_CALLS);
+	return max_of(facts->calls, 1);
 }
 
 static int64_t input_bound(const struct sg_price *price, const struct sg_request_facts *facts)
@@ -228,10 +230,10 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 	int64_t one = facts->max_output >= 0		  ? facts->max_output
 		      : image >= 0 && facts->units.images ? image
 							  : price->max_output;
-	int64_t choices = min_of(max_of(facts->choices, 1), MAX_CHOICES);
+	int64_t choices = max_of(facts->choices, 1);
 	int64_t predicted = min_of(counted(facts->prediction_bytes), price->context_window);
 
-	one += min_of(counted(facts->partial_images), MAX_CHOICES) * TOKENS_OF_PARTIAL_IMAGE;
+	one += counted(facts->partial_images) * TOKENS_OF_PARTIAL_IMAGE;
 	return min_of(one, price->context_window * calls_of(facts)) * choices + predicted;
 }
 
@@ -323,7 +325,9 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	if (strstr(facts->reasons, SG_REASON_FILE_SEARCH) && !price->file_search)
 		return -ERANGE;
 	if (facts->unbounded || (facts->unbounded_output && price->output) ||
-		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS)
+		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS ||
+		facts->calls > MAX_CALLS || facts->choices > MAX_CHOICES ||
+		facts->partial_images > MAX_PARTIAL_IMAGES)
 		return -ERANGE;
 	*ret_charge = bound_at(price, facts);
 	if (later == price)

@@ -260,7 +260,7 @@ static int configure(const json_t *item, struct configured *row, struct sg_error
 	row->provider = (struct sg_provider){ .name = row->name,
 		.hosts = row->hosts,
 		.posts = row->posts,
-		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_STOPS };
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_STOPS | SG_TRAIT_OLD_LIMIT_ONLY };
 	return configure_hosts(json_object_get(item, "hosts"), row, error);
 }
 

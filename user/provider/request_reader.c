@@ -336,7 +336,9 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 	// What the path names is what answers, whatever the body says.
 	if (reader->path_model[0])
 		memcpy(facts->model, reader->path_model, sizeof(facts->model));
-	facts->max_output = reader->max_primary >= 0 ? reader->max_primary : reader->max_fallback;
+	// Where a body has both names, which one counts is the provider's: the larger bounds.
+	facts->max_output = reader->max_primary > reader->max_fallback ? reader->max_primary
+								       : reader->max_fallback;
 	if (reader->api->finish_request)
 		reader->api->finish_request(reader);
 	facts->can_limit = facts->is_object && can_limit(reader);

@@ -157,6 +157,9 @@ static void test_what_has_no_bound(void **state)
 	facts.tool_turns = SG_COUNT_MAX;
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
 	facts.tool_turns = 0;
+	facts.choices = 100001; // no provider makes as many: a lower number would be no bound
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	facts.choices = 1;
 	facts.model[0] = 'x';
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ENOENT);
 	facts.model[0] = 0;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which member of a request its provider takes for the output's limit. One that it ignores bounds
+// nothing.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "lib/feed.h"
+#include "provider/api.h"
+
+struct row {
+	const char *host, *path, *body;
+	int64_t max_output; // -1: the model's own maximum
+};
+
+static const struct row rows[] = {
+	// The newer name is OpenAI's, and of those that took it up.
+	{ "api.openai.com", "/v1/chat/completions", "{\"max_completion_tokens\":7}", 7 },
+	{ "api.groq.com", "/openai/v1/chat/completions", "{\"max_completion_tokens\":7}", 7 },
+	{ "openrouter.ai", "/api/v1/chat/completions", "{\"max_completion_tokens\":7}", 7 },
+	{ "bedrock-mantle.us-east-1.api.aws", "/openai/v1/chat/completions",
+		"{\"max_completion_tokens\":7}", 7 },
+	{ "api.deepseek.com", "/chat/completions", "{\"max_completion_tokens\":7}", -1 },
+	{ "api.deepseek.com", "/chat/completions", "{\"max_completion_tokens\":7,\"max_tokens\":9}",
+		9 },
+	{ "api.mistral.ai", "/v1/chat/completions", "{\"max_completion_tokens\":7}", -1 },
+	// Both at once: the larger.
+	{ "api.openai.com", "/v1/chat/completions",
+		"{\"max_completion_tokens\":7,\"max_tokens\":90}", 90 },
+	{ "api.x.ai", "/v1/chat/completions", "{\"max_tokens\":7}", -1 },
+	// Completions end by themselves at 16 tokens with some, and at the model's maximum with
+	// others.
+	{ "api.openai.com", "/v1/completions", "{}", 16 },
+	{ "api.mistral.ai", "/v1/fim/completions", "{}", -1 },
+	{ "api.deepseek.com", "/beta/completions", "{}", -1 },
+	{ "api.together.xyz", "/v1/completions", "{}", -1 },
+	{ "api.x.ai", "/v1/completions", "{\"max_tokens\":7}", -1 },
+	// Converse knows its own name alone, a model of invoke that of its maker.
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/anthropic.claude-opus-4-6-v1/converse",
+		"{\"max_tokens\":1,\"max_gen_len\":1}", -1 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/anthropic.claude-opus-4-6-v1/converse",
+		"{\"max_tokens\":1,\"inferenceConfig\":{\"maxTokens\":9}}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com",
+		"/model/us.meta.llama3-1-70b-instruct-v1/invoke", "{\"max_tokens\":1}", -1 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com",
+		"/model/us.meta.llama3-1-70b-instruct-v1/invoke",
+		"{\"max_tokens\":1,\"max_gen_len\":9}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-pro-v1/invoke",
+		"{\"max_tokens\":1,\"inferenceConfig\":{\"maxTokens\":9}}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/anthropic.claude-opus-4-6-v1/invoke",
+		"{\"max_tokens\":9,\"inferenceConfig\":{\"maxTokens\":1}}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/mistral.mistral-large-2402-v1/invoke",
+		"{\"max_tokens\":9}", 9 },
+};
+
+static void only_what_the_provider_heeds_bounds(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		const struct row *row = &rows[i];
+		const struct sg_provider *provider =
+			sg_provider_by_host(row->host, strlen(row->host));
+		struct sg_route route;
+		struct sg_request_reader *reader;
+		struct sg_request_facts facts;
+		struct sg_request_edits edits;
+
+		assert_non_null(provider);
+		route = sg_provider_route(provider, (struct sg_str){ "POST", 4 },
+			(struct sg_str){ row->path, strlen(row->path) }, false);
+		assert_int_equal(route.kind, SG_ROUTE_METERED);
+		assert_int_equal(
+			sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader), 0);
+		assert_int_equal(sg_request_reader_feed(reader, row->body, strlen(row->body)), 0);
+		sg_request_reader_finish(reader, &facts, &edits);
+		assert_null(sg_request_reader_free(reader));
+		if (facts.max_output != row->max_output)
+			fail_msg("%s%s %s: %lld", row->host, row->path, row->body,
+				(long long)facts.max_output);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_what_the_provider_heeds_bounds),
+	};
+
+	return cmocka_run_group_tests_name("output_limit", tests, NULL, NULL);
+}
