@@ -22,10 +22,11 @@ static int init_lock(pthread_mutex_t *lock)
 struct sg_budget *sg_budget_new(const struct sg_budget_policy *policy)
 {
 	const struct sg_breaker_policy *breaker = &policy->breaker;
-	struct sg_budget *budget = calloc(1, sizeof(*budget));
+	struct sg_budget *budget = aligned_alloc(64, sizeof(*budget));
 
 	if (!budget)
 		return NULL;
+	memset(budget, 0, offsetof(struct sg_budget, window.buckets));
 	sg_budget_init(budget, policy);
 	if (init_lock(&budget->lock) < 0) {
 		free(budget);
@@ -56,9 +57,10 @@ int sg_account_new(const char *name, struct sg_account **ret_account)
 
 	if (strlen(name) >= sizeof(account->name))
 		return -ENAMETOOLONG;
-	account = calloc(1, sizeof(*account));
+	account = aligned_alloc(64, sizeof(*account));
 	if (!account)
 		return -ENOMEM;
+	memset(account, 0, sizeof(*account));
 	strcpy(account->name, name);
 	r = init_lock(&account->lock);
 	if (r < 0) {
@@ -185,8 +187,10 @@ uint64_t sg_account_take_waiting(struct sg_account *account, uint64_t mask)
 	for (; mask; mask &= mask - 1) {
 		struct sg_budget *budget = account->budgets[__builtin_ctzll(mask)];
 
-		waiting |= budget->waiting;
-		budget->waiting = 0;
+		if (budget->waiting) {
+			waiting |= budget->waiting;
+			budget->waiting = 0;
+		}
 	}
 	return waiting;
 }

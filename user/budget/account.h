@@ -27,10 +27,12 @@ struct sg_account {
 	uint32_t generation; // of `budgets`
 	unsigned count, own_count;
 	struct sg_budget **budgets; // own ones (owned) first, then shared ones (the engine's)
-	struct sg_charge held;	    // of all calls in flight
-	struct sg_charge spent;	    // since the account was first seen
-	int64_t calls, refused, estimated;
 
+	// A line of the cache.
+	_Alignas(64) struct sg_charge held; // of all calls in flight
+	struct sg_charge spent;		    // since the account was first seen
+
+	int64_t refused, estimated;
 	UT_hash_handle hh; // by name, of the engine
 	char name[SG_BUDGET_NAME_BYTES];
 	char labels[SG_LABELS_BYTES];

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "budget/breaker.h"
@@ -14,14 +15,10 @@
 #include "budget/window.h"
 
 struct sg_budget {
-	// What changes with every call, together.
-	struct sg_charge held; // of the calls in flight that it counts
-	uint64_t waiting;      // workers that wait for a hold to end, a bit each
-	bool loaded;	       // the window has what the ledger knows
-	struct sg_window window;
-
 	struct sg_budget_policy policy;
 	struct sg_breaker *breaker; // NULL: none
+	bool loaded;		    // the window has what the ledger knows
+	uint64_t waiting;	    // workers that wait for a hold to end, a bit each
 	int64_t would_refuse;	    // calls, of one that only tells
 	uint8_t alerted;	    // alerts whose percentage is reached and told, a bit each
 	int64_t alerted_ns[SG_MAX_ALERTS]; // when each was told last
@@ -32,7 +29,14 @@ struct sg_budget {
 	char resolved_label[SG_LABEL_BYTES]; // "team=red"
 	unsigned users;			     // accounts that have it
 	pthread_mutex_t lock;
+
+	// What every call writes is on one line of the cache, and a bucket on another: workers that
+	// share a budget wait for lines more than for its lock.
+	_Alignas(64) struct sg_charge held; // of the calls in flight that it counts
+	struct sg_window window;	    // begins with its sum
 };
+
+_Static_assert(offsetof(struct sg_budget, window.buckets) % 64 == 0, "a bucket is a line");
 
 // What is asked of a budget: a hold for a call, or more of one that is out.
 struct sg_ask {
@@ -51,7 +55,7 @@ struct sg_verdict {
 	bool tripped;		  // the breaker
 };
 
-// Of a budget that is all zeros.
+// Of a budget that is all zeros, but for its buckets.
 void sg_budget_init(struct sg_budget *budget, const struct sg_budget_policy *policy);
 
 // The window has what the ledger knows: what it reached before is not told again.

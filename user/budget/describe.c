@@ -99,7 +99,7 @@ json_t *sg_account_describe(struct sg_account *account, int64_t now_ns, int64_t 
 	set_count(object, "input_tokens", account->spent.input_tokens);
 	set_count(object, "output_tokens", account->spent.output_tokens);
 	set_count(object, "in_flight", account->held.requests);
-	set_count(object, "calls", account->calls);
+	set_count(object, "calls", account->spent.requests);
 	set_count(object, "refused", account->refused);
 	set_count(object, "estimated", account->estimated);
 	return object;

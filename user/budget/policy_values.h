@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values of a policy's keys. Errors begin with the name that is shown for the key. Each returns 0 or
-// -EINVAL with a sentence, but where it says otherwise.
+// Values of a policy's keys. Errors begin with the name that is shown for the key. Each returns 0
+// or -EINVAL with a sentence, but where it says otherwise.
 #pragma once
 
 #include <stddef.h>

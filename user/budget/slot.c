@@ -78,6 +78,7 @@ void sg_slot_set_names(struct sg_slot *slot, const char *agent, const char *prov
 	char *end = put_name(model_at, model, SG_SLOT_MODEL_BYTES);
 
 	slot->names_bytes = (uint16_t)(end - slot->names);
+	slot->model_at = (uint16_t)(model_at - slot->names);
 	slot->settled_model_bytes = 0;
 	*ret_names = (struct sg_slot_names){ slot->names, provider_at, api_at, model_at, model_at };
 }
@@ -87,7 +88,7 @@ void sg_slot_set_settled_model(struct sg_slot *slot, const char *model)
 	char *at = slot->names + slot->names_bytes;
 
 	slot->settled_model_bytes = 0;
-	if (model && *model && strcmp(model, sg_slot_names(slot).model) != 0)
+	if (model && *model && strcmp(model, slot->names + slot->model_at) != 0)
 		slot->settled_model_bytes =
 			(uint8_t)(put_name(at, model, SG_SLOT_MODEL_BYTES) - at);
 }
@@ -96,7 +97,7 @@ struct sg_slot_names sg_slot_names(const struct sg_slot *slot)
 {
 	const char *provider = slot->names + strlen(slot->names) + 1;
 	const char *api = provider + strlen(provider) + 1;
-	const char *model = api + strlen(api) + 1;
+	const char *model = slot->names + slot->model_at;
 
 	return (struct sg_slot_names){ slot->names, provider, api, model,
 		slot->settled_model_bytes ? slot->names + slot->names_bytes : model };
@@ -113,7 +114,8 @@ static bool has_names(const struct sg_slot *slot)
 {
 	unsigned ends = 0;
 
-	if (slot->names_bytes > sizeof(slot->names) - SG_SLOT_MODEL_BYTES)
+	if (slot->names_bytes > sizeof(slot->names) - SG_SLOT_MODEL_BYTES ||
+		slot->model_at >= slot->names_bytes)
 		return false;
 	for (unsigned i = 0; i < slot->names_bytes; i++)
 		ends += !slot->names[i];

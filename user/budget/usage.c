@@ -33,7 +33,6 @@ static void add_to_totals(void *context, const struct sg_ledger_row *row)
 	struct sg_account *account = context;
 
 	sg_charge_add(&account->spent, &row->charge);
-	account->calls += row->charge.requests;
 	account->estimated += row->estimated;
 }
 
@@ -109,7 +108,7 @@ int sg_usage_load_account(struct sg_engine *engine, struct sg_account *account, 
 		return 0;
 	sg_subject_of_agent(account->name, subject);
 	account->spent = (struct sg_charge){ 0 };
-	account->calls = account->estimated = 0;
+	account->estimated = 0;
 	pthread_mutex_lock(&engine->reader_lock);
 	r = sg_ledger_read(engine->reader, subject, INT64_MIN, 0, add_to_totals, account);
 	pthread_mutex_unlock(&engine->reader_lock);

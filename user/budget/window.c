@@ -132,7 +132,8 @@ static void add_to_bucket(
 	if (!bucket || (at_ns >= bucket->until_ns && window->count < SG_WINDOW_BUCKETS))
 		bucket = new_bucket(window, at_ns);
 	sg_charge_add(&bucket->sum, charge);
-	bucket->estimated += estimated;
+	if (estimated)
+		bucket->estimated += estimated;
 	if (at_ns > bucket->newest_ns)
 		bucket->newest_ns = at_ns;
 }
@@ -141,7 +142,8 @@ void sg_window_add(
 	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
 {
 	sg_charge_add(&window->sum, charge);
-	window->estimated += estimated;
+	if (estimated)
+		window->estimated += estimated;
 	if (window->length_ns)
 		add_to_bucket(window, at_ns, charge, estimated);
 }

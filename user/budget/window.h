@@ -19,18 +19,19 @@ struct sg_window_bucket {
 	int64_t until_ns;  // the end of the slice of time that it is for
 	struct sg_charge sum;
 	int64_t estimated;
+	int64_t reserved; // a line of the cache
 };
 
 struct sg_window {
-	int64_t length_ns; // 0: lifetime, or a calendar window
+	struct sg_charge sum;
+	int64_t estimated;  // calls charged by estimate
+	int64_t forgets_ns; // monotonic: nothing is to be forgotten before
+	int64_t length_ns;  // 0: lifetime, or a calendar window
+	unsigned first, count;
 	enum sg_calendar calendar;
 	const struct sg_timezone *timezone; // borrowed; of a calendar window
 	int64_t wall_minus_monotonic_ns;    // as anchored at the start
 	int64_t ends_ns;		    // monotonic: the end of the calendar's period
-	int64_t forgets_ns;		    // monotonic: nothing is to be forgotten before
-	struct sg_charge sum;
-	int64_t estimated; // calls charged by estimate
-	unsigned first, count;
 	struct sg_window_bucket buckets[SG_WINDOW_BUCKETS];
 };
 
