@@ -120,7 +120,7 @@ static uint32_t end_of_batch(const struct ring *ring, uint32_t tail, bool *ret_a
 // then every slot of it stays SETTLED and is tried again.
 static int write_batch(struct sg_writer *writer, const uint32_t *tails)
 {
-	uint32_t ends[SG_MAX_WORKERS];
+	uint32_t ends[SG_MAX_WORKERS] = { 0 };
 	bool any = false;
 	int r;
 
@@ -145,7 +145,7 @@ static int write_batch(struct sg_writer *writer, const uint32_t *tails)
 // Everything that was pushed before.
 static int write_all(struct sg_writer *writer)
 {
-	uint32_t tails[SG_MAX_WORKERS];
+	uint32_t tails[SG_MAX_WORKERS] = { 0 };
 	int r = 1;
 
 	for (unsigned i = 0; i < writer->workers; i++)
