@@ -10,3 +10,4 @@ $(BENCH_LOAD): $(BENCH_LOAD_OBJECTS)
 bench: programs $(BENCH_LOAD) ## side by side with HAProxy, sslsplit and mitmproxy (root, some 6 minutes)
 	$(Q)/usr/bin/python3 tools/bench/bench.py --programs $(OUT) --load $(BENCH_LOAD)
 	$(Q)$(MAKE) -s bench-meter
+	$(Q)$(MAKE) -s bench-engine
