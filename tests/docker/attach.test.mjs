@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Without spendgate-runc: what runs already becomes an agent, by hand and by the engine's events.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -134,4 +135,38 @@ test('a guard on the parent: what is no agent is refused from its first packet, 
 	assert.equal(served((await first('free')).stdout), 2);
 	host.docker('rm', '-f', 'neighbour');
 	await host.empty();
+});
+
+test('a guard of the configuration: there from the start of the machine, made again with its group, and gone with its line', async () => {
+	const group = `/sys/fs/cgroup${process.env.SPENDGATE_CGROUP_PARENT}`;
+	const leadsOut = () => {
+		fs.mkdirSync(`${group}/somebody`, { recursive: true });
+		const { status } = spawnSync('sh', ['-c', `echo $$ > ${group}/somebody/cgroup.procs && exec curl -sk -m 5 -o ${scratch}/page https://${PROVIDER}/`]);
+		fs.rmdirSync(`${group}/somebody`);
+		return status === 0;
+	};
+	// A machine that starts knows no agents and has no pins.
+	host.gate.running.child.kill();
+	await host.gate.running.exited;
+	await start(path.join(build, 'spendgated'), ['--purge'], { env: host.gate.env }).done;
+	fs.rmSync(host.gate.env.SPENDGATE_RUN_DIR, { recursive: true });
+	assert.ok(leadsOut());
+	fs.rmdirSync(group);
+	await host.gate.daemon({ ...host.config, guards: [process.env.SPENDGATE_CGROUP_PARENT] });
+	await until(() => host.log().includes('event=started'), 'spendgated'); // what systemd lets the engine wait for
+	assert.ok(!leadsOut());
+	await host.restartGate('SIGKILL');
+	// The configuration that it was started with this time has no guard.
+	await until(leadsOut, 'the guard to be gone');
+
+	const file = host.gate.running.child.spawnargs.at(-1);
+	const reload = (guards) => (fs.writeFileSync(file, JSON.stringify({ ...host.config, guards })), spendgate('reload'));
+	assert.match((await reload(['/'])).stderr, /guards\[0\]: must be the path of a cgroup below the root/);
+	assert.equal((await reload([process.env.SPENDGATE_CGROUP_PARENT])).code, 0);
+	assert.ok(!leadsOut());
+	fs.rmdirSync(group);
+	await until(() => fs.existsSync(`${group}/cgroup.procs`) && !leadsOut(), 'the guard to be made again');
+	assert.equal((await reload([])).code, 0);
+	assert.ok(leadsOut());
+	assert.deepEqual((await host.status()).agents, []);
 });

@@ -20,9 +20,11 @@
 #include "redirect/cgroup.h"
 #include "warden/definition.h"
 #include "warden/endpoints.h"
+#include "warden/guards.h"
 #include "warden/keys.h"
 
-#define REAP_MS 200
+#define REAP_MS	 200
+#define GUARD_MS 1000 // the kernel does not tell of the end of a cgroup
 #define ORPHAN_TURNS                                                                               \
 	50 // of REAP_MS: the command line of an adopted agent may still come to release it
 #define DEFINITION_LIMIT (4u << 20)
@@ -71,7 +73,8 @@ int sg_agents_store(
 
 	if (text) {
 		file_path(warden, agent->id, path, sizeof(path));
-		r = sg_fd_write_file(path, text, strlen(text), 0600);
+		r = sg_fd_replace_file(
+			path, text, strlen(text), 0600); // not for after a loss of power
 	}
 	free(text);
 	json_decref(file);
@@ -186,7 +189,7 @@ static void on_reap(struct sg_timer *timer)
 	struct sg_warden *warden =
 		(struct sg_warden *)((char *)timer - offsetof(struct sg_warden, reap));
 	struct sg_warden_agent *agent, *next;
-	bool waiting = false;
+	bool waiting = false, guards;
 
 	for (agent = warden->agents; agent; agent = next) {
 		next = agent->next;
@@ -197,8 +200,9 @@ static void on_reap(struct sg_timer *timer)
 		else if (agent->watch.fd < 0)
 			waiting = true;
 	}
-	if (waiting)
-		sg_loop_arm(warden->loop, &warden->reap, REAP_MS, on_reap);
+	guards = sg_guards_tend(warden);
+	if (waiting || guards)
+		sg_loop_arm(warden->loop, &warden->reap, waiting ? REAP_MS : GUARD_MS, on_reap);
 	sg_control_stop_if_idle(warden);
 }
 
@@ -345,7 +349,8 @@ static const struct sg_warden_agent *find_same_group(const struct sg_warden *war
 	return agent;
 }
 
-static struct sg_warden_agent *find_container(const struct sg_warden *warden, const char *container)
+struct sg_warden_agent *sg_agents_find_container(
+	const struct sg_warden *warden, const char *container)
 {
 	struct sg_warden_agent *agent = warden->agents;
 
@@ -362,7 +367,7 @@ static struct sg_warden_agent *find_container(const struct sg_warden *warden, co
 
 int sg_agents_detach(struct sg_warden *warden, const char *container, struct sg_error *error)
 {
-	struct sg_warden_agent *agent = find_container(warden, container);
+	struct sg_warden_agent *agent = sg_agents_find_container(warden, container);
 
 	if (!agent)
 		return sg_error_set(error, -ENOENT, "%.80s is no agent", container);
@@ -387,7 +392,8 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 		return sg_error_set(error, -EEXIST, "it is agent %s already",
 			json_string_value(json_object_get(same->definition, "name")));
 	}
-	r = sg_enforcer_wait(warden, 10000);
+	// A guard makes no calls: nobody has to know it but the kernel.
+	r = json_is_true(json_object_get(request, "guard")) ? 0 : sg_enforcer_wait(warden, 10000);
 	if (r < 0) {
 		json_decref(definition);
 		return sg_error_set(
@@ -400,7 +406,7 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	r = attach_hooks(warden, agent, error);
 	if (r == 0 && !is_guard(agent))
 		r = start_agent(warden, agent, netns_fd, error);
-	if (r == 0)
+	if (r == 0 && (!is_guard(agent) || warden->enforcer_ready)) // else when it is
 		r = sg_agents_announce(warden, agent, error);
 	if (r == 0)
 		r = sg_agents_store(warden, agent, error);

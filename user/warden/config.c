@@ -15,6 +15,7 @@
 #include "provider/price.h"
 #include "provider/provider.h"
 #include "warden/definition.h"
+#include "warden/guards.h"
 #include "warden/keys.h"
 #include "warden/plane.h"
 #include "warden/webhook.h"
@@ -322,6 +323,7 @@ static const struct {
 	{ "upstream_ca", check_upstream_ca },
 	{ "profiles", check_profiles },
 	{ "keys", sg_keys_check },
+	{ "guards", sg_guards_check },
 	{ "budgets", check_budgets },
 	{ "retention", check_retention },
 	{ "prices", check_prices },

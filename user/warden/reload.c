@@ -10,6 +10,7 @@
 #include "warden/config.h"
 #include "warden/definition.h"
 #include "warden/endpoints.h"
+#include "warden/guards.h"
 #include "warden/prices.h"
 #include "warden/warden.h"
 
@@ -165,6 +166,8 @@ int sg_reload(struct sg_warden *warden, char *ret_restart, size_t size, struct s
 		r = check_origins(warden, next, error);
 	if (r == 0)
 		r = make_next(warden, next, error);
+	if (r == 0)
+		r = sg_guards_make(warden, next, error);
 	if (r == 0) {
 		json_t *before = warden->config;
 
@@ -172,6 +175,7 @@ int sg_reload(struct sg_warden *warden, char *ret_restart, size_t size, struct s
 		next = r < 0 ? next : before;
 		finish(warden);
 	}
+	sg_guards_end_others(warden, warden->config); // the new one, or on an error the one before
 	json_decref(next);
 	forget_next(warden);
 	if (r < 0)

@@ -22,6 +22,7 @@
 #include "spendgate/exit.h"
 #include "warden/api.h"
 #include "warden/files.h"
+#include "warden/guards.h"
 #include "warden/spawn.h"
 #include "warden/warden.h"
 
@@ -212,6 +213,10 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 		r = sg_enforcer_start(warden, error);
 	if (r == 0)
 		r = sg_agents_adopt_all(warden, error);
+	if (r == 0)
+		r = sg_guards_make(warden, warden->config, error);
+	if (r == 0)
+		sg_guards_end_others(warden, warden->config);
 	if (r == 0)
 		r = sg_control_start(warden, error);
 	return r;

@@ -127,6 +127,10 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 	struct sg_warden_agent **ret_agent, struct sg_error *error) SG_WUNRES;
 struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t id);
 
+// By its engine's id, or a guard by its path. NULL: there is none.
+struct sg_warden_agent *sg_agents_find_container(
+	const struct sg_warden *warden, const char *container);
+
 // Its command has ended: removed when nothing runs in its cgroup any more.
 void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent);
 
