@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -16,8 +14,7 @@
 #include "base/fd.h"
 #include "trust/certificates.h"
 #include "trust/keystore.h"
-
-#define DIGEST_BYTES 32
+#include "trust/merged.h"
 
 // Of all files of one container: an image with more would be made to cost time and memory.
 #define READ_LIMIT  (64u << 20)
@@ -102,41 +99,6 @@ void sg_bundles_close(struct sg_bundles *bundles)
 
 // ---- Merging ----
 
-// A merged file is named after what it is made of, so that it is made once for all containers of an
-// image.
-static int path_of_parts(
-	const struct sg_bundles *bundles, const char *theirs, size_t length, char *out)
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	char hex[2 * DIGEST_BYTES + 1];
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-		    EVP_DigestUpdate(context, bundles->ca, bundles->ca_length) == 1 &&
-		    EVP_DigestUpdate(context, theirs, length) == 1 &&
-		    EVP_DigestFinal_ex(context, digest, NULL) == 1;
-
-	EVP_MD_CTX_free(context);
-	if (!good)
-		return -ENOMEM;
-	for (int i = 0; i < DIGEST_BYTES; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	return (size_t)snprintf(out, PATH_MAX, "%s/trust/merged/%s.pem", bundles->run_directory,
-		       hex) < PATH_MAX
-		       ? 0
-		       : -ENAMETOOLONG;
-}
-
-static int store(const struct sg_bundles *bundles, const struct sg_buf *merged, const char *path)
-{
-	char directory[PATH_MAX];
-	int r;
-
-	snprintf(directory, sizeof(directory), "%s/trust/merged", bundles->run_directory);
-	r = sg_fd_make_directories(directory, 0755);
-	return r < 0 ? r
-		     : sg_fd_replace_file(path, sg_buf_head(merged), sg_buf_length(merged), 0644);
-}
-
 static bool has(const char *data, size_t length, const void *part, size_t part_length)
 {
 	return memmem(data, length, part, part_length) != NULL;
@@ -170,15 +132,14 @@ static int make(
 	const struct sg_bundles *bundles, const char *theirs, size_t length, char *ret_source)
 {
 	struct sg_buf merged = { 0 };
-	int r = path_of_parts(bundles, theirs, length, ret_source);
+	int r = sg_merged_find(bundles->run_directory, bundles->ca, bundles->ca_length, theirs,
+		length, ret_source);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
-	if (access(ret_source, F_OK) == 0)
-		return 1;
 	r = combine(bundles, theirs, length, &merged);
 	if (r == 1) {
-		r = store(bundles, &merged, ret_source);
+		r = sg_merged_store(bundles->run_directory, ret_source, &merged);
 		r = r < 0 ? r : 1;
 	}
 	sg_buf_release(&merged);

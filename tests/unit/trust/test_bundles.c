@@ -7,10 +7,13 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -166,11 +169,43 @@ static void test_links(void **state)
 	json_decref(config);
 }
 
+// What no start has asked for in a day goes when something new is made; what one asks for stays.
+static void test_unused(void **state)
+{
+	const struct timespec long_ago = { .tv_sec = time(NULL) - 2 * (time_t)86400 },
+			      times[2] = { long_ago, long_ago };
+	json_t *config = json_pack("{s:{s:s}}", "root", "path", "used"), *mounts;
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *entries;
+
+	(void)state;
+	put("used/etc/ssl/cert.pem", THEIRS "used");
+	json_decref(merge(config));
+	entries = opendir(below("trust/merged"));
+	assert_non_null(entries);
+	while ((entry = readdir(entries)))
+		if (entry->d_name[0] != '.')
+			assert_int_equal(utimensat(dirfd(entries), entry->d_name, times, 0), 0);
+	put("used/opt/conda/ssl/cacert.pem", THEIRS "new");
+	mounts = merge(config);
+	assert_non_null(json_object_get(mounts, "/etc/ssl/cert.pem"));
+	assert_non_null(json_object_get(mounts, "/opt/conda/ssl/cacert.pem"));
+	rewinddir(entries);
+	while ((entry = readdir(entries)))
+		count += entry->d_name[0] != '.';
+	assert_int_equal(count, 2);
+	closedir(entries);
+	json_decref(mounts);
+	json_decref(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_unused),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
