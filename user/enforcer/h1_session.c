@@ -302,6 +302,8 @@ void sg_h1_session_run(struct sg_client *client)
 		progress = false;
 		if (exchange && exchange->agent_gone && agent_left(client, exchange))
 			return;
+		if (!exchange && client->worker->stop_ms)
+			client->close_after_flush = true;
 		if (!exchange && !client->close_after_flush)
 			progress = take_head(client);
 		exchange = client->exchanges;

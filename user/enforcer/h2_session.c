@@ -201,6 +201,10 @@ static void begin_call(struct sg_client *client, struct sg_h2_stream *stream)
 	struct sg_exchange *exchange;
 
 	stream->head_there = false;
+	if (client->worker->stop_ms) {
+		sg_h2_reset(stream, SG_H2_REFUSED_STREAM, false);
+		return;
+	}
 	if (stream->closed || sg_exchange_begin(client, &agent_side, &exchange) < 0) {
 		sg_h2_reset(stream, SG_H2_INTERNAL_ERROR, false);
 		return;

@@ -20,6 +20,11 @@
 // charged.
 #define SG_DRAIN_MS 60000
 
+// The end of this process: how long calls that a provider is answering may take, and how often is
+// looked whether they have ended. The warden waits somewhat longer (warden/enforcer.c).
+#define SG_STOP_MS	10000
+#define SG_STOP_LOOK_MS 20
+
 // Turns of one WebSocket session that are in progress or asked for at once. Providers take one, and
 // a few beside it.
 #define SG_LIVE_MAX_TURNS 32

@@ -277,6 +277,8 @@ static int run(struct sg_enforcer *enforcer, const struct options *options, stru
 	}
 	sg_webhook_serve(enforcer->webhook, NULL);
 	for (unsigned i = 0; i < enforcer->worker_count; i++)
+		sg_worker_end(enforcer->workers[i]);
+	for (unsigned i = 0; i < enforcer->worker_count; i++)
 		sg_worker_stop(enforcer->workers[i]);
 	sg_commands_free(enforcer->commands);
 	sg_agents_free(enforcer->agents);

@@ -110,6 +110,50 @@ static void tell_leaf_waiters(struct sg_worker *worker, const char *host)
 	}
 }
 
+// ---- The end ----
+
+// Is a provider answering it? A call that has not got that far costs nothing, and is made again.
+static bool is_under_way(const struct sg_client *client)
+{
+	const struct sg_exchange *exchange = client->exchanges;
+
+	while (exchange && (exchange->agent_gone || !exchange->upstream ||
+				   exchange->upstream->state != SG_UPSTREAM_ACTIVE))
+		exchange = exchange->next;
+	return exchange || (client->state == SG_CLIENT_SESSION && sg_buf_length(&client->out));
+}
+
+static void on_stop_look(struct sg_timer *timer)
+{
+	struct sg_worker *worker =
+		(struct sg_worker *)((char *)timer - offsetof(struct sg_worker, stop));
+	struct sg_client *client, *next;
+	bool under_way = false;
+
+	for (client = worker->clients; client; client = next) {
+		next = client->next;
+		if (is_under_way(client))
+			under_way = true;
+		else
+			sg_client_close(client, "stop");
+	}
+	if (under_way && sg_loop_now_ms(worker->loop) < worker->stop_ms)
+		sg_loop_arm(worker->loop, &worker->stop, SG_STOP_LOOK_MS, on_stop_look);
+	else
+		sg_loop_stop(worker->loop);
+}
+
+// New connections wait for the next enforcer, unless the warden ends too and has shut the
+// listeners.
+static void begin_stop(struct sg_worker *worker)
+{
+	remove_listeners(worker, 0, true);
+	worker->stop_ms = sg_loop_now_ms(worker->loop) + SG_STOP_MS;
+	on_stop_look(&worker->stop);
+}
+
+// ---- The mailbox ----
+
 static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 {
 	switch (mail->kind) {
@@ -142,7 +186,7 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		sg_webhook_on_mail(worker->enforcer->webhook);
 		break;
 	case SG_MAIL_STOP:
-		sg_loop_stop(worker->loop);
+		begin_stop(worker);
 		break;
 	}
 }
@@ -266,14 +310,20 @@ int sg_worker_start(struct sg_enforcer *enforcer, unsigned index, struct sg_work
 	return 0;
 }
 
+void sg_worker_end(struct sg_worker *worker)
+{
+	const struct sg_mail stop = { .kind = SG_MAIL_STOP, .fds = { -1, -1 } };
+
+	// Out of memory at exit: the process is ended, the journal keeps the holds.
+	if (worker && sg_worker_post(worker, &stop) < 0)
+		sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"",
+			worker->index);
+}
+
 struct sg_worker *sg_worker_stop(struct sg_worker *worker)
 {
-	struct sg_mail stop = { .kind = SG_MAIL_STOP, .fds = { -1, -1 } };
-
 	if (!worker)
 		return NULL;
-	if (sg_worker_post(worker, &stop) < 0)
-		return NULL; // out of memory at exit: the process ends, the journal keeps the holds
 	pthread_join(worker->thread, NULL);
 	while (worker->clients)
 		sg_client_close(worker->clients, "stop");

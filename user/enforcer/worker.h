@@ -68,7 +68,7 @@ enum sg_mail_kind {
 	SG_MAIL_PRICES,	 // retired
 	SG_MAIL_SETTLE,	 // end: owned by the message
 	SG_MAIL_WEBHOOK, // something is to be told
-	SG_MAIL_STOP,
+	SG_MAIL_STOP,	 // no new calls; the end when those that are under way have theirs
 };
 
 struct sg_mail {
@@ -92,6 +92,8 @@ struct sg_worker {
 	struct sg_loop *loop;
 	struct sg_pool pool;
 	struct sg_timer sweep;
+	struct sg_timer stop;
+	int64_t stop_ms; // by when it has ended, by the loop's clock; 0: it goes on
 	struct sg_worker_listener *listeners;
 	struct sg_client *clients;	     // all, doubly linked
 	struct sg_wait_queue *wait_queues;   // one an account that is waited for
@@ -110,8 +112,12 @@ struct sg_worker {
 int sg_worker_start(
 	struct sg_enforcer *enforcer, unsigned index, struct sg_worker **ret_worker) SG_WUNRES;
 
-// Posts SG_MAIL_STOP, joins the thread, frees. Open calls are charged by their journal at the next
-// start.
+// Takes no connection and no call any more, and ends when the calls at providers have ended, after
+// SG_STOP_MS at the latest. Does not wait.
+void sg_worker_end(struct sg_worker *worker);
+
+// After sg_worker_end: joins the thread, frees. Calls that are still open are charged by their
+// journal at the next start.
 struct sg_worker *sg_worker_stop(struct sg_worker *worker);
 
 // Any thread. A copy is made; descriptors in `mail` belong to the worker then. Returns 0 or -ENOMEM

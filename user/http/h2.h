@@ -35,6 +35,7 @@ enum sg_h2_error {
 	SG_H2_NO_ERROR = 0,
 	SG_H2_PROTOCOL_ERROR = 1,
 	SG_H2_INTERNAL_ERROR = 2,
+	SG_H2_REFUSED_STREAM = 7, // nothing was done: it may be sent again
 	SG_H2_CANCEL = 8,
 };
 

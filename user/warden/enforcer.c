@@ -25,6 +25,8 @@
 #define ASK_MS	       10000
 #define MAX_BACKOFF_MS 10000
 #define PROC_LIMIT     65536
+#define STALE_MS       5000  // one that has not come back has this long to end
+#define STOP_MS	       15000 // it lets calls end, for SG_STOP_MS (enforcer/limits.h) at most
 #define PROVEN_MS      10000 // an enforcer that lived this long has started well
 
 static struct sg_warden *from_respawn(struct sg_timer *timer)
@@ -179,7 +181,7 @@ static bool adopt_enforcer(struct sg_warden *warden)
 	sg_log(SG_LOG_WARN, "enforcer_stale",
 		"pid=%d reason=\"it has not come back: another is started in its place\"",
 		(int)pid);
-	sg_spawn_stop(pid);
+	sg_spawn_stop(pid, STALE_MS);
 	return false;
 }
 
@@ -275,7 +277,7 @@ void sg_enforcer_stop(struct sg_warden *warden)
 	warden->stopping = true;
 	sg_loop_disarm(&warden->respawn);
 	if (warden->enforcer_pid > 0)
-		sg_spawn_stop(warden->enforcer_pid);
+		sg_spawn_stop(warden->enforcer_pid, STOP_MS);
 	if (warden->enforcer_watch.fd >= 0)
 		disconnect(warden);
 	if (warden->enforcer_listen_fd >= 0) {

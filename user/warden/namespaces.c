@@ -246,6 +246,14 @@ int sg_namespaces_socket(struct sg_namespaces *namespaces, uint64_t netns_cookie
 	return r < 0 ? r : job.fd;
 }
 
+void sg_namespaces_shut(const struct sg_namespaces *namespaces)
+{
+	for (const struct sg_namespace *item = namespaces->first; item; item = item->next)
+		for (int i = 0; i < 2; i++)
+			if (item->fds[i] >= 0)
+				shutdown(item->fds[i], SHUT_RDWR);
+}
+
 void sg_namespaces_done(struct sg_namespaces *namespaces)
 {
 	while (namespaces->first)

@@ -44,4 +44,7 @@ void sg_namespaces_adopt(
 int sg_namespaces_socket(
 	struct sg_namespaces *namespaces, uint64_t netns_cookie, int family) SG_WUNRES;
 
+// No listener takes a connection any more, in whichever process: agents are refused at once.
+void sg_namespaces_shut(const struct sg_namespaces *namespaces);
+
 void sg_namespaces_done(struct sg_namespaces *namespaces);

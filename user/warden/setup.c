@@ -273,6 +273,7 @@ void sg_setup_stop(struct sg_warden *warden)
 	if (!warden->loop)
 		return;
 	sg_control_stop(warden);
+	sg_namespaces_shut(&warden->namespaces);
 	sg_enforcer_stop(warden);
 	sg_agents_free_all(warden);
 	warden->files = sg_files_stop(warden->files);

@@ -164,7 +164,7 @@ int sg_spawn_enforcer(struct sg_warden *warden, pid_t *ret_pid)
 	return 0;
 }
 
-void sg_spawn_stop(pid_t pid)
+void sg_spawn_stop(pid_t pid, int patience_ms)
 {
 	SG_CLEANUP_CLOSE int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd waiting = { .fd = fd, .events = POLLIN };
@@ -172,7 +172,7 @@ void sg_spawn_stop(pid_t pid)
 	if (fd < 0)
 		return;
 	syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-	if (poll(&waiting, 1, 5000) == 0) {
+	if (poll(&waiting, 1, patience_ms) == 0) {
 		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 		poll(&waiting, 1, 5000);
 	}

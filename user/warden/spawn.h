@@ -21,5 +21,5 @@ int sg_spawn_prepare_state(const struct sg_warden *warden, struct sg_error *erro
 // descriptors.
 int sg_spawn_enforcer(struct sg_warden *warden, pid_t *ret_pid) SG_WUNRES;
 
-// SIGTERM, then SIGKILL when it is not gone after 5 s.
-void sg_spawn_stop(pid_t pid);
+// SIGTERM, then SIGKILL when it is not gone after `patience_ms`.
+void sg_spawn_stop(pid_t pid, int patience_ms);
