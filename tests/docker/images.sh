@@ -20,12 +20,13 @@ if [ ! -e "$folder/busybox.tar" ]; then
 	tar -C "$work/busybox" -cf "$work/busybox.tar" .
 	mv "$work/busybox.tar" "$folder/busybox.tar"
 fi
-if [ ! -e "$folder/go.tar" ]; then
+if [ ! -e "$folder/go.tar" ] || ! cmp -s agents/call.go "$folder/call.go"; then
 	mkdir -p "$work/go/etc/ssl/certs" "$work/go/tmp"
 	CGO_ENABLED=0 GOCACHE="$work/go-cache" GO111MODULE=off go build -o "$work/go/call" agents/call.go
 	cp /etc/ssl/certs/ca-certificates.crt "$work/go/etc/ssl/certs/"
 	tar -C "$work/go" -cf "$work/go.tar" .
 	mv "$work/go.tar" "$folder/go.tar"
+	cp agents/call.go "$folder/call.go"
 fi
 
 # The same roots in both formats that Java has had for them; some are enough.

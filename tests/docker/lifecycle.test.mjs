@@ -22,7 +22,8 @@ after(() => host.end());
 const curl = (more = '') => `curl -sS -m 20 ${more} -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`;
 const served = (text) => text.match(/"completion_tokens":/g)?.length ?? 0;
 const labels = (object) => Object.entries(object).flatMap(([key, value]) => ['--label', `spendgate.${key}=${value}`]);
-const background = (name, object, ...command) => host.docker('run', '-d', '--name', name, '--add-host', `api.openai.com:${PROVIDER}`, '-v', `${scratch}:/out`, ...labels(object), 'agents', ...command);
+const begin = (image, name, object, ...command) => host.docker('run', '-d', '--name', name, '--add-host', `api.openai.com:${PROVIDER}`, '-v', `${scratch}:/out`, ...labels(object), image, ...command);
+const background = (...rest) => begin('agents', ...rest);
 const call = async (name, more) => (await host.client('exec', name, 'sh', '-c', curl(more))).stdout;
 
 // What a process holds, by kind: the text names what is left over.
@@ -69,10 +70,25 @@ async function isClean() {
 	await until(() => JSON.stringify((now = inventory())) === JSON.stringify(clean), 'everything to be as before', 20000).catch(() => assert.deepEqual(now, clean));
 }
 
+// All of them live before the first may end. SPENDGATE_CONTAINERS=500 starts as many.
 test('a hundred containers at once: the first act of every one is metered', async () => {
 	const count = Number(process.env.SPENDGATE_CONTAINERS ?? 100);
-	const results = await Promise.all(Array.from({ length: count }, (_, i) => host.run({ agent: `first-${i}`, 'budget.max-requests': 1 }, ['/call', '2'], { image: 'go' })));
-	for (const { stdout, stderr } of results) assert.equal(stdout, '200\n402\n', stderr);
+	const create = async (number) => {
+		const labels = { 'spendgate.agent': `first-${number}`, 'spendgate.budget.max-requests': '1' };
+		const HostConfig = { ExtraHosts: [`api.openai.com:${PROVIDER}`], Binds: [`${scratch}:/out`] };
+		return JSON.parse(await host.api('POST', '/containers/create', { Image: 'go', Cmd: ['/call', '2', '/out/all-live'], Labels: labels, HostConfig })).Id;
+	};
+	const ids = await Promise.all(Array.from({ length: count }, (_, number) => create(number)));
+	await Promise.all(ids.map((id) => host.api('POST', `/containers/${id}/start`)));
+	await until(async () => (await host.mock.bill()).requests === count, 'a call of each', 60000);
+	assert.equal((await host.status()).agents.length, count);
+	fs.writeFileSync(path.join(scratch, 'all-live'), '');
+	for (const id of ids) {
+		await host.api('POST', `/containers/${id}/wait`);
+		const text = (await host.api('GET', `/containers/${id}/logs?stdout=1&stderr=1`)).toString('latin1').replace(/[\x01\x02]\0{3}[^]{4}/g, '');
+		assert.equal(text, '200\n402\n');
+	}
+	await Promise.all(ids.map((id) => host.api('DELETE', `/containers/${id}`)));
 	assert.equal((await host.mock.bill()).requests, count);
 	await isClean();
 });
@@ -156,6 +172,26 @@ test('spendgated restarts, and is killed, under an agent that calls all the time
 	await takeInventory();
 });
 
+test('spendgated stops under a stream: it is read to its end and charged exactly, what is idle is closed, what is new is refused', async () => {
+	begin('agents', 'streaming', { 'budget.limit-usd': 1 }, 'sleep', '1000');
+	const body = JSON.stringify({ ...chat('mock:tokens=40 mock:delay=60').body, stream: true });
+	const stream = host.client('exec', 'streaming', 'sh', '-c', `curl -sSN -m 30 -d '${body}' https://api.openai.com/v1/chat/completions | tee /out/stream`);
+	await until(() => fs.existsSync(path.join(scratch, 'stream')) && fs.readFileSync(path.join(scratch, 'stream'), 'utf8').includes('data:'), 'its first words');
+	host.gate.running.child.kill('SIGTERM');
+	await until(async () => (await host.client('exec', 'streaming', 'sh', '-c', curl())).code === 7, 'new connections to be refused');
+	const { code, stdout } = await stream;
+	assert.equal(code, 0);
+	assert.match(stdout, /data: \[DONE\]/);
+	await host.gate.running.exited;
+	await host.gate.daemon(host.config);
+	const spent = async () => dollars((await host.status()).agents[0].spent_usd);
+	await until(async () => (await host.status()).agents.length === 1, 'the agent');
+	assert.equal(await spent(), BigInt((await host.mock.bill()).nanousd));
+	assert.equal(served(await call('streaming')), 1);
+	host.docker('rm', '-f', 'streaming');
+	await takeInventory();
+});
+
 test('a profile: by label, and for all containers', async () => {
 	const by = await host.run({ profile: 'small' }, ['/call', '2'], { image: 'go' });
 	assert.equal(by.stdout, '200\n402\n', by.stderr);
@@ -179,6 +215,30 @@ test('fail-open: without spendgated a container starts; by default it does not',
 	const closed = await host.run({ 'budget.max-requests': 1 }, ['echo', 'started']);
 	assert.notEqual(closed.code, 0);
 	assert.match(closed.stderr, /no spendgated answers/);
+});
+
+test('userns-remap: the container\'s root is nobody on the host, and trusts us and is metered as ever', async () => {
+	// The sandbox's own mounts; and a user that every host has.
+	const ranges = path.join(scratch, 'ranges');
+	fs.writeFileSync(ranges, 'nobody:700000:65536\nnogroup:700000:65536\n');
+	for (const file of ['/etc/subuid', '/etc/subgid']) execFileSync('mount', ['--bind', ranges, file]);
+	host.configure(['--run-dir', host.gate.env.SPENDGATE_RUN_DIR]);
+	const before = fs.readFileSync(host.daemonFile);
+	fs.writeFileSync(host.daemonFile, JSON.stringify({ ...JSON.parse(before), 'userns-remap': 'nobody:nogroup' }));
+	host.restartEngine();
+	host.load('go');
+	begin('go', 'remapped', { 'budget.max-requests': 1 }, '/call', '2', '/out/remapped-may-end');
+	await until(async () => (await host.mock.bill()).requests === 1, 'its first call');
+	const pid = host.docker('inspect', '-f', '{{.State.Pid}}', 'remapped');
+	assert.match(fs.readFileSync(`/proc/${pid}/uid_map`, 'utf8'), /^ +0 +700000 /);
+	fs.writeFileSync(path.join(scratch, 'remapped-may-end'), '');
+	await host.client('wait', 'remapped');
+	assert.equal(host.docker('logs', 'remapped'), '200\n402');
+	assert.match(host.log(), /event=agent_registered agent=remapped /);
+	host.docker('rm', 'remapped');
+	await host.empty();
+	fs.writeFileSync(host.daemonFile, before);
+	for (const file of ['/etc/subuid', '/etc/subgid']) execFileSync('umount', [file]);
 });
 
 test('uninstall: the configuration is as before, and a label means nothing', async () => {

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs the Docker suite: a real engine, real containers, the mock provider on the engine's own network. Nothing leaves the sandbox.
+# Runs the Docker suite: a real engine, real containers, the mock provider on the engine's own network. Nothing leaves the sandbox. Its files
+# are dealt out to as many sandboxes, each with its engine, as there are processors (SPENDGATE_ENGINES: as many as it says).
 set -eu
 cd "$(dirname "$0")"
 
@@ -9,7 +10,11 @@ if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 	[ -d ../e2e/node_modules/openai ] || (cd ../e2e && npm ci --silent)
 	SPENDGATE_IMAGES=$(./images.sh)
 	export SPENDGATE_IMAGES
-	exec ./sandbox.sh "$PWD/run.sh" "$@"
+	engines=${SPENDGATE_ENGINES:-$(nproc)}
+	# shellcheck disable=SC2012,SC2086
+	ls -S ${SPENDGATE_FILES:-./*.test.mjs} | awk -v n="$engines" '{ all[NR % n] = all[NR % n] " " $0 } END { for (i in all) print all[i] }' |
+		xargs -d '\n' -n 1 -P "$engines" sh -c 'SPENDGATE_FILES=$1 exec ../../tools/run-whole ./sandbox.sh "$PWD/run.sh"' sh
+	exit
 fi
 
 export TMPDIR=$SPENDGATE_SCRATCH

@@ -1,6 +1,6 @@
 #!/bin/bash
 # `sandbox.sh COMMAND...`: runs it where a Docker engine can run on any host, and leaves nothing: own network (nothing but loopback), own
-# mounts with a plain cgroup v2 at /sys/fs/cgroup, own processes, which end with it. SPENDGATE_CGROUP_PARENT names the parent of all
+# mounts with a plain cgroup v2 at /sys/fs/cgroup and no pins, own processes, which end with it. SPENDGATE_CGROUP_PARENT names the parent of all
 # containers, SPENDGATE_SCRATCH a folder that is removed at the end.
 set -eu
 
@@ -22,5 +22,6 @@ fi
 ip link set lo up
 umount --recursive /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 none /sys/fs/cgroup
+mount -t bpf none /sys/fs/bpf # pins are named after processes, whose numbers are others' too
 mount -t tmpfs none /run # xtables.lock, and whatever the host's own engine keeps there
 exec "$@"

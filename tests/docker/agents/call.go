@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent with Go's own client: `call N` makes N calls and prints a status a line.
+// An agent with Go's own client: `call N [FILE]` makes N calls and prints a status a line. With FILE, the last one waits until it is there.
 package main
 
 import (
@@ -9,9 +9,19 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const body = `{"model": "gpt-4o", "max_tokens": 50, "messages": [{"role": "user", "content": "mock:tokens=4"}]}`
+
+func wait(path string) {
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
 
 func main() {
 	count, err := strconv.Atoi(os.Args[1])
@@ -20,6 +30,9 @@ func main() {
 		os.Exit(64)
 	}
 	for i := 0; i < count; i++ {
+		if i == count-1 && len(os.Args) > 2 {
+			wait(os.Args[2])
+		}
 		answer, err := http.Post("https://api.openai.com/v1/chat/completions", "application/json", strings.NewReader(body))
 		if err != nil {
 			fmt.Println(err)
