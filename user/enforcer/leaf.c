@@ -39,7 +39,7 @@ struct sg_leaves {
 	X509 *ca;
 	unsigned char ticket_keys[TICKET_KEY_BYTES]; // one set for all names: an agent resumes
 						     // across workers and renewals
-	struct leaf *by_host;
+	struct leaf *by_host; // the one that was asked for least recently is first
 };
 
 int sg_leaves_new(sg_leaf_sign_fn sign, void *context, struct sg_leaves **ret_leaves)
@@ -61,16 +61,19 @@ int sg_leaves_new(sg_leaf_sign_fn sign, void *context, struct sg_leaves **ret_le
 	return 0;
 }
 
+static void forget(struct sg_leaves *leaves, struct leaf *leaf)
+{
+	HASH_DEL(leaves->by_host, leaf);
+	SSL_CTX_free(leaf->context);
+	free(leaf);
+}
+
 static void forget_all(struct sg_leaves *leaves)
 {
 	struct leaf *leaf, *next;
 
 	HASH_ITER(hh, leaves->by_host, leaf, next)
-	{
-		HASH_DEL(leaves->by_host, leaf);
-		SSL_CTX_free(leaf->context);
-		free(leaf);
-	}
+	forget(leaves, leaf);
 }
 
 struct sg_leaves *sg_leaves_free(struct sg_leaves *leaves)
@@ -142,15 +145,21 @@ static struct leaf *find_or_add(struct sg_leaves *leaves, const char *host)
 	struct leaf *leaf;
 
 	HASH_FIND_STR(leaves->by_host, host, leaf);
-	if (leaf || HASH_COUNT(leaves->by_host) >= MAX_LEAVES)
-		return leaf;
-	if (strlen(host) >= sizeof(leaf->host))
-		return NULL;
-	leaf = calloc(1, sizeof(*leaf));
 	if (leaf) {
+		HASH_DEL(leaves->by_host, leaf);
+	} else {
+		if (strlen(host) >= sizeof(leaf->host))
+			return NULL;
+		leaf = calloc(1, sizeof(*leaf));
+		if (!leaf)
+			return NULL;
 		strcpy(leaf->host, host);
-		HASH_ADD_STR(leaves->by_host, host, leaf);
+		// Names are the agents' to choose: one that asks for many must not shut out the
+		// others'.
+		if (HASH_COUNT(leaves->by_host) >= MAX_LEAVES)
+			forget(leaves, leaves->by_host);
 	}
+	HASH_ADD_STR(leaves->by_host, host, leaf);
 	return leaf;
 }
 
@@ -160,6 +169,18 @@ static bool wants_signature(const struct leaf *leaf, int64_t now_ns)
 	if (leaf->asked_at_ns && now_ns - leaf->asked_at_ns < RETRY_NS)
 		return false;
 	return !leaf->context || now_ns >= leaf->renew_at_ns;
+}
+
+// Who comes next asks at once.
+static void was_not_asked(struct sg_leaves *leaves, const char *host)
+{
+	struct leaf *leaf;
+
+	pthread_mutex_lock(&leaves->lock);
+	HASH_FIND_STR(leaves->by_host, host, leaf);
+	if (leaf)
+		leaf->asked_at_ns = 0;
+	pthread_mutex_unlock(&leaves->lock);
 }
 
 int sg_leaves_get(struct sg_leaves *leaves, const char *host, SSL_CTX **ret_context)
@@ -188,8 +209,11 @@ int sg_leaves_get(struct sg_leaves *leaves, const char *host, SSL_CTX **ret_cont
 	if (ask) {
 		int asked = leaves->sign(leaves->sign_context, host);
 
-		if (asked < 0 && r == -EINPROGRESS)
-			r = asked;
+		if (asked < 0) {
+			was_not_asked(leaves, host);
+			if (r == -EINPROGRESS)
+				r = asked;
+		}
 	}
 	return r;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Leaf certificates towards agents: one P-256 key for the process, one certificate a name, signed
-// by the warden, cached, and re-made before it expires. Any thread.
+// by the warden, cached, and re-made before it expires. Of many names those are forgotten that were
+// asked for least recently. Any thread.
 #pragma once
 
 #include <stddef.h>

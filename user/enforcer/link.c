@@ -24,7 +24,7 @@
 #define AGENT_LIMIT	 (1u << 20)
 #define RECONNECT_MS	 200
 #define CONNECT_WAIT_MS	 10000
-#define MAX_PENDING_SIGN 64
+#define MAX_PENDING_SIGN 1024
 
 struct held_listener {
 	struct sg_channel_listener listener;
