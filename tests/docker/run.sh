@@ -20,7 +20,7 @@ fi
 export TMPDIR=$SPENDGATE_SCRATCH
 status=0
 # shellcheck disable=SC2086
-timeout --foreground 600 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=300000 --test-concurrency=1 --test-reporter=spec ${SPENDGATE_FILES:-./*.test.mjs} || status=$?
+timeout --foreground 600 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-concurrency=1 --test-reporter=spec ${SPENDGATE_FILES:-./*.test.mjs} || status=$?
 if grep -rE --include='*.log' 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error:' "$SPENDGATE_SCRATCH" >&2; then
 	status=1
 fi

@@ -44,7 +44,7 @@ for name in $(env | sed -n 's/^\([A-Za-z_]*\(CA_BUNDLE\|CA_CERTS\|CERT_FILE\|CAI
 	unset "$name"
 done
 status=0
-timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-timeout=400000 --test-reporter=spec "$1" || status=$?
+timeout --foreground 900 node --test ${SPENDGATE_ONLY:+--test-name-pattern="$SPENDGATE_ONLY"} --test-reporter=spec "$1" || status=$?
 # The programs' own logs: a sanitizer's report is a failure even when no test noticed.
 if grep -rE --include=spendgated.log 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error' "$scratch" >&2; then
 	status=1
