@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, chat, dollars, message, startMock } from './lib.mjs';
+import { Gate, chat, dollars, here, message, startMock } from './lib.mjs';
 
 let mock, gate;
 before(async () => {
-	mock = await startMock();
+	mock = await startMock(['--tokenizer', here]);
 	gate = new Gate(mock);
 });
 beforeEach(() => mock.reset());
@@ -60,26 +60,41 @@ test('case 66: on_tight clamp, half a call left: served with a lower limit, neve
 	}
 });
 
-// Streams of some 16 s at a token each 20 ms, that nothing but their own end would stop.
-const slow = (make, more = {}) => make('mock:tokens=800 mock:delay=20', { stream: true, ...more });
+test('texts are counted where their bytes would not fit, for chat and responses; a prompt that is too long is refused', async () => {
+	// 64 KB of words, some 14,000 tokens: 0.035 USD, where the bytes would be 0.16.
+	const prompt = 'The words of a long and plain prompt, over and over. '.repeat(1200);
+	const ask = { chat: (text) => chat(text, { max_tokens: 16 }), responses: (input) => ({ api: 'responses', body: { model: 'gpt-4o', max_output_tokens: 16, input } }) };
+	for (const [kind, make] of Object.entries(ask)) {
+		await mock.reset();
+		const { results, status } = await gate.agent('openai.mjs', `texts-${kind}`, { 'limit-usd': '0.045' }, { maxRetries: 0, calls: [make(prompt), make(prompt)] });
+		assert.equal(results[0].ok, true, JSON.stringify(results[0]));
+		assert.equal(results[1].status, 429);
+		assert.equal(dollars(status.spent_usd), await billed());
+		assert.ok(await billed() > dollars('0.03'), 'the prompt is what costs');
+	}
+});
+
+// Streams of some 15 s, that nothing but their own end would stop. Where tokens are counted, what is charged is near what is billed.
+const slow = 'mock:tokens=2600 mock:delay=4';
 const KINDS = {
-	chat: { agent: 'openai.mjs', cap: '0.06', call: slow(chat, { max_tokens: 4000, stream_options: { include_usage: true } }) },
-	responses: { agent: 'openai.mjs', cap: '0.06', call: { api: 'responses', body: { model: 'gpt-4o', max_output_tokens: 4000, stream: true, input: 'mock:tokens=800 mock:delay=20' } } },
-	messages: { agent: 'anthropic.mjs', cap: '0.03', call: { body: { ...slow(message).body, model: 'claude-haiku-4-5', max_tokens: 4000 } } },
+	chat: { agent: 'openai.mjs', cap: '0.06', exact: true, call: chat(slow, { stream: true, max_tokens: 4000, stream_options: { include_usage: true } }) },
+	responses: { agent: 'openai.mjs', cap: '0.06', exact: true, call: { api: 'responses', body: { model: 'gpt-4o', max_output_tokens: 4000, stream: true, input: slow } } },
+	messages: { agent: 'anthropic.mjs', cap: '0.03', call: message('mock:tokens=800 mock:delay=20', { stream: true, model: 'claude-haiku-4-5', max_tokens: 4000 }) },
 };
 
-for (const [kind, { agent, cap, call }] of Object.entries(KINDS))
+for (const [kind, { agent, cap, exact, call }] of Object.entries(KINDS))
 	test(`case 67: on_tight cut, ${kind}: streams that cross the cap end cleanly for the SDK, and the provider bills no more than it`, async () => {
 		// Room for the whole of one: others get in when it has shown its pace, and all run on slices.
 		const { results, status } = await gate.agent(agent, `c67-${kind}`, { 'limit-usd': cap, 'on-tight': 'cut' }, { parallel: 3, maxRetries: 0, calls: Array(3).fill(call) });
 		const bill = await mock.bill();
 		assert.ok(results.every((result) => result.ok), JSON.stringify(results));
 		assert.equal(bill.calls, 3);
-		assert.ok(results.some((result) => result.chunks > 100 && result.chunks < 800 && /^(length|max_output_tokens|max_tokens)$/.test(result.finish)), JSON.stringify(results.map((result) => [result.chunks, result.finish])));
+		assert.ok(results.some((result) => result.chunks > 100 && result.chunks < (exact ? 2500 : 800) && /^(length|max_output_tokens|max_tokens)$/.test(result.finish)), JSON.stringify(results.map((result) => [result.chunks, result.finish])));
 		assert.match(gate.log(), /event=cut .*clean=yes/);
 		assert.ok(BigInt(bill.nanousd) <= dollars(cap), bill.usd);
 		assert.ok(dollars(status.spent_usd) >= BigInt(bill.nanousd), 'what is charged covers what is billed');
 		assert.ok(dollars(status.spent_usd) <= dollars(cap), status.spent_usd);
+		if (exact) assert.ok(dollars(status.spent_usd) * 2n <= BigInt(bill.nanousd) * 3n, `charged ${status.spent_usd}, billed ${bill.usd}`);
 		assert.equal(status.held_usd, '0');
 	});
 
@@ -91,17 +106,28 @@ test('case 70: on_tight cut, 200 parallel streams on a cap worth 1.5 of them, of
 	assert.ok(BigInt(bill.nanousd) <= dollars('0.015'), bill.usd);
 });
 
-test('case 71: on_tight clamp, 50 agents and no output limit anywhere: no refusal before 99 % of the cap is spent', async () => {
-	const cap = dollars('1');
-	const call = { api: 'chat', body: { model: 'gpt-4.1', messages: [{ role: 'user', content: 'mock:tokens=2000 mock:head=20' }] } };
-	const { results } = await gate.agent('openai.mjs', 'c71', { 'limit-usd': '1', 'on-tight': 'clamp' }, { parallel: 50, maxRetries: 0, calls: Array(130).fill(call) });
-	const bill = await mock.bill();
-	const refused = results.filter((result) => !result.ok);
-	assert.ok(refused.length > 0, 'the cap was reached');
-	for (const { status, message: said } of refused) {
-		const [, spent] = /exhausted: \$([\d.]+) of/.exec(said) ?? assert.fail(`${status} ${said}`);
-		assert.ok(dollars(spent) * 100n >= cap * 99n, `refused at ${spent}`);
-	}
-	assert.ok(BigInt(bill.nanousd) <= cap, bill.usd);
-	assert.ok(BigInt(bill.nanousd) * 100n >= cap * 99n, bill.usd);
-});
+// Nobody limits anything: each call is held at 32,768 tokens of output, 0.27 USD. Under `deny` the cap has to be worth 100 of these,
+// under `clamp` nothing of the kind. Under `cut` it ends while 50 streams run, each of which is charged some 200 tokens that it was
+// perhaps not billed for.
+const gpt41 = (said, more = {}) => ({ api: 'chat', body: { model: 'gpt-4.1', messages: [{ role: 'user', content: said }], ...more } });
+const whole = (tokens, count) => Array(count).fill(gpt41(`mock:tokens=${tokens} mock:head=20`));
+const CASE_71 = {
+	deny: { cap: '27.5', calls: whole(30000, 125) },
+	clamp: { cap: '1', calls: whole(2000, 130) },
+	cut: { cap: '20', calls: [...whole(30000, 82), ...Array(60).fill(gpt41('mock:tokens=2000 mock:per=16 mock:delay=40', { stream: true })), ...whole(30000, 10)] },
+};
+
+for (const [onTight, { cap, calls }] of Object.entries(CASE_71))
+	test(`case 71: on_tight ${onTight}, 50 agents and no output limit anywhere: no refusal before 99 % of the cap is spent`, async () => {
+		const { results } = await gate.agent('openai.mjs', `c71-${onTight}`, { 'limit-usd': cap, 'on-tight': onTight }, { parallel: 50, maxRetries: 0, calls });
+		const bill = await mock.bill();
+		const refused = results.filter((result) => !result.ok);
+		assert.ok(refused.length > 0, 'the cap was reached');
+		for (const { status, message: said } of refused) {
+			const [, spent] = /exhausted: \$([\d.]+) of/.exec(said) ?? assert.fail(`${status} ${said}`);
+			assert.ok(dollars(spent) * 100n >= dollars(cap) * 99n, `refused at ${spent}`);
+		}
+		assert.ok(BigInt(bill.nanousd) <= dollars(cap), bill.usd);
+		assert.ok(BigInt(bill.nanousd) * 100n >= dollars(cap) * 99n, bill.usd);
+		assert.equal(/event=cut /.test(gate.log()), onTight === 'cut');
+	});

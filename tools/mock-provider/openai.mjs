@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The wire shapes of OpenAI chat completions and responses.
-import { countTokens, lastUserText, number } from './orders.mjs';
+import { lastUserText, number } from './orders.mjs';
+import { inputTokens, say, sayAll } from './tokenizer.mjs';
 
 const CREATED = 1790000000;
 
 function outputTokens(orders, limit) {
 	if (orders.tokens === 'max') return limit ?? 4096;
 	return Math.min(number(orders, 'tokens', 8), limit ?? Infinity);
-}
-
-function words(tokens) {
-	return Array.from({ length: tokens }, (_, i) => (i % 10 === 9 ? 'é\n' : 'tok '));
 }
 
 export function chatText(body) {
@@ -28,7 +25,7 @@ export function chat(body, orders, path, host) {
 	const n = body.n ?? 1;
 	const each = outputTokens(orders, body.max_completion_tokens ?? body.max_tokens);
 	const cached = number(orders, 'cached', 0);
-	const input = countTokens(JSON.stringify(body.messages)) + cached;
+	const input = inputTokens(`${body.model}`, body.messages) + cached;
 	const base = { id: 'chatcmpl-mock', created: CREATED, model: `${body.model}`, service_tier: 'default', system_fingerprint: 'fp_mock' };
 	const usage = {
 		prompt_tokens: input,
@@ -48,7 +45,7 @@ export function chat(body, orders, path, host) {
 			object: 'chat.completion',
 			choices: Array.from({ length: n }, (_, index) => ({
 				index,
-				message: toolMessage(body, words(each).join('')),
+				message: toolMessage(body, sayAll(`${body.model}`, each)),
 				logprobs: null,
 				finish_reason: body.tools?.length ? 'tool_calls' : 'stop',
 			})),
@@ -57,7 +54,7 @@ export function chat(body, orders, path, host) {
 		setUsage: (target, value) => (target.usage = value),
 		*events() {
 			yield { tokens: 0, text: chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], nulls) };
-			for (const word of words(each * n)) yield { tokens: 1, text: chunk([{ index: 0, delta: { content: word }, finish_reason: null }], nulls) };
+			for (const { text, tokens } of say(`${body.model}`, each * n, orders)) yield { tokens, text: chunk([{ index: 0, delta: { content: text }, finish_reason: null }], nulls) };
 			yield { tokens: 0, text: chunk([{ index: 0, delta: {}, finish_reason: 'stop' }], UNASKED[host]?.(usage) ?? nulls) };
 			if (asks) yield { tokens: 0, usage: true, text: chunk([], { usage }) };
 			yield { tokens: 0, text: 'data: [DONE]\n\n' };
@@ -76,8 +73,8 @@ const call = (body) => ({ type: 'function_call', id: 'fc_1', call_id: 'call_1', 
 export function responses(body, orders) {
 	const output = outputTokens(orders, body.max_output_tokens);
 	const cached = number(orders, 'cached', 0);
-	const input = countTokens(JSON.stringify(body.input)) + cached;
-	const text = words(output).join('');
+	const input = inputTokens(`${body.model}`, body.input) + cached;
+	const text = sayAll(`${body.model}`, output);
 	const usage = {
 		input_tokens: input,
 		input_tokens_details: { cached_tokens: cached },
@@ -102,7 +99,7 @@ export function responses(body, orders) {
 			yield { tokens: 0, text: event('response.created', { response: response('in_progress') }) };
 			yield { tokens: 0, text: event('response.output_item.added', { output_index: 0, item: item([]) }) };
 			yield { tokens: 0, text: event('response.content_part.added', { item_id: 'msg_mock', output_index: 0, content_index: 0, part: { ...part, text: '' } }) };
-			for (const delta of words(output)) yield { tokens: 1, text: event('response.output_text.delta', { item_id: 'msg_mock', output_index: 0, content_index: 0, delta }) };
+			for (const { text: delta, tokens } of say(`${body.model}`, output, orders)) yield { tokens, text: event('response.output_text.delta', { item_id: 'msg_mock', output_index: 0, content_index: 0, delta }) };
 			yield { tokens: 0, text: event('response.output_text.done', { item_id: 'msg_mock', output_index: 0, content_index: 0, text }) };
 			yield { tokens: 0, text: event('response.content_part.done', { item_id: 'msg_mock', output_index: 0, content_index: 0, part }) };
 			yield { tokens: 0, text: event('response.output_item.done', { output_index: 0, item: item([part]) }) };

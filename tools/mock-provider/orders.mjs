@@ -3,6 +3,7 @@
 // and faults that the control port sets for the next calls.
 //
 //   tokens=N       output tokens (default 8; never more than the call's own limit); tokens=max: always the limit
+//   per=N          tokens in each piece of a stream (with --tokenizer)
 //   cached=N       of the input tokens, how many come from the cache
 //   write=N        tokens written to the cache (Anthropic), write1h=N: for an hour
 //   tool=1         a plain answer calls the first of the request's tools

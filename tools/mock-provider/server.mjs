@@ -3,10 +3,10 @@
 // A mock of the OpenAI and Anthropic APIs over TLS, with a bill of its own.
 //
 //   server.mjs --dir DIR [--address 127.0.0.1] [--port 0] [--plain-port N] [--control-port 0] [--replay EXCHANGE.json]
-//             [--exchanges FOLDER] [--answer NAME]... [--host NAME]...
+//             [--exchanges FOLDER] [--answer NAME]... [--host NAME]... [--tokenizer FOLDER]
 //
 // --exchanges: requests that name one (replay.mjs) get its recorded answer. --answer: so do
-// requests to that exchange's own host and path. --host: one more name for the certificate.
+// requests to that exchange's own host and path. --host: one more name for the certificate. --tokenizer: tokenizer.mjs.
 //
 // Makes a CA and a leaf in DIR (ca.pem, leaf.pem, leaf.key) with openssl. Prints one JSON line when ready. The control port speaks
 // plain HTTP on the same address: GET /bill, POST /reset, POST /faults (a JSON object of orders, see orders.mjs).
@@ -24,6 +24,7 @@ import * as dialects from './dialects.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
 import { serveUpgrade } from './sessions.mjs';
+import { useTokenizer } from './tokenizer.mjs';
 import { matchExchange, NAME_HEADER, readExchange, replay } from './replay.mjs';
 
 const { values: options } = parseArgs({
@@ -37,6 +38,7 @@ const { values: options } = parseArgs({
 		exchanges: { type: 'string' },
 		answer: { type: 'string', multiple: true, default: [] },
 		host: { type: 'string', multiple: true, default: [] },
+		tokenizer: { type: 'string' },
 	},
 });
 
@@ -45,6 +47,7 @@ const isRegional = (request) => request.headers.host?.startsWith('eu.') ?? false
 const bill = new Bill();
 const recorded = options.answer.map((name) => readExchange(options.exchanges, name));
 let faults = {};
+if (options.tokenizer) useTokenizer(options.tokenizer);
 
 const chat = { make: openai.chat, text: openai.chatText, error: openai.error };
 const APIS = {

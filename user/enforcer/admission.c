@@ -87,6 +87,45 @@ static int take(
 	return r;
 }
 
+// ---- A tighter bound of the input ----
+
+static void count_texts(struct sg_exchange *exchange)
+{
+	uint8_t *scratch = exchange->client->worker->scratch;
+	struct sg_input_tokens *tokens;
+	uint64_t offset = 0;
+	ssize_t n;
+
+	if (sg_input_tokens_new(exchange->route.api,
+		    sg_provider_vocabulary(
+			    exchange->client->provider, exchange->admission.asked_model),
+		    &tokens) < 0)
+		return;
+	while ((n = sg_body_read(&exchange->body, offset, scratch, SG_SCRATCH_BYTES)) > 0) {
+		sg_input_tokens_feed(tokens, (const char *)scratch, (size_t)n);
+		offset += (uint64_t)n;
+	}
+	// What could not be read to its end is no JSON, and counts nothing.
+	sg_input_tokens_finish(tokens, &exchange->facts);
+}
+
+bool sg_admission_count_texts(struct sg_exchange *exchange)
+{
+	struct sg_admission *admission = &exchange->admission;
+	struct sg_charge bound;
+
+	if (admission->counted || exchange->request_inflate ||
+		exchange->body.length > SG_COUNT_TEXT_BYTES)
+		return false;
+	admission->counted = true;
+	count_texts(exchange);
+	if (!exchange->facts.text_bytes ||
+		sg_call_bound(exchange->client, &exchange->facts, &bound) < 0)
+		return false;
+	admission->bound = bound;
+	return true;
+}
+
 // ---- A lower output limit ----
 
 // What is signed, or has a digest, is sent as it came.
@@ -254,9 +293,30 @@ void sg_admission_on_timer(struct sg_exchange *exchange)
 
 // ---- The whole ----
 
+// Could it be admitted, were its texts next to nothing?
+static bool is_text_in_the_way(const struct sg_exchange *exchange, enum sg_on_tight on_tight)
+{
+	const struct sg_client *client = exchange->client;
+	const struct sg_call call = describe(exchange);
+	struct sg_request_facts facts = exchange->facts;
+	struct sg_room now, at_rest;
+	struct sg_charge bound;
+
+	facts.text_bytes = facts.body_bytes;
+	if (on_tight != SG_TIGHT_DENY && can_clamp(exchange))
+		facts.max_output = facts.least_limit;
+	sg_account_room(
+		client->worker->enforcer->engine, client->agent->account, &call, &now, &at_rest);
+	return sg_call_bound(client, &facts, &bound) == 0 && fits(&bound, &at_rest);
+}
+
 static int hold(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)
 {
 	int r = take(exchange, &exchange->admission.bound, ret_refusal);
+
+	if ((r == -EDQUOT || r == -EAGAIN) && is_text_in_the_way(exchange, ret_refusal->on_tight) &&
+		sg_admission_count_texts(exchange))
+		r = take(exchange, &exchange->admission.bound, ret_refusal);
 
 	if ((r != -EDQUOT && r != -EAGAIN) || ret_refusal->on_tight == SG_TIGHT_DENY ||
 		!can_clamp(exchange))

@@ -54,6 +54,7 @@ enum sg_patience { SG_TAKES_WHOLE, SG_TAKES_SHARE, SG_TAKES_ANY };
 
 struct sg_admission {
 	bool priced;
+	bool counted;  // so were the tokens of its texts
 	bool its_turn; // it was the first of those that wait
 	enum sg_patience patience;
 	int64_t wait_ms;	// in all; 0: it has not waited

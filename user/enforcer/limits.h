@@ -60,6 +60,10 @@
 // where they are there: below it, answers are of little use.
 #define SG_CLAMP_SHARE 4096
 
+// A request whose bound by bytes does not fit: its texts are counted up to this length of the body,
+// some 15 ms of a processor.
+#define SG_COUNT_TEXT_BYTES (256u << 10)
+
 // One read from a socket or a TLS connection.
 #define SG_SCRATCH_BYTES (64u << 10)
 

@@ -77,6 +77,8 @@ static int start_reader(struct sg_exchange *exchange, const struct sg_h1_head *h
 		.content_encoding = coding ? coding->value : empty,
 		.skim = true,
 		.may_end = exchange->slice.state != SG_SLICE_NEVER && head->status == 200,
+		.vocabulary =
+			sg_provider_vocabulary(exchange->client->provider, exchange->facts.model),
 		.own_host = exchange->client->own_host,
 		.remove_usage_chunk = exchange->facts.include_usage == SG_USAGE_TO_ADD &&
 				      exchange->head.minor_version > 0,
@@ -169,19 +171,20 @@ static int finish(struct sg_exchange *exchange)
 }
 
 // There is no room for more: the stream ends here, between two of its events, and the provider's
-// connection with it. Charged is what is held, since what it has said beyond that is not known.
+// connection with it. Charged is what is held then, since what it has said beyond that is not
+// known.
 static int end_stream(struct sg_exchange *exchange)
 {
 	const struct sg_client *client = exchange->client;
 	const struct sg_stream_totals totals = { .input_tokens = exchange->hold.bound.input_tokens,
-		.output_tokens = exchange->slice.seen_bytes,
+		.output_tokens = exchange->slice.seen_tokens,
 		.wall_ns = sg_clock_wall_ns() };
 	struct sg_buf *out = filtered(exchange);
 	int r = out ? sg_response_reader_end(exchange->response_reader, &totals, out) : -ENOTSUP;
 
-	sg_log(SG_LOG_INFO, "cut", "agent=%s connection=%llu model=%s output_bytes=%lld clean=%s",
+	sg_log(SG_LOG_INFO, "cut", "agent=%s connection=%llu model=%s output_tokens=%lld clean=%s",
 		client->agent->name, (unsigned long long)client->connection, exchange->facts.model,
-		(long long)exchange->slice.seen_bytes, r == 0 ? "yes" : "no");
+		(long long)exchange->slice.seen_tokens, r == 0 ? "yes" : "no");
 	sg_exchange_settle(exchange, false, NULL);
 	exchange->upstream_keep_alive = false;
 	exchange->response = SG_RESPONSE_DONE;

@@ -2,14 +2,16 @@
 #include "enforcer/slice.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "enforcer/admission.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
 #include "enforcer/worker.h"
 
-// In tokens. A byte that is visible is at most one.
+// In tokens.
 #define SLICE	512
 #define RESERVE 512 // held beyond what was seen: what the provider says until it notices the end
 #define HIDDEN	128 // names of tools, marks of turns and the like, which are billed and not shown
@@ -17,23 +19,30 @@
 // How fast a provider may be seen to be, and for how long it is watched, before it is believed that
 // it says no more than is seen.
 #define SPAN_MS	    50
-#define SPAN_BYTES  (RESERVE / 2)
+#define SPAN_TOKENS (RESERVE / 2)
 #define WATCH_MS    300
 #define WATCH_SPANS 5
 
+// What may have been said and not seen when a stream is cut: as much as came in the last half
+// second, or a whole one.
+#define LATELY_MS 500
+
 void sg_slice_prepare(struct sg_exchange *exchange)
 {
-	bool can = exchange->facts.stream && exchange->head.minor_version > 0 &&
-		   sg_provider_shows_output(
-			   exchange->client->provider, exchange->route.api, &exchange->facts) &&
-		   sg_hold_may_cut(&exchange->hold);
+	const struct sg_request_facts *facts = &exchange->facts;
+	// A model that is priced as another one has ways of its own.
+	bool can =
+		facts->stream && exchange->head.minor_version > 0 &&
+		strcmp(facts->model, exchange->admission.asked_model) == 0 &&
+		sg_provider_shows_output(exchange->client->provider, exchange->route.api, facts) &&
+		sg_hold_may_cut(&exchange->hold);
 
 	exchange->slice.state = can ? SG_SLICE_WATCH : SG_SLICE_NEVER;
 }
 
-static int64_t seen_tokens(const struct sg_slice *slice)
+static int64_t billed_tokens(const struct sg_slice *slice)
 {
-	return slice->seen_bytes + HIDDEN;
+	return slice->seen_tokens + HIDDEN;
 }
 
 // The bound of the call, were its output limited to `tokens` in all.
@@ -81,49 +90,70 @@ static int hold_whole(struct sg_exchange *exchange)
 
 // Returns false when more was said in a short while than is believed of a provider that says no
 // more than is seen.
-static bool note_pace(struct sg_slice *slice, int64_t now_ms, int64_t bytes)
+static bool note_pace(struct sg_slice *slice, int64_t now_ms, int64_t before)
 {
 	if (!slice->first_ms) {
-		slice->first_ms = now_ms;
-		slice->span_ms = now_ms;
+		slice->first_ms = slice->span_ms = slice->lately_ms = now_ms;
+		slice->span_seen = slice->lately_seen = slice->before_seen = before;
 	}
 	if (now_ms - slice->span_ms >= SPAN_MS) {
-		slice->spans += slice->span_bytes > 0;
+		slice->spans += before > slice->span_seen;
 		slice->span_ms = now_ms;
-		slice->span_bytes = 0;
+		slice->span_seen = before;
 	}
-	slice->span_bytes += bytes;
-	return slice->span_bytes <= SPAN_BYTES;
+	if (now_ms - slice->lately_ms >= LATELY_MS) {
+		slice->lately_ms = now_ms;
+		slice->before_seen = slice->lately_seen;
+		slice->lately_seen = before;
+	}
+	return slice->seen_tokens - slice->span_seen <= SPAN_TOKENS;
 }
 
 static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
 {
 	struct sg_slice *slice = &exchange->slice;
-	int64_t tokens = seen_tokens(slice) + RESERVE + SLICE;
+	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
 	struct sg_charge bound;
 
 	if (now_ms - slice->first_ms < WATCH_MS || slice->spans < WATCH_SPANS ||
 		tokens >= exchange->hold.bound.output_tokens ||
 		!sg_response_reader_can_end(exchange->response_reader) ||
-		!sg_hold_is_waited_for(
-			exchange->client->worker->enforcer->engine, &exchange->hold) ||
-		bound_of(exchange, tokens, &bound) < 0)
+		!sg_hold_is_waited_for(exchange->client->worker->enforcer->engine, &exchange->hold))
+		return;
+	(void)!sg_admission_count_texts(exchange);
+	if (bound_of(exchange, tokens, &bound) < 0)
 		return;
 	slice->state = SG_SLICE_RUNS;
 	slice->held_tokens = tokens;
 	sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
 }
 
+// The stream is to end: what is held from now on, and will be charged, is what it may be billed.
+static void lower_to_end(struct sg_exchange *exchange)
+{
+	const struct sg_slice *slice = &exchange->slice;
+	const struct sg_charge *held = &exchange->hold.bound;
+	int64_t lately = slice->seen_tokens - slice->before_seen;
+	struct sg_charge bound;
+
+	if (bound_of(exchange, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0 &&
+		bound.nanousd <= held->nanousd && bound.output_tokens <= held->output_tokens &&
+		bound.input_tokens <= held->input_tokens)
+		sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
+}
+
 static int run_on(struct sg_exchange *exchange)
 {
 	struct sg_slice *slice = &exchange->slice;
-	int64_t tokens = seen_tokens(slice) + RESERVE + SLICE;
+	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
 	struct sg_charge bound;
 
-	if (seen_tokens(slice) + RESERVE <= slice->held_tokens)
+	if (billed_tokens(slice) + RESERVE <= slice->held_tokens)
 		return 0;
-	if (bound_of(exchange, tokens, &bound) < 0 || raise_to(exchange, &bound) < 0)
+	if (bound_of(exchange, tokens, &bound) < 0 || raise_to(exchange, &bound) < 0) {
+		lower_to_end(exchange);
 		return -EDQUOT;
+	}
 	slice->held_tokens = tokens;
 	return 0;
 }
@@ -131,16 +161,16 @@ static int run_on(struct sg_exchange *exchange)
 int sg_slice_step(struct sg_exchange *exchange)
 {
 	struct sg_slice *slice = &exchange->slice;
-	int64_t now_ms, seen, before = slice->seen_bytes;
+	int64_t now_ms, seen, before = slice->seen_tokens;
 
 	if (slice->state == SG_SLICE_NEVER || !exchange->response_reader)
 		return 0;
-	seen = sg_response_reader_visible_bytes(exchange->response_reader);
+	seen = sg_response_reader_visible_tokens(exchange->response_reader);
 	if (seen == before)
 		return 0;
-	slice->seen_bytes = seen;
+	slice->seen_tokens = seen;
 	now_ms = sg_loop_now_ms(exchange->client->worker->loop);
-	if (!note_pace(slice, now_ms, seen - before) ||
+	if (!note_pace(slice, now_ms, before) ||
 		sg_response_reader_hides_output(exchange->response_reader))
 		return hold_whole(exchange);
 	if (slice->state == SG_SLICE_RUNS)

@@ -20,10 +20,13 @@ enum sg_slice_state {
 struct sg_slice {
 	enum sg_slice_state state;
 	int64_t held_tokens; // of output
-	int64_t seen_bytes;
-	int64_t span_ms, span_bytes; // of the span that is running
-	int64_t first_ms;	     // the first visible byte was there; 0: none yet
-	unsigned spans;		     // that had bytes
+	int64_t seen_tokens; // at most
+	int64_t first_ms;    // the first of them was there; 0: none yet
+	// The span that is running, of the watch, and the one by which a cut is charged: when they
+	// began, and what had been seen then
+	int64_t span_ms, span_seen;
+	int64_t lately_ms, lately_seen, before_seen; // before_seen: as the one before began
+	unsigned spans;				     // in which something came
 };
 
 // An admitted call: may it be a stream of that kind? Before its head is sent.

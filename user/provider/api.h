@@ -221,6 +221,7 @@ struct sg_response_reader {
 	struct sg_searches events_searches; // in events of one item each
 	int64_t done_searches;		    // Gemini
 	struct sg_stream_mark mark;
+	struct sg_text_tokens *tokens; // owned; NULL: a byte is one
 	bool hides_output;
 	// filter
 	struct sg_buf held; // raw bytes of the unfinished event
@@ -249,6 +250,9 @@ struct sg_api {
 	void (*finish_request)(struct sg_request_reader *reader); // NULL: nothing left to do
 	const struct sg_limit_member
 		*limit; // NULL: no limit can be set (signed, or without output)
+	// Strings that the model reads as they are written, and nothing else. NULL: not known
+	const struct sg_json_path *text_paths;
+	size_t text_path_count;
 	const struct sg_json_path *body_paths; // of an answer in one body
 	size_t body_path_count;
 	void (*on_body)(struct sg_response_reader *reader, const struct sg_json_value *value);
@@ -377,6 +381,11 @@ bool sg_response_is_filter_code(const struct sg_json_value *value);
 
 // Text, reasoning or arguments that the agent gets to see.
 void sg_response_text(struct sg_response_reader *reader, const struct sg_json_value *value);
+
+// The same of a string that stands in the event that is being read, from its quote to its quote.
+// Texts of different sources are tokens of their own.
+void sg_response_see(
+	struct sg_response_reader *reader, uint64_t source, uint64_t offset, uint64_t end_offset);
 
 // input_tokens as told includes what was read from and written to the cache: makes the classes
 // disjoint. More cached than there was input is no evidence.

@@ -133,6 +133,8 @@ static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length
 	if (!keeps_text(scan))
 		return;
 	scan->decoded_length += length;
+	if (scan->on_text && !scan->in_key)
+		scan->on_text(scan->context, bytes, length);
 	if (scan->counts_characters)
 		scan->characters += count_characters(bytes, length);
 	if (length > room)

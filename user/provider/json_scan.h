@@ -52,6 +52,9 @@ struct sg_json_value {
 
 typedef void (*sg_json_fn)(void *context, const struct sg_json_value *value);
 
+// Bytes of a wanted string, escapes decoded, in any pieces, before it is told as a value.
+typedef void (*sg_json_text_fn)(void *context, const char *bytes, size_t length);
+
 enum sg_json_state {
 	SG_JSON_VALUE,	    // a value must follow
 	SG_JSON_FIRST_ITEM, // a value or ]
@@ -84,6 +87,7 @@ struct sg_json_index;
 struct sg_json_scan {
 	const struct sg_json_index *index;
 	sg_json_fn on_value;
+	sg_json_text_fn on_text; // set after init; NULL: nobody wants whole strings
 	void *context;
 	enum sg_json_state state;
 	enum sg_json_number number;

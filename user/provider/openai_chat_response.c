@@ -463,6 +463,22 @@ static const struct sg_limit_member chat_limit = { .name = "max_tokens",
 	.completion_name = "max_completion_tokens" };
 static const struct sg_limit_member completions_limit = { .name = "max_tokens" };
 
+// Of a message: its content, or the texts of its parts.
+static const struct sg_json_path chat_texts[] = {
+	{ SG_JSON_ROOT, "messages", 0 },
+	{ 1, NULL, 0 },
+	{ 2, "content", 0 },
+	{ 3, NULL, 0 },
+	{ 4, "text", 0 },
+};
+
+static const struct sg_json_path prompt_texts[] = {
+	{ SG_JSON_ROOT, "prompt", 0 },
+	{ 1, NULL, 0 },
+};
+
+#define TEXTS(paths) .text_paths = (paths), .text_path_count = SG_ARRAY_SIZE(paths)
+
 #define CHAT_PARTS                                                                                 \
 	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
 	.on_request = sg_chat_on_request, SG_READS_BOTH(response_paths, on_response),              \
@@ -472,6 +488,7 @@ static const struct sg_limit_member completions_limit = { .name = "max_tokens" }
 const struct sg_api sg_api_openai_chat = {
 	.name = "chat",
 	CHAT_PARTS,
+	TEXTS(chat_texts),
 	.finish_request = sg_chat_finish_request,
 	.limit = &chat_limit,
 	.end_stream = sg_chat_end_stream,
@@ -482,6 +499,7 @@ const struct sg_api sg_api_openai_chat = {
 const struct sg_api sg_api_openai_completions = {
 	.name = "completions",
 	CHAT_PARTS,
+	TEXTS(prompt_texts),
 	.finish_request = sg_completions_finish_request,
 	.limit = &completions_limit,
 	.end_stream = sg_completions_end_stream,

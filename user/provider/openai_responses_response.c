@@ -286,6 +286,17 @@ static void mark_event(struct sg_response_reader *reader, const char *type)
 	}
 }
 
+static void see_delta(struct sg_response_reader *reader)
+{
+	const struct sg_stream_mark *mark = &reader->mark;
+	uint64_t source = (uint64_t)mark->item_index << 32 ^ (uint64_t)mark->part_index;
+
+	if (!reader->event_delta_bytes)
+		return;
+	reader->outcome.visible_output_bytes += reader->event_delta_bytes;
+	sg_response_see(reader, source, mark->place - 1, mark->place_end + 1);
+}
+
 static void end_event(struct sg_response_reader *reader)
 {
 	const char *type = reader->event_type;
@@ -298,7 +309,7 @@ static void end_event(struct sg_response_reader *reader)
 
 	reader->produced = reader->produced || strncmp(type, "response.", 9) == 0;
 	if (length > 6 && strcmp(type + length - 6, ".delta") == 0)
-		reader->outcome.visible_output_bytes += reader->event_delta_bytes;
+		see_delta(reader);
 	if (strcmp(type, "response.output_item.done") == 0)
 		count_search(reader, &reader->events_searches);
 	if (strcmp(type, "response.completed") == 0 || strcmp(type, "response.incomplete") == 0 ||
@@ -350,6 +361,17 @@ static void finish_compaction_request(struct sg_request_reader *reader)
 	reader->facts.max_output = -1;
 }
 
+// Of the input: itself, what items say, the texts of their parts, and what tools have said.
+static const struct sg_json_path text_paths[] = {
+	{ SG_JSON_ROOT, "input", 0 },
+	{ 1, NULL, 0 },
+	{ 2, "content", 0 },
+	{ 3, NULL, 0 },
+	{ 4, "text", 0 },
+	{ 2, "output", 3 },
+	{ SG_JSON_ROOT, "instructions", 0 },
+};
+
 static const struct sg_limit_member limit = { .name = "max_output_tokens" };
 
 // A conversation made shorter: a call of the model whose length no member limits, whole.
@@ -370,6 +392,8 @@ const struct sg_api sg_api_openai_responses = {
 	.on_request = sg_responses_on_request,
 	.finish_request = sg_responses_finish_request,
 	.limit = &limit,
+	.text_paths = text_paths,
+	.text_path_count = SG_ARRAY_SIZE(text_paths),
 	.body_paths = body_paths,
 	.body_path_count = SG_ARRAY_SIZE(body_paths),
 	.on_body = on_response,

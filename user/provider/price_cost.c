@@ -216,7 +216,8 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 	// What a hosted tool finds is read by the next turn of its loop.
 	if ((facts->context_window && !facts->images_only) || image < 0 || facts->tool_turns)
 		return window;
-	return min_of(window, counted(facts->body_bytes) - counted(facts->image_bytes) +
+	return min_of(window, counted(facts->body_bytes) - counted(facts->image_bytes) -
+				      counted(facts->text_bytes) + counted(facts->text_tokens) +
 				      image * counted(facts->images) +
 				      TOKENS_PER_MESSAGE * counted(facts->messages) +
 				      overhead * calls_of(facts));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "provider/table.h"
+#include "tokens/tokens.h"
 
 #define MAX_PATH 512
 
@@ -185,6 +186,12 @@ bool sg_provider_shows_output(const struct sg_provider *provider, const struct s
 		if (strncmp(facts->model, shown[i], strlen(shown[i])) == 0)
 			return true;
 	return false;
+}
+
+const struct sg_vocabulary *sg_provider_vocabulary(
+	const struct sg_provider *provider, const char *model)
+{
+	return strcmp(provider->name, "openai") == 0 ? sg_vocabulary_of_model(model) : NULL;
 }
 
 const char *sg_api_name(const struct sg_api *api)

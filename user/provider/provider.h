@@ -25,6 +25,7 @@
 
 struct sg_provider; // one const table row per provider, e.g. name "openai"
 struct sg_api;	    // one const table row per wire format, e.g. name "chat"
+struct sg_vocabulary;
 
 enum sg_route_kind {
 	SG_ROUTE_FREE, // passes unmetered: GET, DELETE, OPTIONS, HEAD, and the POST paths that cost
@@ -81,6 +82,10 @@ bool sg_provider_shows_output(const struct sg_provider *provider, const struct s
 
 const char *sg_api_name(const struct sg_api *api);
 
+// The vocabulary that the provider counts a model's text by; NULL: not known.
+const struct sg_vocabulary *sg_provider_vocabulary(
+	const struct sg_provider *provider, const char *model);
+
 // ---- Request ----
 
 enum sg_include_usage { SG_USAGE_NOT_NEEDED, SG_USAGE_ASKED, SG_USAGE_TO_ADD };
@@ -115,6 +120,8 @@ struct sg_request_facts {
 	bool context_window; // input can't be bounded by bytes: take the context window
 	bool images_only;    // for pictures alone, which have a bound of their own
 	int64_t image_bytes; // of the body: pictures in it
+	int64_t text_bytes; // of the body: text whose tokens were counted (sg_input_tokens_finish),
+	int64_t text_tokens; // these
 	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
@@ -158,6 +165,16 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 // one that it has or as a new member. Returns 0, or -ENOTSUP (facts->can_limit is false).
 int sg_request_reader_limit(const struct sg_request_reader *reader, int64_t tokens,
 	struct sg_request_edits *edits) SG_WUNRES;
+
+// The tokens of a request's texts, in place of its bytes, where a bound by these is too loose: a
+// second reading, in any pieces. Returns 0, -ENOTSUP (bytes are what bounds it) or -ENOMEM.
+struct sg_input_tokens;
+int sg_input_tokens_new(const struct sg_api *api, const struct sg_vocabulary *vocabulary,
+	struct sg_input_tokens **ret_tokens) SG_WUNRES;
+void sg_input_tokens_feed(struct sg_input_tokens *tokens, const char *bytes, size_t length);
+
+// Puts them into the facts, and frees.
+void sg_input_tokens_finish(struct sg_input_tokens *tokens, struct sg_request_facts *facts);
 
 // ---- Response ----
 
@@ -241,6 +258,7 @@ struct sg_response_options {
 	// The stream may have to be ended before its end: everything is read, and only whole events
 	// pass (a filter).
 	bool may_end;
+	const struct sg_vocabulary *vocabulary; // of such a stream's text; NULL: bytes bound it
 	bool own_host; // the answer comes from the provider's own host: the price that it states
 		       // counts
 	bool remove_usage_chunk; // we asked for usage in the agent's place: take its chunk out
@@ -269,8 +287,10 @@ int sg_response_reader_feed(struct sg_response_reader *reader, const char *bytes
 // is no longer needed.
 bool sg_response_reader_is_complete(const struct sg_response_reader *reader);
 
-// What was delivered so far: text, reasoning text and tool arguments.
-int64_t sg_response_reader_visible_bytes(const struct sg_response_reader *reader);
+// The most tokens that were delivered so far, as text, reasoning text and tool arguments: by the
+// vocabulary, or a byte each. Of what is not yet at a token's end the bytes count, so that it may
+// fall by some.
+int64_t sg_response_reader_visible_tokens(const struct sg_response_reader *reader);
 
 // True once the model was seen to do what is billed and not delivered (reasoning that is kept from
 // the agent): what is visible bounds nothing then.

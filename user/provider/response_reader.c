@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "provider/api.h"
+#include "provider/text_tokens.h"
 
 // An event that is longer can't be the usage chunk that a filter looks for.
 #define FILTER_MAX_EVENT 65536
@@ -297,6 +298,11 @@ int sg_response_reader_init(
 				  reader->mark.kept) &&
 			  !reader->inflate && !reader->unreadable;
 	reader->removes_usage = options->remove_usage_chunk;
+	// Of several answers at once the texts are torn within tokens. Without memory bytes bound
+	// them.
+	if (reader->mark.kept && options->vocabulary && reader->framing == SG_FRAMING_SSE &&
+		options->facts->choices == 1)
+		reader->tokens = sg_text_tokens_new(options->vocabulary);
 	sg_sse_init(&reader->sse);
 	reader->own_host = options->own_host;
 	reader->outcome.provider_picousd = reader->upstream_picousd = reader->total_tokens = -1;
@@ -309,6 +315,7 @@ int sg_response_reader_init(
 void sg_response_reader_done(struct sg_response_reader *reader)
 {
 	sg_inflate_free(reader->inflate);
+	free(reader->tokens);
 	sg_sse_done(&reader->sse);
 	sg_frames_done(&reader->frames);
 	sg_buf_release(&reader->held);
@@ -354,9 +361,10 @@ bool sg_response_reader_is_filter(const struct sg_response_reader *reader)
 	return reader->filters;
 }
 
-int64_t sg_response_reader_visible_bytes(const struct sg_response_reader *reader)
+int64_t sg_response_reader_visible_tokens(const struct sg_response_reader *reader)
 {
-	return reader->outcome.visible_output_bytes;
+	return reader->tokens ? sg_text_tokens_bound(reader->tokens)
+			      : reader->outcome.visible_output_bytes;
 }
 
 bool sg_response_reader_hides_output(const struct sg_response_reader *reader)

@@ -5,6 +5,7 @@
 
 #include "base/money.h"
 #include "provider/api.h"
+#include "provider/text_tokens.h"
 
 // cost_in_usd_ticks: 10^10 of them are a dollar.
 #define TICK_DIGITS 10
@@ -78,8 +79,18 @@ bool sg_response_is_filter_code(const struct sg_json_value *value)
 
 void sg_response_text(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
-	if (value->type == SG_JSON_STRING)
-		reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+	if (value->type != SG_JSON_STRING)
+		return;
+	reader->outcome.visible_output_bytes += (int64_t)value->decoded_length;
+	sg_response_see(reader, (uint64_t)value->node, value->offset, value->end_offset);
+}
+
+void sg_response_see(
+	struct sg_response_reader *reader, uint64_t source, uint64_t offset, uint64_t end_offset)
+{
+	if (reader->tokens)
+		sg_text_tokens_add(
+			reader->tokens, source, reader->event_data + offset, end_offset - offset);
 }
 
 void sg_response_take_out_cached(struct sg_response_reader *reader)

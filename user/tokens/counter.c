@@ -6,13 +6,15 @@
 // Of a byte that is no UTF-8: the replacement character's bytes.
 #define INVALID_TOKENS 3
 
+#define SHORT_BYTES 64
+
 void sg_token_counter_init(struct sg_token_counter *counter, const struct sg_vocabulary *vocabulary)
 {
 	counter->vocabulary = vocabulary;
 	counter->tokens = 0;
 	counter->is_overlong = false;
 	counter->start = counter->end = 0;
-	counter->enough = 1;
+	counter->enough = 0;
 }
 
 // Between two bytes that no pattern has in one piece: a blank comes behind a sign or a letter.
@@ -46,11 +48,12 @@ static void take_pieces(struct sg_token_counter *counter, bool is_end)
 {
 	const struct sg_vocabulary *vocabulary = counter->vocabulary;
 	bool is_valid;
+	size_t left;
 
 	while (counter->start < counter->end) {
 		const uint8_t *text = counter->kept + counter->start;
-		size_t left = counter->end - counter->start,
-		       piece = vocabulary->split(text, left, is_end, &is_valid);
+		size_t piece =
+			vocabulary->split(text, counter->end - counter->start, is_end, &is_valid);
 
 		if (!piece)
 			break;
@@ -58,9 +61,10 @@ static void take_pieces(struct sg_token_counter *counter, bool is_end)
 			is_valid ? sg_merge_count(vocabulary->table, text, piece) : INVALID_TOKENS;
 		counter->start += piece;
 	}
-	// What has not ended yet is looked at again when it has doubled.
-	counter->enough = 2 * (counter->end - counter->start);
-	if (!counter->enough)
+	left = counter->end - counter->start;
+	// What has not ended yet, and is no short word, is looked at again when it has doubled.
+	counter->enough = left < SHORT_BYTES ? 0 : 2 * left;
+	if (!left)
 		counter->start = counter->end = 0;
 }
 

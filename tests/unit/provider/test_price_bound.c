@@ -80,6 +80,8 @@ static const struct {
 	{ "a prediction", "openai", { .model = "small", .prediction_bytes = 40 }, 1320, 140,
 		4420000 },
 	{ "tools", "openai", { .model = "small", .tools = true }, 2820, 100, 7850000 },
+	{ "texts that were counted", "openai",
+		{ .model = "small", .text_bytes = 800, .text_tokens = 200 }, 720, 100, 2600000 },
 	{ "no more than the window", "openai", { .model = "small", .body_bytes = 50000 }, 10000,
 		100, 25800000 },
 	{ "a body beyond counting", "openai",

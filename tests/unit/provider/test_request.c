@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/readers.h"
+#include "tokens/tokens.h"
 
 // What differs from a plain request of one message.
 struct row {
@@ -297,6 +299,66 @@ static void a_body_that_is_no_object_is_refused_with_its_place(void **state)
 		}
 }
 
+// ---- Tokens of texts ----
+
+struct texts_row {
+	const struct sg_api *api;
+	const char *body;
+	int64_t bytes, tokens; // of the strings with their quotes; -1: nothing is counted
+};
+
+static const struct texts_row texts_rows[] = {
+	{ &sg_api_openai_chat, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hello, world!\"}]}",
+		15, 4 },
+	{ &sg_api_openai_chat,
+		"{\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"Hello\"},"
+		"{\"text\":\"He\\u006clo\"}]},{\"content\":null}],\"user\":\"Hello\"}",
+		7 + 12, 2 },
+	{ &sg_api_openai_chat,
+		"{\"tools\":[{\"function\":{\"description\":\"Hello\"}}],\"messages\":[]}", 0, 0 },
+	{ &sg_api_openai_chat, "{\"messages\":[{\"content\":\"Hello\"}", -1, 0 },
+	{ &sg_api_openai_completions, "{\"prompt\":[\"Hello\",\"Hello, world!\"]}", 22, 5 },
+	{ &sg_api_openai_responses,
+		"{\"instructions\":\"Hello\",\"input\":\"Hello, world!\",\"model\":\"Hello\"}", 22,
+		5 },
+	{ &sg_api_openai_responses,
+		"{\"input\":[{\"content\":[{\"type\":\"input_text\",\"text\":\"Hello\"}]},"
+		"{\"type\":\"function_call_output\",\"output\":\"Hello, "
+		"world!\",\"call_id\":\"Hello\"}]}",
+		22, 5 },
+};
+
+static void run_texts(struct feeder *feeder, const void *context)
+{
+	const struct texts_row *row = context;
+	struct sg_request_facts facts = { .text_bytes = -1 };
+	struct sg_input_tokens *tokens;
+
+	assert_int_equal(sg_input_tokens_new(row->api, &sg_vocabulary_o200k, &tokens), 0);
+	for (size_t at = 0, piece, length = strlen(row->body); at < length; at += piece) {
+		piece = feed_next(feeder, length - at);
+		sg_input_tokens_feed(tokens, row->body + at, piece);
+	}
+	sg_input_tokens_finish(tokens, &facts);
+	assert_int_equal(facts.text_bytes, row->bytes);
+	assert_int_equal(facts.text_tokens, row->tokens);
+}
+
+static void texts_are_counted_and_nothing_else(void **state)
+{
+	struct sg_input_tokens *tokens;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(texts_rows); i++) {
+		print_message("%s\n", texts_rows[i].body);
+		feed_all(run_texts, &texts_rows[i]);
+	}
+	assert_int_equal(sg_input_tokens_new(&sg_api_openai_chat, NULL, &tokens), -ENOTSUP);
+	assert_int_equal(
+		sg_input_tokens_new(&sg_api_anthropic_messages, &sg_vocabulary_o200k, &tokens),
+		-ENOTSUP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +366,7 @@ int main(void)
 		cmocka_unit_test(responses),
 		cmocka_unit_test(anthropic),
 		cmocka_unit_test(the_model_is_told_whole_or_not_at_all),
+		cmocka_unit_test(texts_are_counted_and_nothing_else),
 		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
 	};
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/readers.h"
+#include "tokens/tokens.h"
 
 #define SSE    "text/event-stream"
 #define NDJSON "application/x-ndjson"
@@ -196,7 +197,7 @@ static void run_row(struct feeder *feeder, const void *context)
 	feed_text(feeder, reader, row->whole, strlen(row->whole), &seen);
 	feed_text(feeder, reader, row->torn, strlen(row->torn), &seen);
 	check_text(&seen, row->whole);
-	assert_int_equal(sg_response_reader_visible_bytes(reader), row->visible);
+	assert_int_equal(sg_response_reader_visible_tokens(reader), row->visible);
 	assert_int_equal(sg_response_reader_can_end(reader), row->end != NULL);
 	assert_int_equal(sg_response_reader_end(reader, &totals, &end), row->end ? 0 : -ENOTSUP);
 	check_text(&end, row->end ? row->end : "");
@@ -329,6 +330,86 @@ static void log_frame(void *context, const struct sg_frame *frame)
 		(int)frame->payload_length, frame->payload);
 }
 
+// ---- Tokens of what was seen ----
+
+struct tokens_row {
+	const struct sg_api *api;
+	const char *stream;
+	int64_t choices, bytes, tokens;
+};
+
+#define SAID(json) "data: {\"choices\":[{\"index\":0,\"delta\":" json "}]}\n\n"
+#define CALL(index, json)                                                                          \
+	SAID("{\"tool_calls\":[{\"index\":" index ",\"function\":{\"arguments\":" json "}}]}")
+#define OUTPUT(item, text)                                                                         \
+	"data: {\"type\":\"response.output_text.delta\",\"output_index\":" item                    \
+	",\"content_index\":0,\"delta\":" text "}\n\n"
+
+static const struct tokens_row tokens_rows[] = {
+	// A word that has not ended is its bytes.
+	{ &sg_api_openai_chat, SAID("{\"content\":\"Hello\"}"), 1, 5, 5 },
+	{ &sg_api_openai_chat, SAID("{\"content\":\"Hel\"}") SAID("{\"content\":\"lo wor\"}"), 1, 9,
+		1 + 4 },
+	{ &sg_api_openai_chat, SAID("{\"content\":\"Hello\"}") SAID("{\"content\":\"\"}"), 1, 5,
+		1 },
+	// Escapes are what they stand for: " snowman \u2603" is as in UTF-8.
+	{ &sg_api_openai_chat,
+		SAID("{\"content\":\"a\\n\\\"b\\\" \\u2603 \\ud83d\\ude00!\"}")
+			SAID("{\"content\":\"\"}"),
+		1, 15, 9 },
+	// The arguments of each tool are a text, and each string is a token at least.
+	{ &sg_api_openai_chat,
+		CALL("0", "\"\"") CALL("0", "\"{}\"") CALL("1", "\"\"") CALL("1", "\"{}\"")
+			CALL("2", "\"\""),
+		1, 4, 2 },
+	{ &sg_api_openai_chat,
+		SAID("{\"content\":\"H\"}") SAID("{\"content\":\"e\"}")
+			SAID("{\"content\":\"llo\"}") SAID("{\"content\":\" \"}")
+				SAID("{\"tool_calls\":[]}"),
+		1, 6, 4 },
+	// Of two answers at once the texts are torn.
+	{ &sg_api_openai_chat, SAID("{\"content\":\"Hello world and all\"}"), 2, 19, 19 },
+	{ &sg_api_openai_responses,
+		OUTPUT("0", "\"Hello\\n\"") OUTPUT("1", "\"wor\"") OUTPUT("1", "\"ld!\""), 1, 12,
+		3 + 1 },
+};
+
+static void run_tokens(struct feeder *feeder, const void *context)
+{
+	const struct tokens_row *row = context;
+
+	for (int with = 0; with < 2; with++) {
+		const struct sg_request_facts facts = {
+			.is_object = true, .stream = true, .choices = row->choices
+		};
+		const struct sg_response_options options = { .api = row->api,
+			.facts = &facts,
+			.status = 200,
+			.content_type = { "text/event-stream", 17 },
+			.content_encoding = { "", 0 },
+			.may_end = true,
+			.vocabulary = with ? &sg_vocabulary_o200k : NULL };
+		struct sg_response_reader *reader;
+		struct sg_buf seen = { 0 };
+
+		assert_int_equal(sg_response_reader_new(&options, &reader), 0);
+		feed_text(feeder, reader, row->stream, strlen(row->stream), &seen);
+		assert_int_equal(
+			sg_response_reader_visible_tokens(reader), with ? row->tokens : row->bytes);
+		sg_response_reader_free(reader);
+		sg_buf_release(&seen);
+	}
+}
+
+static void what_was_seen_is_counted_in_tokens(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(tokens_rows); i++) {
+		print_message("%s", tokens_rows[i].stream);
+		feed_all(run_tokens, &tokens_rows[i]);
+	}
+}
+
 static void run_frames(struct feeder *feeder, const void *context)
 {
 	static const struct row row = { .api = &sg_api_bedrock_converse,
@@ -351,7 +432,7 @@ static void run_frames(struct feeder *feeder, const void *context)
 		&seen);
 	assert_int_equal(sg_buf_length(&seen), whole);
 	assert_memory_equal(sg_buf_head(&seen), sg_buf_head(&stream), whole);
-	assert_int_equal(sg_response_reader_visible_bytes(reader), 4);
+	assert_int_equal(sg_response_reader_visible_tokens(reader), 4);
 	assert_int_equal(sg_response_reader_end(reader, &totals, &end), 0);
 	assert_int_equal(sg_frames_feed(&frames, (const char *)sg_buf_head(&end),
 				 sg_buf_length(&end), log_frame, &log),
@@ -445,6 +526,7 @@ static void an_unfinished_event_without_a_reader_is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_seen_is_counted_in_tokens),
 		cmocka_unit_test(streams_end_as_their_sdks_expect),
 		cmocka_unit_test(responses_repeat_what_was_said),
 		cmocka_unit_test(frames_end_with_frames),
