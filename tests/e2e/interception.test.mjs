@@ -43,6 +43,18 @@ s = socket.socket()
 try: s.connect(("127.0.0.1", 1))
 except OSError: pass
 s.connect(("203.0.113.10", 443)); print(s.getpeername()[0])`, '203.0.113.10');
+test('a loop of refused packets: a few lines in the log, all of them in the count, and calls go on', async () => {
+	const { stdout, stderr } = await python('loop', `
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+refused = 0
+for i in range(5000):
+    try: s.sendto(b"x", ("203.0.113.10", 443))
+    except OSError: refused += 1
+print(refused, socket.create_connection(("203.0.113.10", 443), 5).getpeername()[0])`);
+	assert.equal(stdout.trim(), '5000 203.0.113.10', stderr);
+	const lines = [...gate.log().matchAll(/event=refused agent=loop reason=quic .* not_told=(\d+)/g)];
+	assert.ok(lines.length >= 1 && lines.length < 500, `${lines.length} lines`);
+});
 attempt('UDP to port 443 by connect, sendto and sendmsg: refused at once', `
 out = []
 for send in (lambda s: s.connect(("203.0.113.10", 443)), lambda s: s.sendto(b"x", ("203.0.113.10", 443)), lambda s: s.sendmsg([b"x"], [], 0, ("203.0.113.10", 443))):

@@ -12,6 +12,9 @@
 #include "base/log.h"
 #include "redirect/skel.h"
 
+// In one turn, so that a process that asks for refusals in a loop leaves time for other work.
+#define MOST_EVENTS 256
+
 // Not redirected unless registered: the agent's own machine and private networks (databases and the
 // like).
 static const struct {
@@ -90,7 +93,7 @@ static int on_ring(void *context, void *data, size_t size)
 
 	if (size >= sizeof(struct sg_event) && redirect->on_event)
 		redirect->on_event(redirect->event_context, data);
-	return 0;
+	return ++redirect->events_read < MOST_EVENTS ? 0 : -EAGAIN; // ends the reading
 }
 
 static int load(struct sg_redirect *redirect, struct sg_error *error)
@@ -254,9 +257,10 @@ int sg_redirect_read_events(
 
 	redirect->on_event = on_event;
 	redirect->event_context = context;
+	redirect->events_read = 0;
 	r = ring_buffer__consume(redirect->ring);
 	redirect->on_event = NULL;
-	return r;
+	return r == -EAGAIN ? 0 : r;
 }
 
 const char *sg_reason_name(enum sg_reason reason)

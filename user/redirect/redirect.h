@@ -68,7 +68,8 @@ int sg_redirect_add_endpoint(
 int sg_redirect_remove_endpoint(
 	struct sg_redirect *redirect, const uint8_t address[16], uint16_t port);
 
-// File descriptor to poll for refusals, and the call that hands out what is there.
+// File descriptor to poll for refusals, and the call that hands out what is there, some hundreds at
+// a time: it is readable again while there are more.
 typedef void (*sg_redirect_event_fn)(void *context, const struct sg_event *event);
 int sg_redirect_event_fd(const struct sg_redirect *redirect);
 int sg_redirect_read_events(

@@ -17,6 +17,7 @@ struct sg_redirect {
 	struct ring_buffer *ring;
 	sg_redirect_event_fn on_event; // during sg_redirect_read_events
 	void *event_context;
+	unsigned events_read; // in this turn
 };
 
 // links.c: gives the new programs to every link that is pinned.

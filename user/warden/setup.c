@@ -139,28 +139,6 @@ static int open_ca(struct sg_warden *warden, struct sg_error *error)
 	return sg_ca_open(directory, hosts, &warden->ca, error);
 }
 
-// ---- Refusals of the kernel side, for the log ----
-
-static void on_refusal(void *context, const struct sg_event *event)
-{
-	struct sg_warden *warden = context;
-	const struct sg_warden_agent *agent = sg_agents_find(warden, event->agent_id);
-
-	sg_log(SG_LOG_INFO, "refused", "agent=%s reason=%s process=%u command=%.16s port=%u",
-		agent ? json_string_value(json_object_get(agent->definition, "name")) : "-",
-		sg_reason_name((enum sg_reason)event->reason), event->process_id, event->command,
-		event->destination_port);
-}
-
-static void on_redirect_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
-{
-	struct sg_warden *warden =
-		(struct sg_warden *)((char *)watch - offsetof(struct sg_warden, redirect_watch));
-
-	if (sg_redirect_read_events(warden->redirect, on_refusal, warden) < 0)
-		sg_log(SG_LOG_WARN, "redirect_events", "reason=\"the ring buffer can't be read\"");
-}
-
 // ---- Order ----
 
 static int start_redirect(struct sg_warden *warden, struct sg_error *error)
@@ -175,7 +153,7 @@ static int start_redirect(struct sg_warden *warden, struct sg_error *error)
 	r = sg_redirect_attach_service(warden->redirect, warden->service_cgroup_fd, error);
 	if (r == 0) {
 		r = sg_loop_watch(warden->loop, &warden->redirect_watch,
-			sg_redirect_event_fd(warden->redirect), EPOLLIN, on_redirect_event);
+			sg_redirect_event_fd(warden->redirect), EPOLLIN, sg_refusals_on_event);
 		if (r < 0)
 			sg_error_set(error, r, "epoll: %s", strerror(-r));
 	}

@@ -14,6 +14,12 @@
 #include "warden/ca.h"
 #include "warden/namespaces.h"
 
+// What the log has of refusals of one reason.
+struct sg_refusals_told {
+	int64_t at_ns;	// the last line; 0: none
+	unsigned since; // refusals after it
+};
+
 struct sg_warden_agent {
 	struct sg_watch watch; // first: events of its cgroup, once it is released
 	struct sg_deferred deferred;
@@ -30,6 +36,7 @@ struct sg_warden_agent {
 	bool released; // its command ended, or an engine minds it: removed as soon as the cgroup is
 		       // empty
 	bool adopted; // of an earlier warden: its command line may be gone, and with it the release
+	struct sg_refusals_told refusals[SG_REASON_MAX];
 	unsigned empty_turns; // of an adopted one: turns of the reaper in a row that found nobody
 };
 
@@ -51,6 +58,7 @@ struct sg_warden {
 	struct sg_loop *loop;
 	struct sg_redirect *redirect;
 	struct sg_watch redirect_watch;
+	struct sg_refusals_told refusals[SG_REASON_MAX]; // of sockets that are no agent's
 	struct sg_ca *ca;
 	struct sg_namespaces namespaces;
 	char cgroup_root[4096];
@@ -165,6 +173,11 @@ void sg_control_stop(struct sg_warden *warden);
 
 // Nothing left to do for a daemon that was started on demand?
 void sg_control_stop_if_idle(struct sg_warden *warden);
+
+// ---- refusals.c ----
+
+// The redirect has events (struct sg_warden.redirect_watch).
+void sg_refusals_on_event(struct sg_watch *watch, uint32_t events);
 
 // ---- trust.c ----
 
