@@ -8,7 +8,7 @@
 #
 # spendgate-runc has to be a program of the host: docker cp spendgate:/usr/bin/spendgate-runc /usr/local/bin/
 FROM debian:12 AS build
-RUN apt-get update && apt-get install -y --no-install-recommends dpkg-dev debhelper git
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential debhelper git
 WORKDIR /source
 COPY . .
 RUN tools/install-dependencies.sh build && git config --global --add safe.directory /source && tools/build-deb.sh

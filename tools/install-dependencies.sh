@@ -6,7 +6,7 @@ build="gcc clang llvm make pkg-config libbpf-dev bpftool libelf-dev zlib1g-dev l
 	uthash-dev libseccomp-dev libyaml-dev libmicrohttpd-dev libcap-ng-dev libbrotli-dev libzstd-dev libnghttp2-dev node-llhttp ca-certificates"
 test="$build libcmocka-dev libclang-rt-14-dev clang-format clang-tidy cppcheck iproute2 util-linux openssl curl python3 zstd tzdata
 	qemu-system-x86 cpio python3-httpx python3-requests procps nghttp2-client docker.io containerd runc iptables busybox-static debootstrap openjdk-17-jdk-headless golang-go
-	dpkg-dev debhelper lintian man-db docker-compose podman crun"
+	dpkg-dev debhelper lintian man-db docker-compose podman crun vagrant"
 bench="$build haproxy sslsplit mitmproxy nginx-light wrk openssl procps python3"
 
 case "${1:-build}" in
