@@ -302,6 +302,8 @@ static bool is_text_in_the_way(const struct sg_exchange *exchange, enum sg_on_ti
 	struct sg_room now, at_rest;
 	struct sg_charge bound;
 
+	if (exchange->admission.counted)
+		return false;
 	facts.text_bytes = facts.body_bytes;
 	if (on_tight != SG_TIGHT_DENY && can_clamp(exchange))
 		facts.max_output = facts.least_limit;
