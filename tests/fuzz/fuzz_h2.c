@@ -26,19 +26,26 @@ static void answer(struct sg_h2_stream *stream)
 		check(sg_h2_end(stream, NULL) == 0);
 }
 
-// What the codec made of the fields is read by the parser of HTTP/1.1, or refused by it.
-static void take_head(enum sg_h2_role role, struct sg_h2_stream *stream)
+// What the codec made of the fields is read by the parser of HTTP/1.1, or refused by it. A client
+// may have interim heads before the final one.
+static void take_heads(enum sg_h2_role role, struct sg_h2_stream *stream)
 {
 	struct sg_h1_head head;
 	const char *reason;
-	ssize_t n;
+	ssize_t n = 1;
 
 	check(sg_buf_length(&stream->head) > 0);
-	n = sg_h1_parse_head(role == SG_H2_SERVER ? SG_H1_REQUEST : SG_H1_RESPONSE, false,
-		(const char *)sg_buf_head(&stream->head), sg_buf_length(&stream->head), &head,
-		&reason);
-	check(n != 0 || stream->head_too_large);
-	check(n < 0 || (size_t)n == sg_buf_length(&stream->head));
+	check(sg_buf_length(&stream->head) <= 3 * SG_H1_MAX_HEAD_BYTES);
+	while (n > 0 && sg_buf_length(&stream->head)) {
+		n = sg_h1_parse_head(role == SG_H2_SERVER ? SG_H1_REQUEST : SG_H1_RESPONSE, false,
+			(const char *)sg_buf_head(&stream->head), sg_buf_length(&stream->head),
+			&head, &reason);
+		check(n != 0 || stream->head_too_large);
+		check(role == SG_H2_CLIENT || n < 0 || (size_t)n == sg_buf_length(&stream->head));
+		if (n > 0)
+			sg_buf_consume(&stream->head, (size_t)n);
+	}
+	sg_buf_release(&stream->head);
 	stream->head_there = false;
 }
 
@@ -49,7 +56,7 @@ static void take_news(enum sg_h2_role role, struct sg_h2 *h2, unsigned *turn)
 	while ((stream = sg_h2_next_news(h2))) {
 		check(sg_buf_length(&stream->in) <= SG_H2_STREAM_WINDOW);
 		if (stream->head_there) {
-			take_head(role, stream);
+			take_heads(role, stream);
 			if (role == SG_H2_SERVER)
 				answer(stream);
 		}
@@ -106,6 +113,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		take_news(role, h2, &turn);
 		check(sg_h2_drain(h2, &out, SIZE_MAX) == 0);
 		sg_buf_consume(&out, sg_buf_length(&out));
+	}
+	// Whatever is under way when the connection goes is told, and can be given up.
+	if (role == SG_H2_CLIENT) {
+		check(sg_h2_call_limit(h2) <= SG_H2_MAX_STREAMS);
+		sg_h2_lose(h2);
+		take_news(role, h2, &turn);
 	}
 	sg_h2_free(h2);
 	sg_buf_release(&out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 heads and body framing (RFC 9112), strict: what two parsers could read in two ways is
-// refused. Pure: no I/O, no allocation, one owner, any thread. Built on llhttp.
+// refused. Pure: no I/O, no allocation but for trailers that are kept, one owner, any thread. Built
+// on llhttp.
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 
 #define SG_H1_MAX_HEADERS    128
 #define SG_H1_MAX_HEAD_BYTES 65536
@@ -67,6 +69,9 @@ int sg_h1_parse_head(enum sg_h1_kind kind, bool request_was_head, const char *da
 // First header of that name (case-insensitive), or NULL.
 const struct sg_h1_header *sg_h1_find(const struct sg_h1_head *head, const char *name);
 
+// Path and query of a request's target, also of the absolute form.
+struct sg_str sg_h1_target_path(struct sg_str target);
+
 // Is `token` in the comma-separated value (case-insensitive)?
 bool sg_h1_has_token(struct sg_str value, const char *token);
 
@@ -109,3 +114,8 @@ static inline bool sg_h1_body_is_done(const struct sg_h1_body *body)
 {
 	return body->state == SG_H1_BODY_DONE;
 }
+
+// Appends to `lines` the lines behind the last chunk, of which `length` bytes end at `end`, where
+// the body was fed up to. The blank line that ends them is left out. Returns 0 or -errno.
+int sg_h1_keep_trailers(const struct sg_h1_body *body, const char *end, uint32_t length,
+	struct sg_buf *lines) SG_WUNRES;

@@ -158,3 +158,17 @@ ssize_t sg_h1_body_feed(
 	}
 	return (ssize_t)at;
 }
+
+int sg_h1_keep_trailers(
+	const struct sg_h1_body *body, const char *end, uint32_t length, struct sg_buf *lines)
+{
+	bool last = sg_h1_body_is_done(body);
+
+	if (!length)
+		return 0;
+	if (last && length >= 2)
+		return sg_buf_append(lines, end - length, length - 2);
+	if (last) // its CR was kept
+		lines->end--;
+	return last ? 0 : sg_buf_append(lines, end - length, length);
+}

@@ -77,6 +77,22 @@ bool sg_h1_has_token(struct sg_str value, const char *token)
 	return false;
 }
 
+struct sg_str sg_h1_target_path(struct sg_str target)
+{
+	const char *end = target.data + target.length, *scheme_end, *slash;
+
+	if (!target.length || target.data[0] == '/')
+		return target;
+	scheme_end = memmem(target.data, target.length, "://", 3);
+	if (!scheme_end)
+		return target;
+	scheme_end += 3;
+	slash = memchr(scheme_end, '/', (size_t)(end - scheme_end));
+	if (!slash)
+		return (struct sg_str){ "/", 1 };
+	return (struct sg_str){ slash, (size_t)(end - slash) };
+}
+
 // Host names, IPv4 addresses and bracketed IPv6 addresses. Escapes, user names and the rest of RFC
 // 3986's reg-name have no use here and are read in different ways.
 static bool is_host_character(char c, bool bracketed)

@@ -45,7 +45,7 @@ struct sg_h2_stream *sg_h2_next_news(struct sg_h2 *h2)
 	return stream;
 }
 
-static void forget_news(struct sg_h2_stream *stream)
+void sg_h2_forget_news(struct sg_h2_stream *stream)
 {
 	struct sg_h2_stream **link = &stream->h2->first_news;
 
@@ -80,7 +80,7 @@ int sg_h2_stream_new(struct sg_h2 *h2, int32_t id, void *owner, struct sg_h2_str
 
 void sg_h2_stream_free(struct sg_h2_stream *stream)
 {
-	forget_news(stream);
+	sg_h2_forget_news(stream);
 	*stream->link = stream->next;
 	if (stream->next)
 		stream->next->link = stream->link;
@@ -218,6 +218,9 @@ static int on_data(nghttp2_session *session, uint8_t flags SG_UNUSED, int32_t id
 		nghttp2_session_consume(session, id, length);
 		return 0;
 	}
+	// One that takes nothing holds up none of the others.
+	if (h2->role == SG_H2_CLIENT)
+		nghttp2_session_consume_connection(session, length);
 	if (sg_buf_append(&stream->in, data, length) < 0) {
 		h2->out_of_memory = true;
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -236,7 +239,8 @@ static int on_close(nghttp2_session *session SG_UNUSED, int32_t id, uint32_t err
 	stream->closed = true;
 	stream->error = error;
 	// What nobody took can't be given back to the peer's window by its stream any more.
-	nghttp2_session_consume_connection(h2->session, sg_buf_length(&stream->in));
+	if (h2->role == SG_H2_SERVER)
+		nghttp2_session_consume_connection(h2->session, sg_buf_length(&stream->in));
 	// Nobody has heard of a call whose head was malformed.
 	if (stream->released || (!stream->owner && !stream->head_there))
 		sg_h2_stream_free(stream);
@@ -375,7 +379,11 @@ void sg_h2_take(struct sg_h2_stream *stream, size_t length)
 	sg_buf_consume(&stream->in, length);
 	if (!sg_buf_length(&stream->in))
 		sg_buf_release(&stream->in);
-	if (!stream->closed)
+	if (stream->closed)
+		return;
+	if (stream->h2->role == SG_H2_CLIENT)
+		nghttp2_session_consume_stream(stream->h2->session, stream->id, length);
+	else
 		nghttp2_session_consume(stream->h2->session, stream->id, length);
 }
 
@@ -387,4 +395,23 @@ bool sg_h2_is_over(const struct sg_h2 *h2)
 unsigned sg_h2_open_streams(const struct sg_h2 *h2)
 {
 	return h2->stream_count;
+}
+
+void sg_h2_lose(struct sg_h2 *h2)
+{
+	for (struct sg_h2_stream *stream = h2->streams; stream; stream = stream->next) {
+		if (stream->closed)
+			continue;
+		stream->closed = true;
+		stream->error = SG_H2_INTERNAL_ERROR;
+		sg_h2_tell(stream);
+	}
+}
+
+unsigned sg_h2_call_limit(const struct sg_h2 *h2)
+{
+	uint32_t limit = nghttp2_session_get_remote_settings(
+		h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	return limit < SG_H2_MAX_STREAMS ? limit : SG_H2_MAX_STREAMS;
 }

@@ -4,8 +4,9 @@
 // reads them is as strict with either protocol. Nothing is called back: streams with news are in a
 // list (sg_h2_next_news). No I/O, no clock; one owner.
 //
-// Bounds: SG_H2_MAX_STREAMS calls at a time, SG_H2_STREAM_WINDOW unread body bytes each,
-// SG_H2_CONNECTION_WINDOW in all; heads as in http/h1.h; control frames that do no work are counted
+// Bounds: SG_H2_MAX_STREAMS calls at a time, SG_H2_STREAM_WINDOW unread body bytes each, for a
+// server SG_H2_CONNECTION_WINDOW in all (a client has only streams that it asked for, and none of
+// them may hold back the others); heads as in http/h1.h; control frames that do no work are counted
 // against an allowance that refills, and end the connection when it is used up.
 #pragma once
 
@@ -35,17 +36,19 @@ enum sg_h2_error {
 	SG_H2_NO_ERROR = 0,
 	SG_H2_PROTOCOL_ERROR = 1,
 	SG_H2_INTERNAL_ERROR = 2,
-	SG_H2_REFUSED_STREAM = 7, // nothing was done: it may be sent again
+	SG_H2_REFUSED_STREAM = 7, // nothing was done: the call may be repeated
 	SG_H2_CANCEL = 8,
 };
 
 // One call. The owner reads the first part and takes from it; the rest is the codec's.
 struct sg_h2_stream {
-	struct sg_buf head;	// HTTP/1.1 text of the newest whole head, when head_there
+	struct sg_buf head;	// HTTP/1.1 text of whole heads, when head_there; interim ones first
 	struct sg_buf in;	// body bytes that are there; take them by sg_h2_take
 	struct sg_buf trailers; // lines of HTTP/1.1, once in_ended
-	bool head_there;	// set by the codec, cleared by the owner
+	bool head_there;	// set by the codec, cleared by the owner, who takes the text
 	bool in_ended;		// no more body will come
+	bool begun;		// client: the request's head was drained
+	bool out_gone;		// everything was drained, its end too
 	bool closed;		// both ends are done, or one has reset it
 	uint32_t error;		// of a reset, when closed
 	void *owner;		// whatever the owner of the connection likes; NULL at first
@@ -63,6 +66,7 @@ struct sg_h2_stream {
 	bool has_length; // a Content-Length is among the lines
 	bool head_too_large;
 	bool final_head_received;
+	bool asks_head; // client: an answer has no body
 	bool out_ended;
 	bool out_waits;	   // nghttp2 was told that there is nothing to send
 	bool cut;	   // reset behind what is in `out`
@@ -131,3 +135,14 @@ void sg_h2_reset(struct sg_h2_stream *stream, enum sg_h2_error error, bool after
 
 // Ends the connection: GOAWAY, then it is over.
 void sg_h2_shut_down(struct sg_h2 *h2);
+
+// The connection under it is gone: every stream is closed, and has news.
+void sg_h2_lose(struct sg_h2 *h2);
+
+// ---- Of a client ----
+
+// How many calls at a time the peer allows; SG_H2_MAX_STREAMS at most.
+unsigned sg_h2_call_limit(const struct sg_h2 *h2);
+
+// Asks the peer for a sign of life.
+int sg_h2_ping(struct sg_h2 *h2) SG_WUNRES;

@@ -142,6 +142,15 @@ static int start_response(struct sg_h2_stream *stream)
 		phrase(status));
 }
 
+// An answer that has no body, whatever its head says (RFC 9110, 6.4.1).
+static bool has_no_body(const struct sg_h2_stream *stream)
+{
+	struct sg_str status = view(stream, stream->status);
+
+	return !stream->final_head_received || stream->asks_head || equals(status, "204") ||
+	       equals(status, "304");
+}
+
 // A body without a stated length is chunked in HTTP/1.1; a method that has a body usually gets its
 // length stated when there is none.
 static int add_framing(struct sg_h2_stream *stream, bool ends)
@@ -149,7 +158,7 @@ static int add_framing(struct sg_h2_stream *stream, bool ends)
 	struct sg_str method = view(stream, stream->method);
 	bool request = stream->h2->role == SG_H2_SERVER;
 
-	if (stream->has_length || (!request && !stream->final_head_received))
+	if (stream->has_length || (!request && has_no_body(stream)))
 		return 0;
 	if (!ends)
 		return sg_buf_printf(&stream->head, "transfer-encoding: chunked\r\n");
@@ -170,7 +179,9 @@ int sg_h2_head_finish(struct sg_h2_stream *stream, bool ends)
 {
 	int r;
 
-	sg_buf_release(&stream->head);
+	// Interim answers that nobody takes.
+	if (sg_buf_length(&stream->head) > SG_H1_MAX_HEAD_BYTES)
+		return -EBADMSG;
 	r = stream->h2->role == SG_H2_SERVER ? start_request(stream) : start_response(stream);
 	if (r == 0)
 		r = sg_buf_append(
@@ -253,7 +264,7 @@ static size_t put_pseudo(const struct sg_h2_head_options *options, const struct 
 	put_literal(&fields[1], ":scheme",
 		options->https ? (struct sg_str){ "https", 5 } : (struct sg_str){ "http", 4 });
 	put_literal(&fields[2], ":authority", find_authority(head));
-	put_literal(&fields[3], ":path", head->target);
+	put_literal(&fields[3], ":path", sg_h1_target_path(head->target));
 	return 4;
 }
 

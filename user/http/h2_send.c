@@ -62,11 +62,17 @@ static int on_frame_sent(
 {
 	struct sg_h2_stream *stream;
 
-	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
-		(frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
+	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	if (stream && stream->reset_at_end && !stream->in_ended)
+	if (!stream)
+		return 0;
+	stream->begun = true;
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		return 0;
+	stream->out_gone = true;
+	sg_h2_tell(stream);
+	if (stream->reset_at_end && !stream->in_ended)
 		nghttp2_submit_rst_stream(
 			session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
@@ -153,6 +159,7 @@ int sg_h2_request(struct sg_h2 *h2, const struct sg_h1_head *head, bool https, b
 
 	if (r < 0)
 		return r;
+	stream->asks_head = head->method.length == 4 && memcmp(head->method.data, "HEAD", 4) == 0;
 	data = provider(stream);
 	count = sg_h2_head_fields(&options, head, status, fields);
 	r = nghttp2_submit_request(h2->session, NULL, fields, count, ends ? NULL : &data, stream);
@@ -206,6 +213,7 @@ int sg_h2_end(struct sg_h2_stream *stream, const struct sg_buf *trailers)
 static void disown(struct sg_h2_stream *stream)
 {
 	sg_h2_take(stream, sg_buf_length(&stream->in));
+	sg_h2_forget_news(stream); // its owner may be gone
 	stream->released = true;
 	if (stream->closed)
 		sg_h2_stream_free(stream);
@@ -229,4 +237,9 @@ void sg_h2_reset(struct sg_h2_stream *stream, enum sg_h2_error error, bool after
 void sg_h2_shut_down(struct sg_h2 *h2)
 {
 	nghttp2_session_terminate_session(h2->session, NGHTTP2_NO_ERROR);
+}
+
+int sg_h2_ping(struct sg_h2 *h2)
+{
+	return result(nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL));
 }

@@ -13,6 +13,7 @@ struct sg_h2 {
 	unsigned stream_count;
 	struct sg_h2_stream *first_news, **last_news;
 	struct sg_buf *drain_to; // during sg_h2_drain
+	uint64_t heard;		 // bytes that have come
 	bool out_of_memory;
 	bool flooded;
 	unsigned allowance; // of control frames that do no work
@@ -25,13 +26,14 @@ int sg_h2_stream_new(
 	struct sg_h2 *h2, int32_t id, void *owner, struct sg_h2_stream **ret_stream) SG_WUNRES;
 void sg_h2_stream_free(struct sg_h2_stream *stream);
 void sg_h2_tell(struct sg_h2_stream *stream);
+void sg_h2_forget_news(struct sg_h2_stream *stream);
 
 // ---- h2_head.c ----
 
 // Takes one field of a head or of trailers. Returns 0, -EBADMSG (malformed) or -ENOMEM.
 int sg_h2_head_add(struct sg_h2_stream *stream, struct sg_str name, struct sg_str value) SG_WUNRES;
 
-// The fields are whole: makes the text of stream->head (`ends`: no body follows), or of
+// The fields are whole: appends the text to stream->head (`ends`: no body follows), or to
 // stream->trailers. Returns 0, -EBADMSG or -ENOMEM.
 int sg_h2_head_finish(struct sg_h2_stream *stream, bool ends) SG_WUNRES;
 int sg_h2_trailers_finish(struct sg_h2_stream *stream) SG_WUNRES;
