@@ -186,6 +186,13 @@ const struct sg_origin *sg_agent_origin_by_address(
 
 // ---- From JSON ----
 
+static enum sg_http2 read_http2(const json_t *value, bool plain)
+{
+	if (json_is_false(value))
+		return SG_HTTP2_NEVER;
+	return plain && json_is_true(value) ? SG_HTTP2_ALWAYS : SG_HTTP2_OFFERED;
+}
+
 static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_error *error)
 {
 	const char *host = json_string_value(json_object_get(item, "host"));
@@ -196,6 +203,7 @@ static int parse_origin(const json_t *item, struct sg_origin *origin, struct sg_
 		return sg_error_set(error, -EINVAL, "origins: host is missing or too long");
 	strcpy(origin->host, host);
 	origin->plain = json_is_true(json_object_get(item, "plain"));
+	origin->http2 = read_http2(json_object_get(item, "http2"), origin->plain);
 	if (!address || sg_address_parse(address, origin->address, &origin->port) < 0)
 		return sg_error_set(
 			error, -EINVAL, "origin %s: address must be ADDRESS:PORT", host);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "budget/engine.h"
 #include "control/control.h"
+#include "enforcer/pool.h"
 #include "provider/provider.h"
 
 struct sg_keys;
@@ -25,7 +26,8 @@ struct sg_origin {
 	char host[256];
 	uint8_t address[16]; // IPv4 mapped
 	uint16_t port;
-	bool plain; // no TLS towards it
+	bool plain;	     // no TLS towards it
+	enum sg_http2 http2; // is it spoken with it
 	const struct sg_provider *provider;
 };
 

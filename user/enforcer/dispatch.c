@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
+#include "enforcer/provider_side.h"
 #include "enforcer/worker.h"
 
 // ---- The connection ----
@@ -33,13 +34,23 @@ static void on_upstream_failed(struct sg_upstream_user *user, int error, const c
 	exchange->side->run(exchange);
 }
 
+// An upgrade is one of HTTP/1.1, and what speaks HTTP/1.0 gets an answer in whose framing a
+// connection's end has a meaning.
+static bool needs_http1(const struct sg_exchange *exchange)
+{
+	return exchange->relay || exchange->head.minor_version == 0;
+}
+
 void sg_exchange_dial(struct sg_exchange *exchange, bool fresh)
 {
 	const struct sg_client *client = exchange->client;
+	unsigned want =
+		(fresh ? SG_UPSTREAM_FRESH : 0) | (needs_http1(exchange) ? SG_UPSTREAM_HTTP1 : 0);
 	int r;
 
-	exchange->upstream_user = (struct sg_upstream_user){ on_upstream, on_upstream_failed };
-	r = sg_upstream_get(client->worker, client->pool_origin, &exchange->upstream_user, fresh,
+	exchange->upstream_user = (struct sg_upstream_user){ .on_event = on_upstream,
+		.on_failed = on_upstream_failed };
+	r = sg_upstream_get(client->worker, client->pool_origin, &exchange->upstream_user, want,
 		&exchange->upstream);
 	exchange->response = SG_RESPONSE_HEAD;
 	if (r < 0) {
@@ -49,19 +60,21 @@ void sg_exchange_dial(struct sg_exchange *exchange, bool fresh)
 	}
 }
 
+void sg_exchange_give_back(struct sg_exchange *exchange, bool reusable)
+{
+	if (exchange->upstream)
+		sg_provider_side(exchange->upstream)->give_back(exchange, reusable);
+}
+
 void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail)
 {
 	const struct sg_client *client = exchange->client;
-	struct sg_upstream *upstream = exchange->upstream;
-	// A kept connection that ends without a byte was closed by the provider while it was idle:
-	// it did not take the request.
-	bool stale = upstream->reused && !upstream->saw_bytes && !exchange->retried &&
-		     (exchange->route.kind == SG_ROUTE_METERED ||
-			     exchange->head.framing == SG_H1_NO_BODY);
+	bool untaken = sg_provider_side(exchange->upstream)->took_nothing(exchange);
 
-	exchange->upstream = NULL;
-	sg_upstream_put(upstream, false);
-	if (stale) {
+	sg_exchange_give_back(exchange, false);
+	if (untaken && !exchange->retried &&
+		(exchange->route.kind == SG_ROUTE_METERED ||
+			exchange->head.framing == SG_H1_NO_BODY)) {
 		exchange->retried = true;
 		exchange->everything_sent = false;
 		exchange->head_sent = false;
@@ -73,7 +86,7 @@ void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail
 	sg_log(SG_LOG_WARN, "upstream_failed", "agent=%s connection=%llu host=%s reason=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host, detail);
 	if (exchange->response == SG_RESPONSE_HEAD) {
-		sg_exchange_settle_unanswered(exchange, exchange->everything_sent);
+		sg_exchange_settle_unanswered(exchange, exchange->everything_sent && !untaken);
 		sg_exchange_refuse(exchange, SG_ANSWER_UPSTREAM, NULL, detail);
 		return;
 	}
@@ -98,114 +111,89 @@ static ssize_t read_outgoing(
 	return (ssize_t)size;
 }
 
-// Payload in the framing that the request's head states; without any, its end.
-static int put_payload(struct sg_exchange *exchange, const void *data, size_t length)
+int sg_dispatch_run(struct sg_exchange *exchange, struct sg_str raw, uint32_t trailer_bytes,
+	struct sg_str payload)
 {
-	struct sg_buf *out = &exchange->upstream->out;
+	const struct sg_provider_side *side = sg_provider_side(exchange->upstream);
 	int r;
 
-	if (exchange->head.framing != SG_H1_CHUNKED)
-		return sg_buf_append(out, data, length);
-	if (!length)
-		return sg_buf_append(out, "0\r\n\r\n", 5);
-	r = sg_buf_printf(out, "%zx\r\n", length);
-	if (r == 0)
-		r = sg_buf_append(out, data, length);
-	return r < 0 ? r : sg_buf_append(out, "\r\n", 2);
+	if (exchange->side->keeps_framing && side->keeps_framing)
+		return side->send_raw(exchange, raw.data, raw.length);
+	r = sg_h1_keep_trailers(&exchange->request_body, raw.data + raw.length, trailer_bytes,
+		&exchange->request_trailers);
+	if (r < 0 || !payload.length)
+		return r;
+	return side->send_payload(exchange, payload.data, payload.length);
 }
 
-int sg_dispatch_run(
-	struct sg_exchange *exchange, const char *raw, size_t raw_length, struct sg_str payload)
+// An admitted call's body, piece by piece.
+static int send_gathered(struct sg_exchange *exchange, const struct sg_provider_side *side)
 {
-	if (exchange->side->keeps_framing)
-		return sg_buf_append(&exchange->upstream->out, raw, raw_length);
-	return payload.length ? put_payload(exchange, payload.data, payload.length) : 0;
-}
+	uint8_t *scratch = exchange->client->worker->scratch;
+	int r = 0;
 
-// Puts one piece of the gathered body into the provider's buffer. Returns its length, 0 at the end,
-// or -errno.
-static ssize_t put_piece(struct sg_exchange *exchange, uint8_t *scratch)
-{
-	ssize_t n = read_outgoing(exchange, exchange->sent_bytes, scratch, SG_SCRATCH_BYTES);
-	int r;
+	while (r == 0 && exchange->request == SG_REQUEST_SEND && side->has_room(exchange)) {
+		ssize_t n = exchange->head.framing == SG_H1_NO_BODY
+				    ? 0
+				    : read_outgoing(exchange, exchange->sent_bytes, scratch,
+					      SG_SCRATCH_BYTES);
 
-	if (n < 0)
-		return n;
-	r = put_payload(exchange, scratch, (size_t)n);
-	exchange->sent_bytes += (uint64_t)n;
-	return r < 0 ? r : n;
-}
-
-// An admitted call: head, then the gathered body piece by piece.
-static int send_gathered(struct sg_exchange *exchange)
-{
-	const struct sg_client *client = exchange->client;
-	struct sg_buf *out = &exchange->upstream->out;
-	ssize_t n = 1;
-
-	while (exchange->request == SG_REQUEST_SEND && sg_buf_length(out) < SG_OUT_HIGH) {
-		n = exchange->head.framing == SG_H1_NO_BODY
-			    ? 0
-			    : put_piece(exchange, client->worker->scratch);
 		if (n < 0)
 			return (int)n;
-		if (n == 0)
+		exchange->sent_bytes += (uint64_t)n;
+		if (n > 0) {
+			r = side->send_payload(exchange, scratch, (size_t)n);
+		} else {
+			r = side->send_end(exchange);
 			exchange->request = SG_REQUEST_DONE;
+		}
 	}
-	return 0;
+	return r;
 }
 
-static bool flush_upstream(struct sg_exchange *exchange)
+// The body of a free call. Returns true when it got anything done.
+static bool send_as_it_comes(
+	struct sg_exchange *exchange, const struct sg_provider_side *side, int *ret_result)
 {
-	struct sg_upstream *upstream = exchange->upstream;
-	size_t before = sg_buf_length(&upstream->out);
-	int r;
+	bool progress = exchange->side->read_body(exchange);
 
-	if (!before)
-		return false;
-	r = sg_transport_flush(&upstream->transport, &upstream->out);
-	if (r < 0 && r != -EAGAIN) {
-		// The provider may have answered before it closed: the response step finds out.
-		sg_buf_release(&upstream->out);
-		exchange->upstream_keep_alive = false;
-		exchange->write_failed = true;
-		upstream->transport.can_read = true;
-		return true;
-	}
-	if (r == 0 && exchange->request == SG_REQUEST_DONE) {
-		exchange->everything_sent = true;
-		sg_exchange_arm(exchange, SG_RESPONSE_MS);
-	}
-	return sg_buf_length(&upstream->out) < before;
+	*ret_result = 0;
+	if (exchange->over || !sg_h1_body_is_done(&exchange->request_body))
+		return progress;
+	// What was passed as it came has its end in it.
+	if (!exchange->side->keeps_framing || !side->keeps_framing)
+		*ret_result = side->send_end(exchange);
+	exchange->request = SG_REQUEST_DONE;
+	return progress;
 }
 
 bool sg_dispatch_step(struct sg_exchange *exchange)
 {
 	struct sg_upstream *upstream = exchange->upstream;
+	const struct sg_provider_side *side;
 	bool progress = false;
 	int r = 0;
 
-	if (!upstream || upstream->state != SG_UPSTREAM_ACTIVE || exchange->write_failed)
+	if (!upstream || !sg_upstream_is_ready(upstream) || exchange->write_failed)
 		return false;
+	side = sg_provider_side(upstream);
 	if (!exchange->head_sent) {
-		r = sg_rewrite_request(exchange, &upstream->out);
+		r = side->send_head(exchange);
 		exchange->head_sent = true;
 	}
 	if (r == 0 && exchange->request == SG_REQUEST_SEND)
-		r = send_gathered(exchange);
-	if (r == 0 && exchange->request == SG_REQUEST_STREAM) {
-		progress = exchange->side->read_body(exchange);
-		if (exchange->over)
-			return true;
-		if (sg_h1_body_is_done(&exchange->request_body)) {
-			if (!exchange->side->keeps_framing)
-				r = put_payload(exchange, "", 0);
-			exchange->request = SG_REQUEST_DONE;
-		}
+		r = send_gathered(exchange, side);
+	if (r == 0 && exchange->request == SG_REQUEST_STREAM)
+		progress = send_as_it_comes(exchange, side, &r);
+	if (exchange->over)
+		return true;
+	if (r == -EPIPE) {
+		sg_exchange_upstream_broke(exchange, "the connection takes no more calls");
+		return true;
 	}
 	if (r < 0) {
 		exchange->side->abort(exchange, "resources");
 		return true;
 	}
-	return flush_upstream(exchange) || progress;
+	return side->flush(exchange) || progress;
 }

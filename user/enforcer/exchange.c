@@ -98,6 +98,7 @@ static void detach(struct sg_exchange *exchange)
 	sg_buf_release(&exchange->head_bytes);
 	sg_buf_release(&exchange->answer);
 	sg_buf_release(&exchange->trailers);
+	sg_buf_release(&exchange->request_trailers);
 	sg_body_done(&exchange->body);
 	exchange->gate = sg_gate_free(exchange->gate);
 	exchange->request_reader = sg_request_reader_free(exchange->request_reader);
@@ -110,10 +111,9 @@ void sg_exchange_end(struct sg_exchange *exchange)
 {
 	struct sg_worker *worker = exchange->client->worker;
 
-	if (exchange->upstream)
-		sg_upstream_put(exchange->upstream, exchange->request == SG_REQUEST_DONE &&
-							    exchange->everything_sent &&
-							    exchange->upstream_keep_alive);
+	sg_exchange_give_back(exchange, exchange->request == SG_REQUEST_DONE &&
+						exchange->everything_sent &&
+						exchange->upstream_keep_alive);
 	detach(exchange);
 	if (worker->spare_exchange)
 		free(exchange);
@@ -134,9 +134,7 @@ void sg_exchange_abandon(struct sg_exchange *exchange)
 		sg_exchange_settle(exchange, false, NULL);
 	else
 		sg_exchange_settle_unanswered(exchange, exchange->everything_sent);
-	if (exchange->upstream)
-		sg_upstream_put(exchange->upstream, false);
-	exchange->upstream = NULL;
+	sg_exchange_give_back(exchange, false);
 	exchange->over = true;
 	detach(exchange);
 	sg_loop_defer(exchange->client->worker->loop, &exchange->deferred, free_deferred);

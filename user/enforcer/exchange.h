@@ -25,6 +25,7 @@
 
 struct sg_client;
 struct sg_gate;
+struct sg_h2_stream;
 struct sg_relay;
 struct sg_wait_queue;
 
@@ -77,6 +78,7 @@ struct sg_exchange {
 	enum sg_response_state response;
 	struct sg_buf head_bytes; // what head points into
 	struct sg_h1_body request_body;
+	struct sg_buf request_trailers; // lines, where a body that streams through is reframed
 	struct sg_route route;
 	bool stainless;
 	bool head_request;
@@ -111,7 +113,8 @@ struct sg_exchange {
 	bool upgraded;		// the provider agreed
 
 	struct sg_upstream *upstream;
-	bool retried;	      // a kept connection was found dead; this is the second try
+	struct sg_h2_stream *provider_stream; // where the connection speaks HTTP/2
+	bool retried;	      // the provider had not taken it; this is the second try
 	bool everything_sent; // the last byte was given to the kernel: the provider may have it all
 	bool write_failed;    // the provider takes no more; its answer may be there
 
@@ -187,21 +190,44 @@ bool sg_request_sink_is_full(const struct sg_exchange *exchange);
 // Gets a provider connection for the exchange. Failure is answered.
 void sg_exchange_dial(struct sg_exchange *exchange, bool fresh);
 
-// Takes one run of a streamed body for the provider, in the framing that it came in, and as
-// payload.
-int sg_dispatch_run(struct sg_exchange *exchange, const char *raw, size_t raw_length,
+// The provider's connection is needed no more. `reusable`: request and answer are complete. Nothing
+// without one.
+void sg_exchange_give_back(struct sg_exchange *exchange, bool reusable);
+
+// Takes one run of a streamed body for the provider: in the framing that it came in, of which the
+// last `trailer_bytes` are of trailers, and as payload.
+int sg_dispatch_run(struct sg_exchange *exchange, struct sg_str raw, uint32_t trailer_bytes,
 	struct sg_str payload) SG_WUNRES;
 
 // Hands bytes to the provider. Returns true when it got anything done.
 bool sg_dispatch_step(struct sg_exchange *exchange);
 
-// The provider's connection broke, or gave something that is not HTTP.
+// The provider's connection or stream broke, or gave something that is not HTTP.
 void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail);
 
 // ---- response.c ----
 
 // Reads the provider's answer and forwards it. Returns true when it got anything done.
 bool sg_response_step(struct sg_exchange *exchange);
+
+// ---- The same, for what reads the bytes (provider_side.h) ----
+
+// Is there something of the answer that is still to be read?
+bool sg_response_is_due(const struct sg_exchange *exchange);
+
+// And is the agent, or nobody any more, there to take it? The call may have ended when not.
+bool sg_response_may_read(struct sg_exchange *exchange);
+
+// Takes one head or a run of body. Returns the bytes taken, 0 when a head needs more, or -errno.
+ssize_t sg_response_take(struct sg_exchange *exchange, const char *data, size_t length) SG_WUNRES;
+
+// The body is at its end: by its framing, or by the end of the connection where the framing says
+// so. Returns 0 or -errno.
+int sg_response_finish(struct sg_exchange *exchange) SG_WUNRES;
+
+// The answer ends before its end; or it is none.
+void sg_response_cut(struct sg_exchange *exchange, const char *detail);
+void sg_response_broken(struct sg_exchange *exchange, int error);
 
 // The answer's head, of which `head` is a copy, may go to the agent now, and what comes after it.
 void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head);

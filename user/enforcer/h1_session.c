@@ -296,6 +296,9 @@ void sg_h1_session_run(struct sg_client *client)
 {
 	bool progress = true;
 
+	// An answer that waited for room finds it in the first step: there may be no other event.
+	if (client->state == SG_CLIENT_SESSION && sg_buf_length(&client->out) && !flush(client))
+		return;
 	while (progress && client->state == SG_CLIENT_SESSION) {
 		struct sg_exchange *exchange = client->exchanges;
 

@@ -43,6 +43,10 @@
 #define SG_UPSTREAM_MAX_IDLE	256 // per origin and worker
 #define SG_UPSTREAM_ORIGIN_IDLE 600000
 
+// A provider's connection of HTTP/2 on which calls wait and nothing is heard for so long is asked
+// for a sign of life; when none comes in as long again, it gets no more calls.
+#define SG_UPSTREAM_SILENCE_MS 30000
+
 // After our own answer to an unfinished request: how long and how much is read and dropped, so that
 // no reset overtakes the answer.
 #define SG_LINGER_MS	2000

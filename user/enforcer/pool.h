@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Provider connections of one worker: one origin a {trust, network namespace, address, port, host},
-// with its idle connections and its newest TLS session. Everything here belongs to the worker's
-// thread.
+// with its idle connections, those that speak HTTP/2, and its newest TLS session. Everything here
+// belongs to the worker's thread.
 #pragma once
 
 #include <stdbool.h>
@@ -15,11 +15,15 @@
 struct sg_worker;
 struct sg_upstream;
 
+// By TLS it is offered beside HTTP/1.1, and the provider chooses. Without TLS nobody can choose.
+enum sg_http2 { SG_HTTP2_OFFERED, SG_HTTP2_NEVER, SG_HTTP2_ALWAYS };
+
 struct sg_pool_key {
 	SSL_CTX *context;      // trust; NULL: plain
 	uint64_t netns_cookie; // 0: the enforcer's own
 	uint8_t address[16];
 	uint16_t port;
+	uint8_t http2;	// enum sg_http2
 	char host[254]; // verified name; zero-filled: the key is hashed as bytes
 };
 
@@ -28,7 +32,11 @@ struct sg_pool_origin {
 	SSL_SESSION *session;	  // newest, or NULL
 	struct sg_upstream *idle; // newest first
 	unsigned idle_count;
-	unsigned users; // clients and connections that point here
+	bool speaks_h2;		    // its last connection did
+	unsigned call_limit;	    // what it said of calls at a time on such a connection
+	struct sg_upstream *shared; // those that speak HTTP/2, newest first
+	struct sg_upstream *coming; // on its way, and most likely to be one; or NULL
+	unsigned users;		    // clients and connections that point here
 	int64_t last_used_ms;
 	UT_hash_handle hh;
 };

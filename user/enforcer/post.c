@@ -69,7 +69,7 @@ static void finish(struct sg_post *post, int result)
 		post->next->link = post->link;
 	sg_loop_disarm(&post->timer);
 	if (post->upstream)
-		sg_upstream_put(SG_TAKE(post->upstream),
+		sg_upstream_put(SG_TAKE(post->upstream), &post->user,
 			result == 0 && sg_h1_body_is_done(&post->framing) && post->keep_alive);
 	sg_pool_origin_put(post->origin, sg_loop_now_ms(post->worker->loop));
 	if (post->started) // else it is still to be started, and freed there
@@ -151,7 +151,8 @@ static int take_bytes(struct sg_post *post, const void *data, size_t length)
 
 static int dial(struct sg_post *post, bool fresh)
 {
-	return sg_upstream_get(post->worker, post->origin, &post->user, fresh, &post->upstream);
+	return sg_upstream_get(post->worker, post->origin, &post->user,
+		SG_UPSTREAM_HTTP1 | (fresh ? SG_UPSTREAM_FRESH : 0), &post->upstream);
 }
 
 // A kept connection that ends without a byte was closed while it was idle: once more on a new one.
@@ -165,7 +166,7 @@ static void on_broken(struct sg_post *post, int error)
 	}
 	post->retried = true;
 	post->sent = false;
-	sg_upstream_put(SG_TAKE(post->upstream), false);
+	sg_upstream_put(SG_TAKE(post->upstream), &post->user, false);
 	error = dial(post, true);
 	if (error < 0)
 		finish(post, error);
@@ -253,7 +254,7 @@ int sg_post_start(struct sg_worker *worker, const struct sg_post_request *reques
 		free(post);
 		return r;
 	}
-	post->user = (struct sg_upstream_user){ on_event, on_failed };
+	post->user = (struct sg_upstream_user){ .on_event = on_event, .on_failed = on_failed };
 	post->worker = worker;
 	post->target = request->target;
 	post->more_path = request->more_path;

@@ -40,7 +40,7 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 		return NULL;
 	sg_turns_end(&relay->turns, relay->provider_closed, relay->agent_left);
 	if (relay->upstream)
-		sg_upstream_put(relay->upstream, false);
+		sg_upstream_put(relay->upstream, &relay->upstream_user, false);
 	sg_loop_disarm(&relay->timer);
 	sg_live_free(relay->live);
 	sg_buf_release(&relay->control);
@@ -104,9 +104,8 @@ void sg_relay_start(struct sg_exchange *exchange)
 	struct sg_client *client = exchange->client;
 	struct sg_relay *relay = exchange->relay;
 
-	relay->upstream = exchange->upstream;
-	relay->upstream->user = &relay->upstream_user;
-	exchange->upstream = NULL;
+	relay->upstream = SG_TAKE(exchange->upstream);
+	sg_upstream_pass(relay->upstream, &relay->upstream_user);
 	exchange->relay = NULL;
 	client->relay = relay;
 	sg_exchange_end(exchange);
@@ -266,6 +265,9 @@ void sg_relay_run(struct sg_client *client)
 	struct sg_relay *relay = client->relay;
 	bool progress = true, any = false;
 
+	// What waited for room finds it in the first step: there may be no other event.
+	flush_provider(relay);
+	flush_agent(relay);
 	while (progress) {
 		progress = sg_relay_step_agent(relay);
 		progress |= sg_relay_step_provider(relay);

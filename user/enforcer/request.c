@@ -12,29 +12,12 @@
 #include "enforcer/gate.h"
 #include "enforcer/keys.h"
 #include "enforcer/limits.h"
+#include "enforcer/provider_side.h"
 #include "enforcer/relay.h"
 #include "enforcer/worker.h"
 #include "provider/credential.h"
 
 // ---- Head ----
-
-// Path and query of the target, also of the absolute form.
-static struct sg_str request_path(const struct sg_h1_head *head)
-{
-	struct sg_str target = head->target;
-	const char *scheme_end, *slash;
-
-	if (!target.length || target.data[0] == '/')
-		return target;
-	scheme_end = memmem(target.data, target.length, "://", 3);
-	if (!scheme_end)
-		return target;
-	scheme_end += 3;
-	slash = memchr(scheme_end, '/', target.length - (size_t)(scheme_end - target.data));
-	if (!slash)
-		return (struct sg_str){ "/", 1 };
-	return (struct sg_str){ slash, target.length - (size_t)(slash - target.data) };
-}
 
 // The call is for the host of this connection, whatever name the agent would like to be served
 // under.
@@ -143,7 +126,7 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 {
 	const struct sg_client *client = exchange->client;
 	const struct sg_h1_head *head = &exchange->head;
-	struct sg_str path = request_path(head);
+	struct sg_str path = sg_h1_target_path(head->target);
 
 	exchange->stainless = sg_h1_find(head, "x-stainless-lang") != NULL;
 	exchange->head_request =
@@ -217,16 +200,16 @@ static int hold_payload(struct sg_exchange *exchange, struct sg_str payload)
 }
 
 // One run of body bytes goes where the request's state wants it.
-static int take_run(
-	struct sg_exchange *exchange, const char *raw, size_t raw_length, struct sg_str payload)
+static int take_run(struct sg_exchange *exchange, struct sg_str raw, uint32_t trailer_bytes,
+	struct sg_str payload)
 {
 	switch (exchange->request) {
 	case SG_REQUEST_HOLD:
 		return payload.length ? hold_payload(exchange, payload) : 0;
 	case SG_REQUEST_STREAM:
-		return sg_dispatch_run(exchange, raw, raw_length, payload);
+		return sg_dispatch_run(exchange, raw, trailer_bytes, payload);
 	case SG_REQUEST_DISCARD:
-		exchange->discarded_bytes += raw_length;
+		exchange->discarded_bytes += raw.length;
 		return exchange->discarded_bytes > SG_LINGER_BYTES ? -EFBIG : 0;
 	case SG_REQUEST_GATE:
 	case SG_REQUEST_ADMIT:
@@ -263,10 +246,13 @@ ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t l
 	size_t taken = 0;
 
 	while (taken < length && !sg_h1_body_is_done(&exchange->request_body)) {
+		uint32_t trailers = exchange->request_body.trailer_bytes;
 		struct sg_str payload;
 		ssize_t n = sg_h1_body_feed(
 			&exchange->request_body, data + taken, length - taken, &payload);
-		int r = n < 0 ? (int)n : take_run(exchange, data + taken, (size_t)n, payload);
+		int r = n < 0 ? (int)n
+			      : take_run(exchange, (struct sg_str){ data + taken, (size_t)n },
+					exchange->request_body.trailer_bytes - trailers, payload);
 
 		if (r < 0) {
 			on_body_error(exchange, r);
@@ -280,7 +266,7 @@ ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t l
 bool sg_request_sink_is_full(const struct sg_exchange *exchange)
 {
 	return exchange->request == SG_REQUEST_STREAM &&
-	       sg_buf_length(&exchange->upstream->out) >= SG_OUT_HIGH;
+	       !sg_provider_side(exchange->upstream)->has_room(exchange);
 }
 
 // ---- Steps ----

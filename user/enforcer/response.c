@@ -11,6 +11,7 @@
 #include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
+#include "enforcer/provider_side.h"
 #include "enforcer/worker.h"
 
 static int forward_raw(struct sg_exchange *exchange, const void *data, size_t length)
@@ -110,15 +111,21 @@ static bool is_awaited_poll(struct sg_exchange *exchange, const struct sg_h1_hea
 
 static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 {
+	bool keeps_framing = sg_provider_side(exchange->upstream)->keeps_framing;
 	int r = 0;
 
 	exchange->status = head->status;
 	exchange->upstream_keep_alive = head->keep_alive && head->framing != SG_H1_UNTIL_CLOSE;
 	sg_h1_body_init(&exchange->response_body, head);
+	// Chunks that its head speaks of are not there: the end is told otherwise.
+	if (!keeps_framing && head->framing == SG_H1_CHUNKED)
+		exchange->response_body = (struct sg_h1_body){ .framing = SG_H1_UNTIL_CLOSE,
+			.state = SG_H1_BODY_DATA };
 	exchange->is_poll = is_awaited_poll(exchange, head);
 	if (exchange->route.kind == SG_ROUTE_METERED || exchange->is_poll)
 		r = start_reader(exchange, head);
-	exchange->reframe = exchange->filter || !exchange->side->keeps_framing;
+	exchange->reframe = exchange->filter || !exchange->side->keeps_framing ||
+			    (!keeps_framing && head->framing == SG_H1_CHUNKED);
 	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->reframe)
 		exchange->close_agent = true;
 	// Before the whole request was there: what is left of it is no next request.
@@ -153,9 +160,7 @@ static int read_payload(struct sg_exchange *exchange, struct sg_str payload)
 	return r;
 }
 
-// The body is at its end: by its framing, or by the end of the connection where the framing says
-// so.
-static int finish(struct sg_exchange *exchange)
+int sg_response_finish(struct sg_exchange *exchange)
 {
 	int r = 0;
 
@@ -198,21 +203,6 @@ static int end_stream(struct sg_exchange *exchange)
 	return r;
 }
 
-// The lines behind the last chunk, which end what was fed. The blank line that ends them is not
-// kept.
-static int keep_trailers(struct sg_exchange *exchange, const char *end, uint32_t length)
-{
-	bool last = sg_h1_body_is_done(&exchange->response_body);
-
-	if (!exchange->reframe || !length)
-		return 0;
-	if (last && length >= 2)
-		return sg_buf_append(&exchange->trailers, end - length, length - 2);
-	if (last) // its CR was kept
-		exchange->trailers.end--;
-	return last ? 0 : sg_buf_append(&exchange->trailers, end - length, length);
-}
-
 static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t length)
 {
 	size_t taken = 0;
@@ -228,9 +218,10 @@ static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t le
 			return n;
 		taken += (size_t)n;
 		r = read_payload(exchange, payload);
-		if (r == 0)
-			r = keep_trailers(exchange, data + taken,
-				exchange->response_body.trailer_bytes - trailers);
+		if (r == 0 && exchange->reframe)
+			r = sg_h1_keep_trailers(&exchange->response_body, data + taken,
+				exchange->response_body.trailer_bytes - trailers,
+				&exchange->trailers);
 	}
 	// Settled before the agent sees the end, so that its next call finds the room.
 	if (r == 0 && sg_h1_body_is_done(&exchange->response_body))
@@ -246,8 +237,7 @@ static ssize_t on_body(struct sg_exchange *exchange, const char *data, size_t le
 
 // ---- Bytes ----
 
-// Takes one head or a run of body. Returns the bytes taken, 0 when a head needs more, or -errno.
-static ssize_t take(struct sg_exchange *exchange, const char *data, size_t length)
+ssize_t sg_response_take(struct sg_exchange *exchange, const char *data, size_t length)
 {
 	struct sg_h1_head head;
 	const char *reason = "";
@@ -263,84 +253,33 @@ static ssize_t take(struct sg_exchange *exchange, const char *data, size_t lengt
 	return r < 0 ? r : n;
 }
 
-static bool wants_bytes(const struct sg_exchange *exchange)
+bool sg_response_is_due(const struct sg_exchange *exchange)
 {
 	return exchange->response == SG_RESPONSE_HEAD || exchange->response == SG_RESPONSE_BODY;
 }
 
-// Returns 0 or -errno. Bytes of an unfinished head, and what comes before its time, stay in
-// upstream->in.
-static int take_all(struct sg_exchange *exchange, const char *data, size_t length)
+void sg_response_cut(struct sg_exchange *exchange, const char *detail)
 {
-	struct sg_upstream *upstream = exchange->upstream;
-	bool buffered = sg_buf_length(&upstream->in) > 0;
-	size_t taken = 0;
-	int r;
-
-	if (buffered) {
-		r = sg_buf_append(&upstream->in, data, length);
-		if (r < 0)
-			return r;
-		data = (const char *)sg_buf_head(&upstream->in);
-		length = sg_buf_length(&upstream->in);
-	}
-	while (wants_bytes(exchange)) {
-		ssize_t n;
-
-		if (exchange->response == SG_RESPONSE_BODY &&
-			sg_h1_body_is_done(&exchange->response_body)) {
-			r = finish(exchange);
-			if (r < 0)
-				return r;
-			break;
-		}
-		if (taken == length)
-			break;
-		n = take(exchange, data + taken, length - taken);
-		if (n < 0)
-			return (int)n;
-		taken += (size_t)n;
-		if (n == 0 || exchange->upgraded)
-			break;
-	}
-	if (buffered) {
-		sg_buf_consume(&upstream->in, taken);
-		return 0;
-	}
-	return taken < length ? sg_buf_append(&upstream->in, data + taken, length - taken) : 0;
-}
-
-static void on_end_of_data(struct sg_exchange *exchange)
-{
-	exchange->upstream_keep_alive = false;
-	if (exchange->response == SG_RESPONSE_BODY &&
-		exchange->response_body.framing == SG_H1_UNTIL_CLOSE) {
-		if (finish(exchange) < 0)
-			exchange->side->abort(exchange, "resources");
-		return;
-	}
 	if (exchange->response == SG_RESPONSE_BODY) {
-		// Cut: what the filter holds is the agent's, the end of the body is not there to be
+		// What the filter holds is the agent's, the end of the body is not there to be
 		// told.
 		sg_exchange_settle(exchange, false, filtered(exchange));
 		if (exchange->filter && forward_filtered(exchange) < 0)
 			exchange->agent_gone = true;
 	}
-	sg_exchange_upstream_broke(exchange, "the connection ended before the answer was complete");
+	sg_exchange_upstream_broke(exchange, detail);
 }
 
-static void on_broken(struct sg_exchange *exchange, int error)
+void sg_response_broken(struct sg_exchange *exchange, int error)
 {
-	if (exchange->response == SG_RESPONSE_BODY)
-		on_end_of_data(exchange);
-	else
-		sg_exchange_upstream_broke(exchange,
-			error == -EBADMSG ? "the answer is not HTTP/1.1" : strerror(-error));
+	sg_exchange_upstream_broke(
+		exchange, error == -EBADMSG ? "the answer is not HTTP" : strerror(-error));
 }
 
-// Is the agent, or nobody any more, there to take what is read?
-static bool may_read(struct sg_exchange *exchange)
+bool sg_response_may_read(struct sg_exchange *exchange)
 {
+	if (!sg_response_is_due(exchange))
+		return false;
 	if (exchange->agent_gone || exchange->side->has_room(exchange))
 		return true;
 	if (sg_slice_look_away(exchange) < 0 && end_stream(exchange) < 0)
@@ -350,33 +289,9 @@ static bool may_read(struct sg_exchange *exchange)
 
 bool sg_response_step(struct sg_exchange *exchange)
 {
-	struct sg_worker *worker = exchange->client->worker;
-	bool progress = false;
-
-	while (exchange->upstream && exchange->upstream->state == SG_UPSTREAM_ACTIVE &&
-		wants_bytes(exchange) && may_read(exchange)) {
-		ssize_t n = sg_transport_read(
-			&exchange->upstream->transport, worker->scratch, SG_SCRATCH_BYTES);
-		int r;
-
-		if (n == -EAGAIN && !exchange->write_failed)
-			break;
-		progress = true;
-		if (n <= 0) {
-			if (n == 0)
-				on_end_of_data(exchange);
-			else
-				on_broken(exchange, n == -EAGAIN ? -EPIPE : (int)n);
-			break;
-		}
-		exchange->upstream->saw_bytes = true;
-		r = take_all(exchange, (const char *)worker->scratch, (size_t)n);
-		if (r < 0) {
-			on_broken(exchange, r);
-			break;
-		}
-	}
-	return progress;
+	if (!exchange->upstream || !sg_upstream_is_ready(exchange->upstream))
+		return false;
+	return sg_provider_side(exchange->upstream)->read(exchange);
 }
 
 void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head)
@@ -391,7 +306,7 @@ void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head)
 	if (r == 0 && !exchange->agent_gone)
 		r = exchange->side->send_head(exchange, &parsed);
 	if (r == 0)
-		r = take_all(exchange, "", 0);
+		r = sg_provider_side(exchange->upstream)->read_kept(exchange);
 	if (r < 0)
-		on_broken(exchange, r);
+		sg_response_cut(exchange, "the answer is not HTTP");
 }

@@ -27,6 +27,7 @@ static int set_pool_origin(struct sg_client *client, bool tls)
 	memcpy(key.address, registered ? registered->address : client->flow.destination,
 		sizeof(key.address));
 	key.port = registered ? registered->port : client->flow.destination_port;
+	key.http2 = registered ? registered->http2 : SG_HTTP2_OFFERED;
 	if (strlen(client->host) >= sizeof(key.host))
 		return -ENAMETOOLONG;
 	memcpy(key.host, client->host, strlen(client->host));

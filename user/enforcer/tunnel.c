@@ -51,8 +51,8 @@ void sg_tunnel_start(struct sg_client *client)
 		sg_client_close(client, "resources");
 		return;
 	}
-	client->tunnel->upstream_user =
-		(struct sg_upstream_user){ on_upstream, on_upstream_failed };
+	client->tunnel->upstream_user = (struct sg_upstream_user){ .on_event = on_upstream,
+		.on_failed = on_upstream_failed };
 	client->tunnel->client = client;
 	memset(&key, 0, sizeof(key));
 	if (!client->agent->egress_host &&
@@ -64,7 +64,7 @@ void sg_tunnel_start(struct sg_client *client)
 		&worker->pool, &key, sg_loop_now_ms(worker->loop), &client->pool_origin);
 	if (r == 0)
 		r = sg_upstream_get(worker, client->pool_origin, &client->tunnel->upstream_user,
-			true, &client->tunnel->upstream);
+			SG_UPSTREAM_FRESH | SG_UPSTREAM_HTTP1, &client->tunnel->upstream);
 	if (r < 0)
 		sg_client_close(client, "dial");
 }
@@ -122,7 +122,7 @@ void sg_tunnel_close(struct sg_client *client)
 	if (!client->tunnel)
 		return;
 	if (client->tunnel->upstream)
-		sg_upstream_put(client->tunnel->upstream, false);
+		sg_upstream_put(client->tunnel->upstream, &client->tunnel->upstream_user, false);
 	free(client->tunnel);
 	client->tunnel = NULL;
 }

@@ -179,11 +179,12 @@ static int check_unknown_model(const json_t *value, const char *key, struct sg_e
 static int check_origin(
 	const json_t *origin, const char *place, size_t index, struct sg_error *error)
 {
-	static const char *const known[] = { "host", "address", "provider", "plain" };
+	static const char *const known[] = { "host", "address", "provider", "plain", "http2" };
 	const char *host = json_string_value(json_object_get(origin, "host"));
 	const char *address = json_string_value(json_object_get(origin, "address"));
 	const json_t *provider = json_object_get(origin, "provider");
 	const json_t *plain = json_object_get(origin, "plain");
+	const json_t *http2 = json_object_get(origin, "http2");
 	uint8_t bytes[16];
 	uint16_t port;
 	const char *key;
@@ -211,6 +212,9 @@ static int check_origin(
 			place, index, host);
 	if (plain && !json_is_boolean(plain))
 		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): plain must be true or false",
+			place, index, host);
+	if (http2 && !json_is_boolean(http2))
+		return sg_error_set(error, -EINVAL, "%s[%zu] (%s): http2 must be true or false",
 			place, index, host);
 	if (provider &&
 		(!json_is_string(provider) || !sg_provider_by_name(json_string_value(provider))))
