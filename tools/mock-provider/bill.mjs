@@ -49,6 +49,8 @@ export class Bill {
 		this.requests = 0;
 		this.connections = 0;
 		this.resumed = 0;
+		this.streams = 0;
+		this.mostStreams = 0;
 		this.input = 0;
 		this.output = 0;
 		this.seen = [];
@@ -62,6 +64,12 @@ export class Bill {
 			if (headers[name] !== undefined) note[name] = createHash('sha256').update(headers[name]).digest('hex');
 		if (headers['sec-websocket-protocol']) note.protocols = headers['sec-websocket-protocol'];
 		this.keys.push(note);
+	}
+
+	// Of HTTP/2: one more, beside those that are open on its connection.
+	noteStreams(open) {
+		this.streams++;
+		this.mostStreams = Math.max(this.mostStreams, open);
 	}
 
 	add(model, usage, regional) {
@@ -80,6 +88,8 @@ export class Bill {
 			requests: this.requests,
 			connections: this.connections,
 			resumed: this.resumed,
+			streams: this.streams,
+			most_streams: this.mostStreams,
 			input_tokens: this.input,
 			output_tokens: this.output,
 			seen: this.seen,

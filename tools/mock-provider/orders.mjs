@@ -10,7 +10,7 @@
 //   delay=MS       between chunks of a stream;  head=MS: before anything is said
 //   status=N       answer with this status;  times=N: only the first N calls (default: all)
 //   fault=reset | reset-midway | cut | no-usage | negative | nan | huge | text | gzip | endless | interim | close |
-//         untilclose | slowloris | billed-reset | trailers
+//         untilclose | slowloris | billed-reset | trailers; over HTTP/2 also refused | goaway | rst | break (midway)
 //   fault=early    from the control port only: the answer (status, default 413) before the body is read; close=1: and no more
 export function readOrders(text, faults) {
 	const orders = { ...faults };

@@ -3,8 +3,10 @@
 // A mock of the OpenAI and Anthropic APIs over TLS, with a bill of its own.
 //
 //   server.mjs --dir DIR [--address 127.0.0.1] [--port 0] [--plain-port N] [--control-port 0] [--replay EXCHANGE.json]
-//             [--exchanges FOLDER] [--answer NAME]... [--host NAME]... [--tokenizer FOLDER]
+//             [--exchanges FOLDER] [--answer NAME]... [--host NAME]... [--tokenizer FOLDER] [--http2 both | only] [--streams N]
 //
+// --http2: TLS offers HTTP/2 beside HTTP/1.1, or alone, and the plain port speaks nothing else (http2.mjs); --streams: so many calls
+// at a time on one such connection.
 // --exchanges: requests that name one (replay.mjs) get its recorded answer. --answer: so do
 // requests to that exchange's own host and path. --host: one more name for the certificate. --tokenizer: tokenizer.mjs.
 //
@@ -21,6 +23,7 @@ import zlib from 'node:zlib';
 import * as anthropic from './anthropic.mjs';
 import { Bill } from './bill.mjs';
 import * as dialects from './dialects.mjs';
+import * as http2 from './http2.mjs';
 import * as openai from './openai.mjs';
 import { number, readOrders, sleep } from './orders.mjs';
 import { serveUpgrade } from './sessions.mjs';
@@ -39,6 +42,8 @@ const { values: options } = parseArgs({
 		answer: { type: 'string', multiple: true, default: [] },
 		host: { type: 'string', multiple: true, default: [] },
 		tokenizer: { type: 'string' },
+		http2: { type: 'string' },
+		streams: { type: 'string' },
 	},
 });
 
@@ -109,7 +114,7 @@ async function sendWhole(request, response, answer, orders) {
 	const text = Buffer.from(JSON.stringify(usageOf(answer, orders)));
 	bill.add(answer.model, answer.billed, isRegional(request));
 	if (orders.fault === 'billed-reset') return request.socket.destroy();
-	if (orders.fault === 'interim') response.writeProcessing();
+	if (orders.fault === 'interim') http2.isHttp2(request) ? request.stream.additionalHeaders({ ':status': 102 }) : response.writeProcessing();
 	if (orders.fault === 'trailers') {
 		response.writeHead(200, { 'content-type': 'application/json', trailer: 'x-checksum' });
 		response.write(text);
@@ -118,7 +123,7 @@ async function sendWhole(request, response, answer, orders) {
 	}
 	const headers = { 'content-type': 'application/json', 'x-request-id': 'req_mock' };
 	if (orders.fault === 'close') headers.connection = 'close';
-	if (orders.fault === 'untilclose') {
+	if (orders.fault === 'untilclose' && !http2.isHttp2(request)) {
 		request.socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n');
 		return request.socket.end(text);
 	}
@@ -154,9 +159,9 @@ async function sendStream(request, response, answer, orders, contentType = 'text
 		if (gone) break;
 		if (event.usage && orders.fault === 'no-usage') continue;
 		tokens += event.tokens;
-		if ((orders.fault === 'reset-midway' || orders.fault === 'cut') && tokens >= 3) {
+		if (['reset-midway', 'cut', 'break'].includes(orders.fault) && tokens >= 3) {
 			bill.add(answer.model, { ...answer.billed, output: tokens }, isRegional(request));
-			return response.write(event.text, () => request.socket.destroy());
+			return response.write(event.text, () => (orders.fault === 'break' ? http2.breakConnection(request) : request.socket.destroy()));
 		}
 		if (!response.write(event.text)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), new Promise((resolve) => response.once('close', resolve))]);
 		if (event.tokens && (delay || orders.fault === 'endless')) await sleep(delay);
@@ -187,6 +192,7 @@ async function serveCall(request, response, api, path) {
 	bill.seen.push({ path: request.url, stream: !!body.stream, stream_options: body.stream_options, retry: request.headers['x-stainless-retry-count'] });
 	if (orders.head) await sleep(Number(orders.head));
 	if (orders.fault === 'reset') return request.socket.destroy();
+	if (http2.refuses(request, orders)) return;
 	if (orders.status) return sendJson(response, Number(orders.status), api.error(Number(orders.status), 'as ordered'));
 	const answer = api.make(body, orders, path, request.headers.host);
 	const streams = api.streams ? api.streams(body, path) : body.stream;
@@ -200,6 +206,7 @@ function refuseEarly(response) {
 }
 
 async function serve(request, response) {
+	request.headers.host ??= request.headers[':authority'];
 	const url = new URL(request.url, 'https://mock');
 	bill.requests++;
 	bill.noteKeys(request);
@@ -248,7 +255,7 @@ const listen = (server, port) => new Promise((resolve) => server.listen(Number(p
 
 makeCertificates(options.dir);
 const tls = { key: fs.readFileSync(path.join(options.dir, 'leaf.key')), cert: fs.readFileSync(path.join(options.dir, 'leaf.pem')) };
-const server = https.createServer({ ...tls, keepAliveTimeout: 60000 }, serve);
+const server = options.http2 ? http2.createServer(tls, { only: options.http2 === 'only', streams: options.streams, bill }, serve) : https.createServer({ ...tls, keepAliveTimeout: 60000 }, serve);
 server.on('connection', () => bill.connections++);
 server.on('upgrade', upgrade);
 server.on('secureConnection', (socket) => (bill.resumed += socket.isSessionReused() ? 1 : 0));
@@ -258,7 +265,7 @@ server.on('checkContinue', (request, response) => {
 });
 const ready = { port: await listen(server, options.port), control_port: await listen(http.createServer(control), options['control-port']), ca: path.resolve(options.dir, 'ca.pem') };
 if (options['plain-port'] !== undefined) {
-	const plain = http.createServer(serve);
+	const plain = options.http2 ? http2.createServer(null, { streams: options.streams, bill }, serve) : http.createServer(serve);
 	plain.on('connection', () => bill.connections++);
 	plain.on('upgrade', upgrade);
 	ready.plain_port = await listen(plain, options['plain-port']);

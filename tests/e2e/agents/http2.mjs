@@ -3,7 +3,7 @@
 // it saw of each goes out as JSON; `rank` is the order in which they ended.
 import http2 from 'node:http2';
 
-const { origin, calls, parallel = calls.length, settings } = JSON.parse(process.argv[2]);
+const { origin, calls, parallel = calls.length, alone = 0, settings } = JSON.parse(process.argv[2]);
 const session = http2.connect(origin, { settings });
 const events = [];
 let finished = 0;
@@ -42,6 +42,7 @@ function one({ method = 'POST', path, headers = {}, abortAfter, pauseMs, hold, .
 
 const results = [];
 const queue = calls.map((call, index) => [call, index]);
+for (const [call, index] of queue.splice(0, alone)) results[index] = await one(call);
 await Promise.all(Array.from({ length: parallel }, async () => {
 	while (queue.length) {
 		const [call, index] = queue.shift();

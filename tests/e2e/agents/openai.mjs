@@ -2,7 +2,8 @@
 // line, what it saw goes out as JSON.
 import OpenAI from 'openai';
 
-const { calls, parallel = 1, maxRetries } = JSON.parse(process.argv[2]);
+// The first `alone` calls are made one after another.
+const { calls, parallel = 1, alone = 0, maxRetries } = JSON.parse(process.argv[2]);
 const client = new OpenAI({ apiKey: 'sk-planted-secret-key', ...(maxRetries === undefined ? {} : { maxRetries }) });
 
 const describe = (error) => ({ ok: false, name: error.constructor.name, status: error.status, code: error.code, type: error.type, message: `${error.message}`.slice(0, 600), budget: error.error?.budget });
@@ -31,6 +32,7 @@ async function one(call) {
 
 const results = [];
 const queue = calls.map((call, index) => [call, index]);
+for (const [call, index] of queue.splice(0, alone)) results[index] = await one(call);
 await Promise.all(Array.from({ length: parallel }, async () => {
 	while (queue.length) {
 		const [call, index] = queue.shift();
