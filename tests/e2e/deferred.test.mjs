@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { dollars, Gate, here, root, startMock } from './lib.mjs';
+import { dollars, Gate, here, root, startMock, until } from './lib.mjs';
 
 const folder = path.join(root, 'tests/conformance/fixtures');
 let mock;
@@ -40,10 +40,28 @@ test('a background answer is held until a GET tells its end, and then costs what
 	assert.equal(third.spent, dollars('0.071125'), 'a second GET costs nothing');
 });
 
-test("another agent's GET settles nothing", async () => {
+test("another agent's GET settles it too, for whom made it, once", async () => {
 	await charged('background-2', ['openai-responses-background-queued']);
 	const other = await charged('background-3', ['openai-responses-background-poll']);
 	assert.equal(other.spent, 0n);
+	const first = await charged('background-2', ['openai-responses-background-poll']);
+	assert.equal(first.spent, dollars('0.071125'));
+	assert.equal(first.held, 0n);
+});
+
+test('a restart between the call and its end: held all the time, charged once', async () => {
+	const log = () => gate.running.stderr;
+	const pid = () => Number([...log().matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)[1]);
+	const first = await charged('background-4', ['openai-responses-background-queued']);
+	const before = pid();
+	process.kill(before, 'SIGKILL');
+	await until(() => pid() !== before, 'another enforcer');
+	const between = await charged('background-4', ['openai-models-free']);
+	assert.equal(between.held, first.held);
+	assert.equal(between.spent, 0n);
+	const second = await charged('background-4', ['openai-responses-background-poll', 'openai-responses-background-poll']);
+	assert.equal(second.spent, dollars('0.071125'));
+	assert.equal(second.held, 0n);
 });
 
 test('a batch of a file is held at the amount of the configuration, and settled by its GET', async () => {

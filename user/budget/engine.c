@@ -40,10 +40,11 @@ static void divide_journal(struct sg_engine *engine)
 	for (unsigned i = 0; i < engine->workers; i++) {
 		struct region *region = &engine->regions[i];
 
-		*region = (struct region){ .free = &engine->free_slots[i * share],
-			.free_count = share };
-		for (uint32_t j = 0; j < share; j++)
-			region->free[j] = (i + 1) * share - 1 - j; // the first is taken first
+		*region = (struct region){ .free = &engine->free_slots[i * share] };
+		for (uint32_t slot = (i + 1) * share;
+			slot-- > i * share;) // the first is taken first
+			if (atomic_load(&engine->journal.slots[slot].state) == SG_SLOT_FREE)
+				region->free[region->free_count++] = slot;
 	}
 }
 
@@ -72,7 +73,8 @@ static int open_ledger(struct sg_engine *engine, const char *path, struct sg_led
 
 	if (r < 0)
 		return r;
-	r = sg_recovery_run(&engine->journal, ledger, error);
+	r = sg_recovery_run(&engine->journal, SG_JOURNAL_SLOTS / engine->workers * engine->workers,
+		ledger, error);
 	if (r == 0) {
 		r = sg_ledger_last_call(ledger, &last_call);
 		if (r < 0)
@@ -163,6 +165,8 @@ int sg_engine_open(const struct sg_engine_options *options, struct sg_engine **r
 	r = lock_directory(engine, options->state_directory, error);
 	if (r == 0)
 		r = open_files(engine, options->state_directory, error);
+	if (r == 0)
+		r = sg_deferred_restore(engine, error);
 	if (r < 0) {
 		sg_engine_close(engine);
 		return r;

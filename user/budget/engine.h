@@ -11,7 +11,7 @@
 //  the ledger: kill -9 at any
 //    point loses no spend. At open, dangling holds are charged in full and written to the ledger as
 //    "recovered"; slots that were settled but not yet in the ledger are written with their settled
-//    amounts.
+//    amounts; deferred ones are held again.
 //  - Settle and release are idempotent. What is uncertain is never refunded.
 //
 // Threads: open and close: one, alone. account_set, set_budgets, status: any. hold_take, settle,
@@ -222,6 +222,26 @@ void sg_hold_settle(
 
 // Gives the hold back: the provider billed nothing for certain. No-op for an empty hold.
 void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold);
+
+// ---- Calls whose cost a later answer tells ----
+
+// The call goes on at the provider, who names it `id` (not empty, at most 127 bytes): the hold
+// stays out, also over a restart, until it is settled or released. On the hold's own worker.
+void sg_hold_defer(
+	struct sg_engine *engine, const struct sg_hold *hold, const char *id, uint16_t flags);
+
+// A call that an earlier process deferred. Strings are valid during the visit.
+struct sg_deferred_hold {
+	struct sg_hold hold; // the visitor's from now on
+	const char *provider, *api, *model, *id;
+	uint16_t flags;
+	int64_t at_ns; // wall time of the hold
+};
+typedef int (*sg_deferred_hold_fn)(void *context, const struct sg_deferred_hold *call);
+
+// Once, before any call of this process. Returns 0, or what a visit returned that was not 0.
+int sg_engine_each_deferred(
+	struct sg_engine *engine, sg_deferred_hold_fn visit, void *context) SG_WUNRES;
 
 // Counts a refused call (status, ledger totals).
 void sg_account_count_refused(struct sg_account *account);

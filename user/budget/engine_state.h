@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the engine consists of, for its own files only: engine.c, accounts.c and shared.c (control),
-// hold.c and usage.c (workers), events.c (both, and the writer).
+// hold.c and usage.c (workers), deferred.c and events.c (both; of these the writer too).
 #pragma once
 
 #include <pthread.h>
@@ -83,6 +83,17 @@ void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
 // The budgets have changed: of `account`, under its lock, the own ones; of all (NULL), under
 // everyone's, the shared ones. What is in flight is held by them, which hold nothing yet.
 void sg_engine_hold_again(struct sg_engine *engine, const struct sg_account *account);
+
+// ---- hold.c ----
+
+// Under the account's lock: the hold is out.
+void sg_engine_put_out(struct sg_engine *engine, const struct sg_hold *hold);
+
+// ---- deferred.c ----
+
+// What an earlier process left deferred is held again, in accounts that have no policy yet. Returns
+// 0 or -errno.
+int sg_deferred_restore(struct sg_engine *engine, struct sg_error *error) SG_WUNRES;
 
 // ---- usage.c: what the ledger knows ----
 

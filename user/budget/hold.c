@@ -81,7 +81,7 @@ static struct sg_account *whose(const struct in_flight *out)
 	return atomic_load_explicit(&out->account, memory_order_relaxed);
 }
 
-static void put_out(struct sg_engine *engine, const struct sg_hold *hold)
+void sg_engine_put_out(struct sg_engine *engine, const struct sg_hold *hold)
 {
 	struct in_flight *out = &engine->in_flight[hold->slot];
 
@@ -217,7 +217,7 @@ static int take(struct asking *asking, const struct sg_ask *ask, const struct sg
 		sg_account_unlock_shared(account, asking->budgets);
 	}
 	if (r == 0) {
-		put_out(engine, hold);
+		sg_engine_put_out(engine, hold);
 		slot->label_set = account->label_set;
 		hold->budgets = asking->budgets;
 		hold->generation = account->generation;

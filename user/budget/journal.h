@@ -6,6 +6,10 @@
 //
 //   FREE -> FILLING -> HELD -> SETTLED -> FREE     (settled: until the ledger has it)
 //                      HELD -> FREE                (released)
+//                      HELD -> DEFERRED -> SETTLED or FREE
+//
+// A deferred call was answered, and goes on at the provider: a later answer tells what it cost, to
+// whichever process runs then.
 //
 // A hold may be raised while it is out. The raised bound is under no checksum: each of its amounts
 // is one store, and grows, so that whatever was there at any instruction covers what the caller was
@@ -26,7 +30,13 @@
 
 #define SG_JOURNAL_SLOTS 32768
 
-enum sg_slot_state { SG_SLOT_FREE, SG_SLOT_FILLING, SG_SLOT_HELD, SG_SLOT_SETTLED };
+enum sg_slot_state {
+	SG_SLOT_FREE,
+	SG_SLOT_FILLING,
+	SG_SLOT_HELD,
+	SG_SLOT_SETTLED,
+	SG_SLOT_DEFERRED,
+};
 
 // With their NULs: what is longer is cut to fit.
 #define SG_SLOT_AGENT_BYTES    64
@@ -49,9 +59,9 @@ struct sg_slot {
 	struct sg_charge charge; // until then: the bound as it was raised last
 	int64_t settled_at_ns;
 	int64_t cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens;
-	uint16_t http_status;
+	uint16_t http_status; // of a deferred one: what its caller needs to know again
 	uint8_t estimated : 1, aborted : 1, cut : 1;
-	uint8_t settled_model_bytes; // 0: as requested
+	uint8_t settled_model_bytes; // 0: as requested; of a deferred one: of the provider's id
 	uint32_t settled_checksum;   // from `charge` to here, and the settled model
 	int64_t held_nanousd;	     // when it was settled, for the ledger: under no checksum
 	char names[360];	     // agent, provider, api, model; the settled model
@@ -117,6 +127,13 @@ void sg_slot_raise(struct sg_slot *slot, const struct sg_charge *bound);
 // What a whole held slot may have cost at most.
 struct sg_charge sg_slot_bound(const struct sg_slot *slot);
 
-// Seals the settled part of a held slot: checksum, then SETTLED.
+// Seals a held slot as deferred: checksum, then DEFERRED. The id is not empty; it stands where the
+// settled model will.
+void sg_slot_defer(struct sg_slot *slot, const char *id, uint16_t flags);
+
+// The id of a deferred slot; NULL: it is torn.
+const char *sg_slot_deferred_id(const struct sg_slot *slot);
+
+// Seals the settled part of a held or deferred slot: checksum, then SETTLED.
 void sg_slot_settle(struct sg_slot *slot);
 bool sg_slot_is_settled_whole(const struct sg_slot *slot);

@@ -59,6 +59,10 @@ int sg_ledger_read(struct sg_ledger *ledger, const char *subject, int64_t since_
 // The number that calls of agents with these labels carry; 0 for "". Returns 0 or -errno.
 int sg_ledger_label_set(struct sg_ledger *ledger, const char *labels, uint32_t *ret_id) SG_WUNRES;
 
+// The other way round; "" where there is no such set. Returns 0 or -errno.
+int sg_ledger_labels(
+	struct sg_ledger *ledger, uint32_t id, char *ret_labels, size_t size) SG_WUNRES;
+
 // Forgets some of the calls, and five-minute sums, before `before_ns` (wall), and gives their space
 // back; what was spent since ever stays. In its own transaction. Returns 0, 1 when there may be
 // more to forget, or -errno.

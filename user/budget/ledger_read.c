@@ -268,6 +268,23 @@ int sg_ledger_label_set(struct sg_ledger *ledger, const char *labels, uint32_t *
 	return r < 0 ? r : about_labels(ledger, find, labels, ret_id);
 }
 
+int sg_ledger_labels(struct sg_ledger *ledger, uint32_t id, char *ret_labels, size_t size)
+{
+	static const char find[] = "SELECT labels FROM label_sets WHERE id = ?1";
+	sqlite3_stmt *statement = NULL;
+	int status = sqlite3_prepare_v2(ledger->db, find, -1, &statement, NULL);
+
+	ret_labels[0] = 0;
+	if (status == SQLITE_OK) {
+		sqlite3_bind_int64(statement, 1, id);
+		status = sqlite3_step(statement);
+	}
+	if (status == SQLITE_ROW)
+		snprintf(ret_labels, size, "%s", (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return sg_ledger_errno(status);
+}
+
 // ---- Forgetting ----
 
 static int forget(struct sg_ledger *ledger, const char *text, int64_t before)

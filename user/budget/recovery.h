@@ -7,7 +7,7 @@
 #include "budget/journal.h"
 #include "budget/ledger.h"
 
-// Held slots are charged in full, settled ones as they were settled; then every slot is free. On
-// failure nothing is freed.
-int sg_recovery_run(const struct sg_journal *journal, struct sg_ledger *ledger,
+// Held slots are charged in full, settled ones as they were settled; then every slot is free, but
+// for deferred ones before `usable`, which go on. On failure nothing is freed.
+int sg_recovery_run(const struct sg_journal *journal, uint32_t usable, struct sg_ledger *ledger,
 	struct sg_error *error) SG_WUNRES;

@@ -152,6 +152,34 @@ struct sg_charge sg_slot_bound(const struct sg_slot *slot)
 		.requests = first->requests };
 }
 
+static uint32_t deferred_checksum(const struct sg_slot *slot)
+{
+	struct fletcher sum = { 1, 0 };
+
+	add_bytes(&sum, slot->names + slot->names_bytes, slot->settled_model_bytes);
+	return fold(&sum);
+}
+
+void sg_slot_defer(struct sg_slot *slot, const char *id, uint16_t flags)
+{
+	char *at = slot->names + slot->names_bytes;
+
+	slot->http_status = flags;
+	slot->settled_model_bytes = (uint8_t)(put_name(at, id, SG_SLOT_MODEL_BYTES) - at);
+	slot->settled_checksum = deferred_checksum(slot);
+	atomic_store_explicit(&slot->state, SG_SLOT_DEFERRED, memory_order_release);
+}
+
+const char *sg_slot_deferred_id(const struct sg_slot *slot)
+{
+	size_t bytes = slot->settled_model_bytes;
+	const char *id = slot->names + slot->names_bytes;
+	bool whole = sg_slot_is_whole(slot) && bytes > 1 && bytes <= SG_SLOT_MODEL_BYTES &&
+		     !id[bytes - 1] && slot->settled_checksum == deferred_checksum(slot);
+
+	return whole ? id : NULL;
+}
+
 void sg_slot_settle(struct sg_slot *slot)
 {
 	slot->settled_checksum = settled_checksum(slot);

@@ -93,13 +93,14 @@ static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome
 	struct sg_pending pending = { .provider = client->provider,
 		.facts = exchange->facts,
 		.hold = exchange->hold,
+		.own_host = client->own_host,
 		.expires_ms = sg_loop_now_ms(worker->loop) + SG_PENDING_MS };
 	int r;
 
 	if (!outcome->pending_id[0] || !exchange->hold.account)
 		return false;
 	memcpy(pending.id, outcome->pending_id, sizeof(pending.id));
-	r = sg_pending_put(worker->enforcer->pendings, &pending);
+	r = sg_pending_put(worker->enforcer->pendings, worker->enforcer->engine, &pending);
 	if (r == -EEXIST && is_about(exchange, pending.id))
 		// More work for a call that is held for already: its end tells the whole.
 		sg_hold_release(worker->enforcer->engine, &exchange->hold);
@@ -122,7 +123,7 @@ static void settle_earlier(struct sg_exchange *exchange, struct sg_outcome *outc
 	if (outcome->state == SG_EXCHANGE_PENDING ||
 		(!complete && outcome->state != SG_EXCHANGE_SETTLED) ||
 		!sg_pending_find(client->worker->enforcer->pendings, client->agent->account,
-			client->provider, exchange->route.pending_id, &pending))
+			client->own_host, client->provider, exchange->route.pending_id, &pending))
 		return;
 	if (outcome->state == SG_EXCHANGE_ERROR_FREE) {
 		sg_pending_settle(client->worker, &pending, NULL);

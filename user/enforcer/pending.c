@@ -6,9 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "budget/journal.h"
+#include "enforcer/limits.h"
 #include "enforcer/worker.h"
+
+// What the journal keeps of a call beside its hold.
+#define IS_REGIONAL 1
+#define IS_OWN_HOST 2
 
 // Of a worker's slots in the journal, these may wait.
 #define WAITING_PART 4
@@ -53,16 +59,29 @@ struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
 	return NULL;
 }
 
+static bool is_asked_about(const struct sg_pending *pending, const struct sg_account *account,
+	bool own_host, const struct sg_provider *provider, const char *id)
+{
+	return pending->provider == provider && strcmp(pending->id, id) == 0 &&
+	       (pending->hold.account == account || (pending->own_host && own_host));
+}
+
 // Under the lock: where the call is linked; *result is NULL when it is not there.
 static struct sg_pending **find(struct sg_pendings *pendings, const struct sg_account *account,
-	const struct sg_provider *provider, const char *id)
+	bool own_host, const struct sg_provider *provider, const char *id)
 {
 	struct sg_pending **at = &pendings->first;
 
-	while (*at && ((*at)->hold.account != account || (*at)->provider != provider ||
-			      strcmp((*at)->id, id) != 0))
+	while (*at && !is_asked_about(*at, account, own_host, provider, id))
 		at = &(*at)->next;
 	return at;
+}
+
+static struct sg_pending **find_again(
+	struct sg_pendings *pendings, const struct sg_pending *pending)
+{
+	return find(
+		pendings, pending->hold.account, pending->own_host, pending->provider, pending->id);
 }
 
 static struct sg_pending *unlink_at(struct sg_pendings *pendings, struct sg_pending **at)
@@ -76,24 +95,32 @@ static struct sg_pending *unlink_at(struct sg_pendings *pendings, struct sg_pend
 	return pending;
 }
 
-int sg_pending_put(struct sg_pendings *pendings, const struct sg_pending *pending)
+static void link_in(struct sg_pendings *pendings, struct sg_pending *pending)
+{
+	pending->next = pendings->first;
+	pendings->first = pending;
+	pendings->counts[pending->hold.worker]++;
+}
+
+int sg_pending_put(
+	struct sg_pendings *pendings, struct sg_engine *engine, const struct sg_pending *pending)
 {
 	struct sg_pending *copy = malloc(sizeof(*copy));
-	unsigned *count = &pendings->counts[pending->hold.worker];
 	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
 	*copy = *pending;
 	pthread_mutex_lock(&pendings->lock);
-	if (*find(pendings, pending->hold.account, pending->provider, pending->id)) {
+	if (*find_again(pendings, pending)) {
 		r = -EEXIST;
-	} else if (*count >= pendings->most_of_worker) {
+	} else if (pendings->counts[pending->hold.worker] >= pendings->most_of_worker) {
 		r = -ENOSPC;
 	} else {
-		copy->next = pendings->first;
-		pendings->first = copy;
-		++*count;
+		sg_hold_defer(engine, &pending->hold, pending->id,
+			(pending->facts.regional ? IS_REGIONAL : 0) |
+				(pending->own_host ? IS_OWN_HOST : 0));
+		link_in(pendings, copy);
 	}
 	pthread_mutex_unlock(&pendings->lock);
 	if (r < 0)
@@ -101,13 +128,74 @@ int sg_pending_put(struct sg_pendings *pendings, const struct sg_pending *pendin
 	return r;
 }
 
-bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account,
+// ---- After a restart ----
+
+struct restoring {
+	struct sg_pendings *pendings;
+	struct sg_engine *engine;
+	int64_t now_ms, wall_ns;
+};
+
+// Its provider is one of the configuration no more: nobody can tell its end.
+static int charge_hold(struct sg_engine *engine, const struct sg_deferred_hold *found)
+{
+	const struct sg_settlement settlement = { .state = SG_ESTIMATED,
+		.charge = found->hold.bound };
+	struct sg_hold hold = found->hold;
+
+	sg_hold_settle(engine, &hold, &settlement);
+	return 0;
+}
+
+static int restore(void *context, const struct sg_deferred_hold *found)
+{
+	const struct restoring *restoring = context;
+	const struct sg_provider *provider = sg_provider_by_name(found->provider);
+	struct sg_pending *pending;
+	int64_t age_ns = restoring->wall_ns - found->at_ns;
+
+	if (!provider || strlen(found->id) >= sizeof(pending->id))
+		return charge_hold(restoring->engine, found);
+	pending = calloc(1, sizeof(*pending));
+	if (!pending)
+		return -ENOMEM;
+	pending->provider = provider;
+	strcpy(pending->id, found->id);
+	pending->hold = found->hold;
+	pending->own_host = found->flags & IS_OWN_HOST;
+	sg_request_facts_of_earlier(provider, found->model, &pending->facts);
+	pending->facts.regional = found->flags & IS_REGIONAL;
+	pending->expires_ms =
+		restoring->now_ms + SG_PENDING_MS - (age_ns > 0 ? age_ns : 0) / SG_NS_PER_MS;
+	link_in(restoring->pendings, pending);
+	sg_log(SG_LOG_INFO, "still_deferred", "call=%llu id=%s",
+		(unsigned long long)found->hold.call_id, found->id);
+	return 0;
+}
+
+int sg_pendings_restore(
+	struct sg_pendings *pendings, struct sg_engine *engine, struct sg_error *error)
+{
+	struct restoring restoring = { .pendings = pendings,
+		.engine = engine,
+		.now_ms = sg_clock_monotonic_ns() / SG_NS_PER_MS,
+		.wall_ns = sg_clock_wall_ns() };
+	int r = sg_engine_each_deferred(engine, restore, &restoring);
+
+	return r < 0 ? sg_error_set(
+			       error, r, "calls that go on at their providers: %s", strerror(-r))
+		     : 0;
+}
+
+// ---- Asking ----
+
+bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account, bool own_host,
 	const struct sg_provider *provider, const char *id, struct sg_pending *ret_pending)
 {
 	const struct sg_pending *found;
 
 	pthread_mutex_lock(&pendings->lock);
-	found = *find(pendings, account, provider, id);
+	found = *find(pendings, account, own_host, provider, id);
 	if (found)
 		*ret_pending = *found;
 	pthread_mutex_unlock(&pendings->lock);
@@ -163,8 +251,7 @@ void sg_pending_settle(struct sg_worker *worker, const struct sg_pending *pendin
 	struct sg_pending *taken;
 
 	pthread_mutex_lock(&pendings->lock);
-	taken = unlink_at(
-		pendings, find(pendings, pending->hold.account, pending->provider, pending->id));
+	taken = unlink_at(pendings, find_again(pendings, pending));
 	pthread_mutex_unlock(&pendings->lock);
 	if (!taken)
 		return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that were answered before it was known what they cost (background answers, batches): their
 // holds stay out until a later GET tells, or until nobody can be expected to ask any more. Shared
-// by the workers, under a lock that only such calls take. What is here at the end of the process is
-// charged by its hold at the next start, as all that the journal still has.
+// by the workers, under a lock that only such calls take. The journal keeps what is here over a
+// restart.
 #pragma once
 
 #include <stdbool.h>
@@ -21,20 +21,27 @@ struct sg_pending {
 	char id[SG_PENDING_ID_BYTES];
 	struct sg_request_facts facts; // of the call
 	struct sg_hold hold;
+	bool own_host;	    // the provider's own: it gives an id once, whoever asks about it
 	int64_t expires_ms; // of the loop's clock
 };
 
 struct sg_pendings;
 
 int sg_pendings_new(unsigned workers, struct sg_pendings **ret_pendings) SG_WUNRES;
+
+// What an earlier process left. Before any call of this one. Returns 0 or -errno.
+int sg_pendings_restore(
+	struct sg_pendings *pendings, struct sg_engine *engine, struct sg_error *error) SG_WUNRES;
 struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings);
 
-// Copies. The hold is the table's then. Returns 0, -EEXIST (a call of that id is held for already),
-// -ENOSPC (as many as one worker may have out) or -ENOMEM.
-int sg_pending_put(struct sg_pendings *pendings, const struct sg_pending *pending) SG_WUNRES;
+// Copies, and tells the journal. The hold is the table's then. Returns 0, -EEXIST (a call of that
+// id is held for already), -ENOSPC (as many as one worker may have out) or -ENOMEM.
+int sg_pending_put(struct sg_pendings *pendings, struct sg_engine *engine,
+	const struct sg_pending *pending) SG_WUNRES;
 
-// The call that an agent's GET asks about, without taking it out.
-bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account,
+// The call that a GET asks about, without taking it out: of the provider's own host whichever agent
+// asks, else the account's only.
+bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account, bool own_host,
 	const struct sg_provider *provider, const char *id, struct sg_pending *ret_pending);
 
 // Settles it as the outcome says, once: of several GETs the first one counts. `settlement` NULL:

@@ -103,7 +103,7 @@ static bool is_awaited_poll(struct sg_exchange *exchange, const struct sg_h1_hea
 
 	if (exchange->route.kind != SG_ROUTE_POLL || head->status != 200 ||
 		!sg_pending_find(client->worker->enforcer->pendings, client->agent->account,
-			client->provider, exchange->route.pending_id, &pending))
+			client->own_host, client->provider, exchange->route.pending_id, &pending))
 		return false;
 	exchange->facts = pending.facts;
 	return true;

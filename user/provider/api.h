@@ -321,6 +321,9 @@ extern const struct sg_api sg_api_bedrock_invoke_stream;
 	.body_paths = (paths), .body_path_count = SG_ARRAY_SIZE(paths), .on_body = (function),     \
 	.event_paths = (paths), .event_path_count = SG_ARRAY_SIZE(paths), .on_event = (function)
 
+// What a provider does in its own way (enum sg_trait).
+unsigned sg_provider_traits(const struct sg_provider *provider);
+
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
 

@@ -112,6 +112,11 @@ const char *sg_provider_name(const struct sg_provider *provider)
 	return provider->name;
 }
 
+unsigned sg_provider_traits(const struct sg_provider *provider)
+{
+	return provider->traits;
+}
+
 bool sg_provider_has_hosts(const struct sg_provider *provider)
 {
 	return provider->hosts[0] != NULL;

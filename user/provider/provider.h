@@ -143,6 +143,10 @@ struct sg_request_facts {
 	char malformed[64]; // why the body was not understood, when !is_object
 };
 
+// The facts of a call that an earlier process made, as far as a later answer is priced by them.
+void sg_request_facts_of_earlier(
+	const struct sg_provider *provider, const char *model, struct sg_request_facts *ret_facts);
+
 struct sg_request_reader;
 
 // `route` is metered; it is copied from.

@@ -66,6 +66,19 @@ void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_ro
 	reader->scan.counts_characters = api->counts_characters;
 }
 
+void sg_request_facts_of_earlier(
+	const struct sg_provider *provider, const char *model, struct sg_request_facts *ret_facts)
+{
+	*ret_facts = (struct sg_request_facts){ .is_object = true,
+		.max_output = -1,
+		.choices = 1,
+		.calls = 1,
+		.background = true,
+		.cache_write_1h = true, // the dearer, where an answer does not tell which
+		.traits = sg_provider_traits(provider) };
+	snprintf(ret_facts->model, sizeof(ret_facts->model), "%s", model);
+}
+
 int sg_request_reader_new(const struct sg_route *route, struct sg_str content_type,
 	struct sg_request_reader **ret_reader)
 {
