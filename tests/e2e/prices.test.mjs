@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { build, chat, dollars, Gate, scratch, start, startMock } from './lib.mjs';
+import { build, chat, dollars, Gate, scratch, start, startMock, until } from './lib.mjs';
 
 let mock;
 let gate;
@@ -52,6 +52,13 @@ test('a new table is in force for the next call; a bad one changes nothing; a re
 	assert.match(gate.running.stderr, /event=prices_updated/);
 	const audit = await start(path.join(build, 'spendgate'), ['audit'], { env: gate.env }).done;
 	assert.match(audit.stdout, /configured/);
+	const slow = gate.agent('openai.mjs', 'slow', { 'limit-usd': '5' }, { calls: [chat('mock:tokens=10 mock:delay=300', { model: 'gpt-own', stream: true, stream_options: { include_usage: true } })] });
+	await until(async () => /"held_usd": ?"(?!0")/.test((await start(path.join(build, 'spendgate'), ['status', '--json'], { env: gate.env }).done).stdout), 'the slow call to be held for');
+	assert.equal((await update(table('3000'))).code, 0);
+	const { results, status } = await slow;
+	assert.ok(results[0].ok);
+	assert.equal(dollars(status.spent_usd), BigInt(results[0].usage.prompt_tokens + results[0].usage.completion_tokens) * 2000000n, 'by the table that it was held for by');
+	assert.equal((await update(table('2000'))).code, 0);
 	gate.running.child.kill('SIGTERM');
 	await gate.running.done;
 	await gate.daemon();

@@ -92,6 +92,7 @@ static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome
 	struct sg_worker *worker = client->worker;
 	struct sg_pending pending = { .provider = client->provider,
 		.facts = exchange->facts,
+		.prices = exchange->prices,
 		.hold = exchange->hold,
 		.own_host = client->own_host,
 		.expires_ms = sg_loop_now_ms(worker->loop) + SG_PENDING_MS };
@@ -127,11 +128,12 @@ static void settle_earlier(struct sg_exchange *exchange, struct sg_outcome *outc
 		return;
 	if (outcome->state == SG_EXCHANGE_ERROR_FREE) {
 		sg_pending_settle(client->worker, &pending, NULL);
-		return;
+	} else {
+		sg_call_price(client, pending.prices, &exchange->facts, exchange->started_ms,
+			&pending.hold.bound, outcome, &settlement);
+		sg_pending_settle(client->worker, &pending, &settlement);
 	}
-	sg_call_price(client, &exchange->facts, exchange->started_ms, &pending.hold.bound, outcome,
-		&settlement);
-	sg_pending_settle(client->worker, &pending, &settlement);
+	sg_price_table_give_back(pending.prices);
 }
 
 void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_buf *out)
@@ -156,8 +158,8 @@ void sg_exchange_settle(struct sg_exchange *exchange, bool complete, struct sg_b
 	}
 	if (outcome.state == SG_EXCHANGE_PENDING && defer(exchange, &outcome))
 		return;
-	sg_call_settle(client, &exchange->facts, exchange->started_ms, &exchange->hold, &outcome,
-		&settlement);
+	sg_call_settle(client, exchange->prices, &exchange->facts, exchange->started_ms,
+		&exchange->hold, &outcome, &settlement);
 }
 
 void sg_exchange_settle_unanswered(struct sg_exchange *exchange, bool sent)

@@ -51,7 +51,8 @@ static bool price(struct sg_exchange *exchange)
 	exchange->facts.regional = exchange->client->regional;
 	exchange->facts.unknown_path = exchange->unknown_path;
 	memcpy(admission->asked_model, exchange->facts.model, sizeof(admission->asked_model));
-	r = sg_call_bound(exchange->client, &exchange->facts, &admission->bound);
+	exchange->prices = sg_call_prices(exchange->client);
+	r = sg_call_bound(exchange->client, exchange->prices, &exchange->facts, &admission->bound);
 	if (r == -ENOENT)
 		return sg_exchange_refuse(
 			exchange, SG_ANSWER_UNKNOWN_MODEL, NULL, admission->asked_model);
@@ -120,7 +121,7 @@ bool sg_admission_count_texts(struct sg_exchange *exchange)
 	admission->counted = true;
 	count_texts(exchange);
 	if (!exchange->facts.text_bytes ||
-		sg_call_bound(exchange->client, &exchange->facts, &bound) < 0)
+		sg_call_bound(exchange->client, exchange->prices, &exchange->facts, &bound) < 0)
 		return false;
 	admission->bound = bound;
 	return true;
@@ -162,7 +163,7 @@ static int bound_with_limit(
 	struct sg_request_facts facts = exchange->facts;
 
 	facts.max_output = limit;
-	return sg_call_bound(exchange->client, &facts, ret_bound);
+	return sg_call_bound(exchange->client, exchange->prices, &facts, ret_bound);
 }
 
 // The highest output limit, below the call's own, that the room affords; -1: not even none.
@@ -309,7 +310,8 @@ static bool is_text_in_the_way(const struct sg_exchange *exchange, enum sg_on_ti
 		facts.max_output = facts.least_limit;
 	sg_account_room(
 		client->worker->enforcer->engine, client->agent->account, &call, &now, &at_rest);
-	return sg_call_bound(client, &facts, &bound) == 0 && fits(&bound, &at_rest);
+	return sg_call_bound(client, exchange->prices, &facts, &bound) == 0 &&
+	       fits(&bound, &at_rest);
 }
 
 static int hold(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)

@@ -38,14 +38,19 @@ static int bound_by_amount(const struct sg_client *client, const struct sg_reque
 	return amount ? 0 : -ERANGE;
 }
 
-int sg_call_bound(
-	const struct sg_client *client, struct sg_request_facts *facts, struct sg_charge *ret_bound)
+const struct sg_price_table *sg_call_prices(const struct sg_client *client)
 {
-	const struct sg_enforcer *enforcer = client->worker->enforcer;
+	// Whoever replaces it waits for this worker's mail before he frees it.
+	return sg_price_table_take(client->worker->enforcer->prices);
+}
+
+int sg_call_bound(const struct sg_client *client, const struct sg_price_table *prices,
+	struct sg_request_facts *facts, struct sg_charge *ret_bound)
+{
 	int64_t now_ns = sg_clock_wall_ns();
-	int r = facts->unbounded ? -ERANGE
-				 : sg_price_bound(enforcer->prices, client->provider, facts, now_ns,
-					   ret_bound);
+	int r = facts->unbounded
+			? -ERANGE
+			: sg_price_bound(prices, client->provider, facts, now_ns, ret_bound);
 
 	if (r == -ERANGE)
 		return bound_by_amount(client, facts, ret_bound);
@@ -54,14 +59,14 @@ int sg_call_bound(
 	if (client->agent->unknown_model != SG_UNKNOWN_PRICE_AS)
 		return bound_unknown(client, facts, ret_bound);
 	snprintf(facts->model, sizeof(facts->model), "%s", client->agent->price_as);
-	return sg_price_bound(enforcer->prices, client->provider, facts, now_ns, ret_bound);
+	return sg_price_bound(prices, client->provider, facts, now_ns, ret_bound);
 }
 
 // Prices the outcome. The hold is charged where nothing exact is known.
-static void price_outcome(const struct sg_client *client, const struct sg_request_facts *facts,
-	const struct sg_charge *bound, struct sg_outcome *outcome, struct sg_settlement *settlement)
+static void price_outcome(const struct sg_client *client, const struct sg_price_table *prices,
+	const struct sg_request_facts *facts, const struct sg_charge *bound,
+	struct sg_outcome *outcome, struct sg_settlement *settlement)
 {
-	const struct sg_price_table *prices = client->worker->enforcer->prices;
 	int64_t now_ns = sg_clock_wall_ns();
 	int r;
 
@@ -105,13 +110,13 @@ static int64_t known(int64_t count)
 	return count < 0 ? 0 : count;
 }
 
-void sg_call_price(const struct sg_client *client, const struct sg_request_facts *facts,
-	int64_t started_ms, const struct sg_charge *bound, struct sg_outcome *outcome,
-	struct sg_settlement *settlement)
+void sg_call_price(const struct sg_client *client, const struct sg_price_table *prices,
+	const struct sg_request_facts *facts, int64_t started_ms, const struct sg_charge *bound,
+	struct sg_outcome *outcome, struct sg_settlement *settlement)
 {
 	const struct sg_usage *usage = &outcome->usage;
 
-	price_outcome(client, facts, bound, outcome, settlement);
+	price_outcome(client, prices, facts, bound, outcome, settlement);
 	settlement->model = usage->model[0] ? usage->model : NULL;
 	settlement->cache_read_tokens = known(usage->cache_read_tokens);
 	settlement->cache_write_tokens = known(usage->cache_write_tokens);
@@ -120,9 +125,9 @@ void sg_call_price(const struct sg_client *client, const struct sg_request_facts
 	log_call(client, facts, started_ms, settlement, outcome);
 }
 
-void sg_call_settle(const struct sg_client *client, const struct sg_request_facts *facts,
-	int64_t started_ms, struct sg_hold *hold, struct sg_outcome *outcome,
-	struct sg_settlement *settlement)
+void sg_call_settle(const struct sg_client *client, const struct sg_price_table *prices,
+	const struct sg_request_facts *facts, int64_t started_ms, struct sg_hold *hold,
+	struct sg_outcome *outcome, struct sg_settlement *settlement)
 {
 	struct sg_engine *engine = client->worker->enforcer->engine;
 
@@ -135,6 +140,6 @@ void sg_call_settle(const struct sg_client *client, const struct sg_request_fact
 		sg_hold_release(engine, hold);
 		return;
 	}
-	sg_call_price(client, facts, started_ms, &hold->bound, outcome, settlement);
+	sg_call_price(client, prices, facts, started_ms, &hold->bound, outcome, settlement);
 	sg_hold_settle(engine, hold, settlement);
 }

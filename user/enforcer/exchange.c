@@ -105,6 +105,8 @@ static void detach(struct sg_exchange *exchange)
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);
 	exchange->relay = sg_relay_free(exchange->relay);
+	sg_price_table_give_back(exchange->prices);
+	exchange->prices = NULL;
 }
 
 void sg_exchange_end(struct sg_exchange *exchange)

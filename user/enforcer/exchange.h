@@ -99,8 +99,9 @@ struct sg_exchange {
 	struct sg_wait_queue *wait_queue; // NULL: it does not wait
 	struct sg_exchange *wait_next;
 	struct sg_hold hold;
-	bool unknown_path; // held at the operator's amount
-	bool is_poll;	   // a GET that may settle an earlier call, whose facts are above
+	const struct sg_price_table *prices; // taken when it was priced first
+	bool unknown_path;		     // held at the operator's amount
+	bool is_poll; // a GET that may settle an earlier call, whose facts are above
 	struct sg_slice slice;
 	int64_t started_ms;
 

@@ -156,7 +156,8 @@ static int open_engine(struct sg_enforcer *enforcer, const struct options *optio
 		return sg_error_set(error, -EINVAL, "retention: must be a duration");
 	r = sg_engine_open(&engine, &enforcer->engine, error);
 	if (r == 0)
-		r = sg_pendings_restore(enforcer->pendings, enforcer->engine, error);
+		r = sg_pendings_restore(
+			enforcer->pendings, enforcer->engine, enforcer->prices, error);
 	return r < 0 ? r : sg_set_shared_budgets(enforcer, configuration, error);
 }
 

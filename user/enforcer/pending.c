@@ -45,13 +45,19 @@ int sg_pendings_new(unsigned workers, struct sg_pendings **ret_pendings)
 	return 0;
 }
 
+static void drop(struct sg_pending *pending)
+{
+	sg_price_table_give_back(pending->prices);
+	free(pending);
+}
+
 struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
 {
 	struct sg_pending *next;
 
 	for (struct sg_pending *at = pendings ? pendings->first : NULL; at; at = next) {
 		next = at->next;
-		free(at);
+		drop(at);
 	}
 	if (pendings)
 		pthread_mutex_destroy(&pendings->lock);
@@ -111,6 +117,7 @@ int sg_pending_put(
 	if (!copy)
 		return -ENOMEM;
 	*copy = *pending;
+	sg_price_table_take(copy->prices);
 	pthread_mutex_lock(&pendings->lock);
 	if (*find_again(pendings, pending)) {
 		r = -EEXIST;
@@ -124,7 +131,7 @@ int sg_pending_put(
 	}
 	pthread_mutex_unlock(&pendings->lock);
 	if (r < 0)
-		free(copy);
+		drop(copy);
 	return r;
 }
 
@@ -133,6 +140,7 @@ int sg_pending_put(
 struct restoring {
 	struct sg_pendings *pendings;
 	struct sg_engine *engine;
+	const struct sg_price_table *prices;
 	int64_t now_ms, wall_ns;
 };
 
@@ -162,6 +170,7 @@ static int restore(void *context, const struct sg_deferred_hold *found)
 	pending->provider = provider;
 	strcpy(pending->id, found->id);
 	pending->hold = found->hold;
+	pending->prices = sg_price_table_take(restoring->prices);
 	pending->own_host = found->flags & IS_OWN_HOST;
 	sg_request_facts_of_earlier(provider, found->model, &pending->facts);
 	pending->facts.regional = found->flags & IS_REGIONAL;
@@ -173,11 +182,12 @@ static int restore(void *context, const struct sg_deferred_hold *found)
 	return 0;
 }
 
-int sg_pendings_restore(
-	struct sg_pendings *pendings, struct sg_engine *engine, struct sg_error *error)
+int sg_pendings_restore(struct sg_pendings *pendings, struct sg_engine *engine,
+	const struct sg_price_table *prices, struct sg_error *error)
 {
 	struct restoring restoring = { .pendings = pendings,
 		.engine = engine,
+		.prices = prices,
 		.now_ms = sg_clock_monotonic_ns() / SG_NS_PER_MS,
 		.wall_ns = sg_clock_wall_ns() };
 	int r = sg_engine_each_deferred(engine, restore, &restoring);
@@ -196,8 +206,10 @@ bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *acco
 
 	pthread_mutex_lock(&pendings->lock);
 	found = *find(pendings, account, own_host, provider, id);
-	if (found)
+	if (found) {
 		*ret_pending = *found;
+		sg_price_table_take(found->prices);
+	}
 	pthread_mutex_unlock(&pendings->lock);
 	return found != NULL;
 }
@@ -261,7 +273,7 @@ void sg_pending_settle(struct sg_worker *worker, const struct sg_pending *pendin
 		if (settlement->model)
 			memcpy(end.model, settlement->model, strlen(settlement->model) + 1);
 	}
-	free(taken);
+	drop(taken);
 	end_hold(worker, &end);
 }
 
@@ -289,6 +301,6 @@ void sg_pending_sweep(struct sg_worker *worker, int64_t now_ms)
 		sg_log(SG_LOG_WARN, "never_asked", "call=%llu id=%s effect=\"the hold is charged\"",
 			(unsigned long long)expired->hold.call_id, expired->id);
 		sg_hold_settle(worker->enforcer->engine, &expired->hold, &settlement);
-		free(expired);
+		drop(expired);
 	}
 }

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "budget/engine.h"
+#include "provider/price.h"
 #include "provider/provider.h"
 
 struct sg_enforcer;
@@ -21,6 +22,7 @@ struct sg_pending {
 	char id[SG_PENDING_ID_BYTES];
 	struct sg_request_facts facts; // of the call
 	struct sg_hold hold;
+	const struct sg_price_table *prices; // by which it is settled
 	bool own_host;	    // the provider's own: it gives an id once, whoever asks about it
 	int64_t expires_ms; // of the loop's clock
 };
@@ -30,17 +32,17 @@ struct sg_pendings;
 int sg_pendings_new(unsigned workers, struct sg_pendings **ret_pendings) SG_WUNRES;
 
 // What an earlier process left. Before any call of this one. Returns 0 or -errno.
-int sg_pendings_restore(
-	struct sg_pendings *pendings, struct sg_engine *engine, struct sg_error *error) SG_WUNRES;
+int sg_pendings_restore(struct sg_pendings *pendings, struct sg_engine *engine,
+	const struct sg_price_table *prices, struct sg_error *error) SG_WUNRES;
 struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings);
 
-// Copies, and tells the journal. The hold is the table's then. Returns 0, -EEXIST (a call of that
-// id is held for already), -ENOSPC (as many as one worker may have out) or -ENOMEM.
+// Copies, takes the prices, and tells the journal. The hold is the table's then. Returns 0, -EEXIST
+// (a call of that id is held for already), -ENOSPC (as many as one worker may have out) or -ENOMEM.
 int sg_pending_put(struct sg_pendings *pendings, struct sg_engine *engine,
 	const struct sg_pending *pending) SG_WUNRES;
 
-// The call that a GET asks about, without taking it out: of the provider's own host whichever agent
-// asks, else the account's only.
+// The call that a GET asks about, without taking it out; its prices are the caller's to give back:
+// of the provider's own host whichever agent asks, else the account's only.
 bool sg_pending_find(struct sg_pendings *pendings, const struct sg_account *account, bool own_host,
 	const struct sg_provider *provider, const char *id, struct sg_pending *ret_pending);
 

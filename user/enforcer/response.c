@@ -106,6 +106,7 @@ static bool is_awaited_poll(struct sg_exchange *exchange, const struct sg_h1_hea
 			client->own_host, client->provider, exchange->route.pending_id, &pending))
 		return false;
 	exchange->facts = pending.facts;
+	sg_price_table_give_back(pending.prices);
 	return true;
 }
 

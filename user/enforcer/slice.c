@@ -52,7 +52,7 @@ static int bound_of(const struct sg_exchange *exchange, int64_t tokens, struct s
 
 	facts.choices = 1;
 	facts.max_output = tokens;
-	return sg_call_bound(exchange->client, &facts, ret_bound);
+	return sg_call_bound(exchange->client, exchange->prices, &facts, ret_bound);
 }
 
 static int raise_to(struct sg_exchange *exchange, const struct sg_charge *bound)
@@ -79,7 +79,7 @@ static int hold_whole(struct sg_exchange *exchange)
 	int r = 0;
 
 	if (runs)
-		r = sg_call_bound(exchange->client, &exchange->facts, &bound);
+		r = sg_call_bound(exchange->client, exchange->prices, &exchange->facts, &bound);
 	if (runs && r == 0)
 		r = raise_to(exchange, &bound);
 	if (r < 0)

@@ -29,6 +29,7 @@ struct sg_turn {
 	char id[SG_LIVE_ID_BYTES];
 	struct sg_request_facts facts;
 	struct sg_hold hold;
+	const struct sg_price_table *prices; // in force when its hold was taken
 	int64_t started_ms;
 };
 
@@ -72,6 +73,7 @@ static struct sg_turn *append(struct sg_turns *turns, enum sg_live_lane lane, en
 	turn->state = state;
 	turn->facts = *facts;
 	turn->started_ms = sg_loop_now_ms(turns->client->worker->loop);
+	turn->prices = sg_call_prices(turns->client);
 	while (*end)
 		end = &(*end)->next;
 	*end = turn;
@@ -87,6 +89,7 @@ static void drop(struct sg_turns *turns, struct sg_turn *turn)
 		at = &(*at)->next;
 	*at = turn->next;
 	turns->count--;
+	sg_price_table_give_back(turn->prices);
 	free(turn);
 }
 
@@ -105,13 +108,14 @@ static bool refuse(struct sg_turns_refusal *refusal, enum sg_answer_kind kind, c
 	return false;
 }
 
-static bool bound_turn(const struct sg_client *client, struct sg_request_facts *facts,
-	struct sg_charge *ret_bound, struct sg_turns_refusal *ret_refusal)
+static bool bound_turn(const struct sg_client *client, const struct sg_turn *turn,
+	struct sg_request_facts *facts, struct sg_charge *ret_bound,
+	struct sg_turns_refusal *ret_refusal)
 {
 	int r;
 
 	memcpy(ret_refusal->model, facts->model, sizeof(ret_refusal->model));
-	r = sg_call_bound(client, facts, ret_bound);
+	r = sg_call_bound(client, turn->prices, facts, ret_bound);
 	if (r == -ENOENT)
 		return refuse(ret_refusal, SG_ANSWER_UNKNOWN_MODEL, ret_refusal->model);
 	if (r < 0)
@@ -156,7 +160,7 @@ static struct sg_turn *add(struct sg_turns *turns, enum sg_live_lane lane, enum 
 		refuse(ret_refusal, SG_ANSWER_UNAVAILABLE, "too many responses at once");
 		return NULL;
 	}
-	if (bound_turn(turns->client, &turn->facts, &bound, ret_refusal) &&
+	if (bound_turn(turns->client, turn, &turn->facts, &bound, ret_refusal) &&
 		take_hold(turns, turn, &bound, ret_refusal))
 		return turn;
 	drop(turns, turn);
@@ -176,7 +180,7 @@ static bool adopt(struct sg_turns *turns, struct sg_turn *turn,
 	struct sg_charge bound, *held = &turn->hold.bound, more;
 	struct sg_engine *engine = turns->client->worker->enforcer->engine;
 
-	if (!bound_turn(turns->client, &asked, &bound, ret_refusal))
+	if (!bound_turn(turns->client, turn, &asked, &bound, ret_refusal))
 		return false;
 	more = (struct sg_charge){ .nanousd = above(bound.nanousd, held->nanousd),
 		.input_tokens = above(bound.input_tokens, held->input_tokens),
@@ -323,8 +327,8 @@ static void on_ended(struct sg_turns *turns, struct sg_live_news *news)
 		turn = next_turn(turns, news->lane);
 	if (!turn)
 		return;
-	sg_call_settle(turns->client, &turn->facts, turn->started_ms, &turn->hold, &news->outcome,
-		&settlement);
+	sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms, &turn->hold,
+		&news->outcome, &settlement);
 	drop(turns, turn);
 }
 
@@ -388,8 +392,8 @@ void sg_turns_end(struct sg_turns *turns, bool orderly, bool by_agent)
 			release(turns, turn);
 			continue;
 		}
-		sg_call_settle(turns->client, &turn->facts, turn->started_ms, &turn->hold, &outcome,
-			&settlement);
+		sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms,
+			&turn->hold, &outcome, &settlement);
 		drop(turns, turn);
 	}
 }

@@ -72,6 +72,11 @@ int sg_price_table_load(
 	const char *path, struct sg_price_table **ret_table, struct sg_error *error) SG_WUNRES;
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table);
 
+// A table that is in use stays until it was given back as often as it was taken, and freed. Taking
+// one needs a table that nobody frees at the same moment. NULL is none.
+const struct sg_price_table *sg_price_table_take(const struct sg_price_table *table);
+void sg_price_table_give_back(const struct sg_price_table *table);
+
 // Its entries.
 size_t sg_price_table_count(const struct sg_price_table *table);
 

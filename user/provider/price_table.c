@@ -336,9 +336,22 @@ int sg_price_table_load(const char *path, struct sg_price_table **ret_table, str
 	return 0;
 }
 
+const struct sg_price_table *sg_price_table_take(const struct sg_price_table *table)
+{
+	if (table)
+		atomic_fetch_add(&((struct sg_price_table *)table)->taken, 1);
+	return table;
+}
+
+void sg_price_table_give_back(const struct sg_price_table *table)
+{
+	sg_price_table_free((struct sg_price_table *)table);
+}
+
+// Its owner is one of those that have it.
 struct sg_price_table *sg_price_table_free(struct sg_price_table *table)
 {
-	if (table) {
+	if (table && atomic_fetch_sub(&table->taken, 1) == 0) {
 		while (table->pieces) {
 			struct sg_price_pieces *next = table->pieces->next;
 

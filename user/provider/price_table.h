@@ -2,9 +2,12 @@
 // The table's own shape. Not for other modules.
 #pragma once
 
+#include <stdatomic.h>
+
 #include "provider/price.h"
 
 struct sg_price_table {
+	_Atomic unsigned taken; // beside its owner
 	size_t count;
 	struct sg_price *prices;	// sorted by provider, model, from_ns
 	struct sg_price_pieces *pieces; // all, also of entries that others replaced
