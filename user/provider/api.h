@@ -101,7 +101,8 @@ struct sg_request_reader {
 	bool hosted_tools;	    // any
 	int64_t max_tool_calls;	    // of the whole request; 0: not told
 	int64_t best_of, prompts;   // of completions
-	int64_t documents;	    // of a rerank
+	int64_t documents;	    // of a rerank, or inputs of an embedding
+	int64_t query_bytes;	    // of a rerank
 	int64_t file_bytes;	    // of a form's files
 	char size[16], quality[16]; // of images
 	int64_t partial_images;
@@ -332,6 +333,13 @@ void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_v
 
 // The context window bounds the input, for the reason that the word tells.
 void sg_request_take_window(struct sg_request_facts *facts, const char *word);
+
+// Of a list: how many inputs were seen. None (it has a shape that is not read): bytes alone bound
+// them.
+void sg_request_set_inputs(struct sg_request_facts *facts, int64_t count);
+
+// Of embeddings and reranks: so many inputs as documents were seen, each with the query, if any.
+void sg_request_set_pairs(struct sg_request_reader *reader);
 
 // A picture: bounded by its model's own maximum where that is known, else by the context window.
 void sg_request_take_image(struct sg_request_facts *facts, const char *word);

@@ -180,8 +180,10 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 
 void sg_bedrock_finish_invoke_request(struct sg_request_reader *reader)
 {
-	if (strstr(reader->facts.model, "embed"))
-		reader->facts.max_output = 0;
+	if (!strstr(reader->facts.model, "embed"))
+		return;
+	reader->facts.max_output = 0;
+	sg_request_set_inputs(&reader->facts, 0);
 }
 
 enum response_node {

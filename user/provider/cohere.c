@@ -34,6 +34,10 @@ enum request_node {
 	CONNECTOR,
 	GENERATIONS,
 	CONVERSATION,
+	IMAGE,
+	TEXTS,
+	TEXT,
+	QUERY,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -59,6 +63,10 @@ static const struct sg_json_path request_paths[] = {
 	[CONNECTOR - 1] = { CONNECTORS, NULL, 0 },
 	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", 0 },
 	[CONVERSATION - 1] = { SG_JSON_ROOT, "conversation_id", 0 },
+	[IMAGE - 1] = { IMAGES, NULL, DOCUMENT },
+	[TEXTS - 1] = { SG_JSON_ROOT, "texts", 0 },
+	[TEXT - 1] = { TEXTS, NULL, DOCUMENT },
+	[QUERY - 1] = { SG_JSON_ROOT, "query", 0 },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -99,6 +107,10 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case INPUT:
 		reader->documents += !value->end;
 		break;
+	case QUERY:
+		if (value->type == SG_JSON_STRING)
+			reader->query_bytes = (int64_t)value->decoded_length;
+		break;
 	case IMAGES:
 		if (given)
 			sg_request_take_window(facts, "image_part");
@@ -124,13 +136,17 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 static void finish_embed_request(struct sg_request_reader *reader)
 {
 	reader->facts.max_output = 0;
+	sg_request_set_inputs(&reader->facts, reader->documents);
 }
 
 static void finish_rerank_request(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;
-	int64_t parts = reader->documents + facts->body_bytes / TOKENS_A_DOCUMENT;
+	int64_t parts;
 
+	sg_request_set_pairs(reader);
+	// The query counts with each document.
+	parts = reader->documents + (facts->body_bytes + facts->repeated_bytes) / TOKENS_A_DOCUMENT;
 	facts->max_output = 0;
 	facts->search_units = 1 + parts / DOCUMENTS_A_SEARCH;
 }
@@ -140,6 +156,7 @@ static void finish_classify_request(struct sg_request_reader *reader)
 {
 	reader->facts.max_output = 0;
 	reader->facts.search_units = reader->documents;
+	sg_request_set_inputs(&reader->facts, reader->documents);
 }
 
 enum response_node {

@@ -26,6 +26,17 @@ enum request_node {
 	TOOL_TYPE,
 	CACHED,
 	SERVICE_TIER,
+	// media, wherever they stand
+	ITEM_URI,
+	ITEM_DATA,
+	PART_URI,
+	PART_DATA,
+	// what a function gave
+	RESULT,
+	PART_RESULT,
+	RESULT_ITEM,
+	RESULT_ITEMS,
+	ONE_TOOL_TYPE,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -47,6 +58,15 @@ static const struct sg_json_path request_paths[] = {
 	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
 	[CACHED - 1] = { SG_JSON_ROOT, "cached_content", 0 },
 	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "service_tier", 0 },
+	[ITEM_URI - 1] = { ITEM, "uri", 0 },
+	[ITEM_DATA - 1] = { ITEM, "data", ITEM_URI },
+	[PART_URI - 1] = { PART, "uri", ITEM_URI },
+	[PART_DATA - 1] = { PART, "data", ITEM_URI },
+	[RESULT - 1] = { ITEM, "result", 0 },
+	[PART_RESULT - 1] = { PART, "result", RESULT },
+	[RESULT_ITEM - 1] = { RESULT, NULL, PART },
+	[RESULT_ITEMS - 1] = { RESULT, "items", CONTENT },
+	[ONE_TOOL_TYPE - 1] = { TOOLS, "type", TOOL_TYPE },
 };
 
 static void on_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -92,6 +112,16 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		break;
 	case ITEM:
 		facts->messages += !value->end;
+		break;
+	case INPUT:
+	case CONTENT:
+		// One object in place of a list.
+		if (given && value->type == SG_JSON_OBJECT)
+			sg_request_take_window(facts, "media_part");
+		break;
+	case ITEM_URI:
+		if (given)
+			sg_request_take_window(facts, "media_part");
 		break;
 	case ITEM_TYPE:
 		on_type(facts, value);

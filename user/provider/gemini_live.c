@@ -29,9 +29,13 @@ enum node {
 	SPEECH_TEXT,
 	SPEECH_END,
 	SPEECH_END_SNAKE,
+	// one tool in place of a list
+	ONE_TOOL_FUNCTIONS,
+	ONE_TOOL_FUNCTIONS_SNAKE,
+	ONE_TOOL_OTHER,
 };
 
-_Static_assert(SPEECH_END_SNAKE == SG_GEMINI_LIVE_PATHS, "a row for each node");
+_Static_assert(ONE_TOOL_OTHER == SG_GEMINI_LIVE_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[SETUP - 1] = { SG_JSON_ROOT, "setup", 0 },
@@ -57,6 +61,9 @@ const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[SPEECH_TEXT - 1] = { SPEECH, "text", 0 },
 	[SPEECH_END - 1] = { SPEECH, "activityEnd", 0 },
 	[SPEECH_END_SNAKE - 1] = { SPEECH, "activity_end", SPEECH_END },
+	[ONE_TOOL_FUNCTIONS - 1] = { TOOLS, "functionDeclarations", TOOL_FUNCTIONS },
+	[ONE_TOOL_FUNCTIONS_SNAKE - 1] = { TOOLS, "function_declarations", TOOL_FUNCTIONS },
+	[ONE_TOOL_OTHER - 1] = { TOOLS, "*", TOOL_OTHER },
 };
 
 // "models/NAME", or a whole path of Vertex.

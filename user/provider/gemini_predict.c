@@ -37,8 +37,10 @@ static void finish_request(struct sg_request_reader *reader)
 	int64_t images;
 
 	facts->max_output = 0;
-	if (is_embedding(facts))
+	if (is_embedding(facts)) {
+		sg_request_set_inputs(facts, facts->messages);
 		return;
+	}
 	if (__builtin_mul_overflow(samples, facts->messages ? facts->messages : 1, &images))
 		images = SG_COUNT_MAX;
 	facts->units.images = images;

@@ -45,9 +45,24 @@ enum request_node {
 	EMBED_REQUEST,
 	EMBED_REQUEST_CONTENT,
 	CONFIG_OTHER,
+	PART_TEXTUAL, // an object that is text
+	PART_CALL_SNAKE,
+	PART_CODE,
+	PART_CODE_SNAKE,
+	PART_CODE_RESULT,
+	PART_CODE_RESULT_SNAKE,
+	PART_RESULT,
+	PART_RESULT_SNAKE,
+	RESULT_PARTS,
+	RESULT_PART,
+	// one tool in place of a list
+	ONE_TOOL_FUNCTIONS,
+	ONE_TOOL_FUNCTIONS_SNAKE,
+	ONE_TOOL_OTHER,
+	ONE_REQUEST_CONTENT,
 };
 
-_Static_assert(CONFIG_OTHER == SG_GEMINI_REQUEST_PATHS, "a row for each node");
+_Static_assert(ONE_REQUEST_CONTENT == SG_GEMINI_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[CONTENTS - 1] = { SG_JSON_ROOT, "contents", 0 },
@@ -85,7 +100,40 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[EMBED_REQUEST - 1] = { EMBED_REQUESTS, NULL, 0 },
 	[EMBED_REQUEST_CONTENT - 1] = { EMBED_REQUEST, "content", CONTENT },
 	[CONFIG_OTHER - 1] = { CONFIG, "*", 0 },
+	[PART_TEXTUAL - 1] = { PART, "functionCall", 0 },
+	[PART_CALL_SNAKE - 1] = { PART, "function_call", PART_TEXTUAL },
+	[PART_CODE - 1] = { PART, "executableCode", PART_TEXTUAL },
+	[PART_CODE_SNAKE - 1] = { PART, "executable_code", PART_TEXTUAL },
+	[PART_CODE_RESULT - 1] = { PART, "codeExecutionResult", PART_TEXTUAL },
+	[PART_CODE_RESULT_SNAKE - 1] = { PART, "code_execution_result", PART_TEXTUAL },
+	[PART_RESULT - 1] = { PART, "functionResponse", 0 },
+	[PART_RESULT_SNAKE - 1] = { PART, "function_response", PART_RESULT },
+	[RESULT_PARTS - 1] = { PART_RESULT, "parts", 0 },
+	[RESULT_PART - 1] = { RESULT_PARTS, NULL, 0 },
+	[ONE_TOOL_FUNCTIONS - 1] = { TOOLS, "functionDeclarations", TOOL_FUNCTIONS },
+	[ONE_TOOL_FUNCTIONS_SNAKE - 1] = { TOOLS, "function_declarations", TOOL_FUNCTIONS },
+	[ONE_TOOL_OTHER - 1] = { TOOLS, "*", TOOL_OTHER },
+	[ONE_REQUEST_CONTENT - 1] = { EMBED_REQUESTS, "content", CONTENT },
 };
+
+// Google's parsers take one object for a list of one, of which the rows see nothing.
+static bool is_other_shape(const struct sg_json_value *value)
+{
+	switch ((enum request_node)value->node) {
+	case CONTENTS:
+	case PARTS:
+	case RESULT_PARTS:
+		return value->type == SG_JSON_OBJECT;
+	case CONTENT:
+	case SYSTEM:
+	case PART:
+		return value->type == SG_JSON_ARRAY;
+	case PART_OTHER:
+		return value->type == SG_JSON_OBJECT || value->type == SG_JSON_ARRAY;
+	default:
+		return false;
+	}
+}
 
 // Media are not bounded by their bytes.
 static void on_media(struct sg_request_facts *facts, const char *mime)
@@ -101,9 +149,14 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 	struct sg_request_facts *facts = &reader->facts;
 	bool given = value->type != SG_JSON_NULL && !value->end;
 
+	if (!value->end && is_other_shape(value))
+		sg_request_take_window(facts, "media_part");
 	switch ((enum request_node)value->node) {
 	case CONTENT:
 		facts->messages += !value->end;
+		break;
+	case EMBED_REQUEST:
+		reader->documents += !value->end;
 		break;
 	case PART_INLINE:
 		if (given)
@@ -114,6 +167,7 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 			on_media(facts, value->text);
 		break;
 	case PART_FILE:
+	case RESULT_PART:
 		if (given)
 			sg_request_take_window(facts, "file");
 		break;
@@ -134,6 +188,11 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 	case TOOL_FUNCTIONS:
 		facts->tools = true;
 		break;
+	case TOOL:
+		// A list in a list is none that a provider is known to take.
+		if (value->type != SG_JSON_ARRAY)
+			break;
+		__attribute__((fallthrough));
 	case TOOL_OTHER:
 		if (given) {
 			reader->hosted_tools = facts->tools = true;

@@ -345,6 +345,7 @@ static void finish_embed_request(struct sg_request_reader *reader)
 {
 	reader->facts.max_output = 0;
 	reader->facts.choices = 1;
+	sg_request_set_inputs(&reader->facts, reader->documents ? reader->documents : 1);
 }
 
 #define REQUEST_PARTS                                                                              \

@@ -82,6 +82,7 @@ static void finish_embed_request(struct sg_request_reader *reader)
 {
 	reader->facts.stream = false;
 	reader->facts.max_output = 0;
+	sg_request_set_inputs(&reader->facts, 0);
 }
 
 enum response_node {

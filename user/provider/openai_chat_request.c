@@ -40,9 +40,25 @@ enum request_node {
 	PROMPT_ITEM,
 	PART_IMAGE,
 	PART_IMAGE_URL,
+	// of embeddings and of reranks, by their several names
+	INPUT,
+	INPUT_ITEM,
+	INPUT_LIST,
+	INPUT_CONTENT,
+	INPUT_ROLE,
+	INPUT_TYPE,
+	INPUT_TEXT,
+	INPUT_OTHER,
+	QUERY,
+	QUERY_ITEM,
+	TEXT_1,
+	DOCUMENTS,
+	DOCUMENT,
+	DOCUMENT_CONTENT,
+	TEXT_2,
 };
 
-_Static_assert(PART_IMAGE_URL == SG_CHAT_REQUEST_PATHS, "a row for each node");
+_Static_assert(TEXT_2 == SG_CHAT_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -79,6 +95,21 @@ const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[PROMPT_ITEM - 1] = { PROMPT, NULL, 0 },
 	[PART_IMAGE - 1] = { PART, "image_url", 0 },
 	[PART_IMAGE_URL - 1] = { PART_IMAGE, "url", 0 },
+	[INPUT - 1] = { SG_JSON_ROOT, "input", 0 },
+	[INPUT_ITEM - 1] = { INPUT, NULL, 0 },
+	[INPUT_LIST - 1] = { INPUT_ITEM, NULL, INPUT_ITEM },
+	[INPUT_CONTENT - 1] = { INPUT_ITEM, "content", CONTENT },
+	[INPUT_ROLE - 1] = { INPUT_ITEM, "role", 0 },
+	[INPUT_TYPE - 1] = { INPUT_ITEM, "type", 0 },
+	[INPUT_TEXT - 1] = { INPUT_ITEM, "text", 0 },
+	[INPUT_OTHER - 1] = { INPUT_ITEM, "*", 0 },
+	[QUERY - 1] = { SG_JSON_ROOT, "query", 0 },
+	[QUERY_ITEM - 1] = { QUERY, NULL, QUERY },
+	[TEXT_1 - 1] = { SG_JSON_ROOT, "text_1", QUERY },
+	[DOCUMENTS - 1] = { SG_JSON_ROOT, "documents", 0 },
+	[DOCUMENT - 1] = { DOCUMENTS, NULL, 0 },
+	[DOCUMENT_CONTENT - 1] = { DOCUMENT, "content", CONTENT },
+	[TEXT_2 - 1] = { SG_JSON_ROOT, "text_2", DOCUMENTS },
 };
 
 // What is not text can't be bounded by its bytes.
@@ -171,6 +202,39 @@ static void on_extension(struct sg_request_reader *reader, const struct sg_json_
 	}
 }
 
+// Of embeddings and reranks. What is not text takes the context window of its input.
+static void on_list(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	bool is_list = value->type == SG_JSON_ARRAY;
+
+	if (value->end)
+		return;
+	switch ((enum request_node)value->node) {
+	case INPUT:
+	case DOCUMENTS:
+		reader->documents += !is_list && value->type != SG_JSON_NULL;
+		break;
+	case INPUT_ITEM:
+		// Token numbers are one input together.
+		reader->documents += value->type != SG_JSON_NUMBER;
+		return;
+	case INPUT_OTHER:
+		sg_request_take_window(&reader->facts, "media_part");
+		break;
+	case DOCUMENT:
+		reader->documents++;
+		return;
+	case QUERY:
+		if (value->type == SG_JSON_STRING)
+			reader->query_bytes += (int64_t)value->decoded_length;
+		break;
+	default:
+		break;
+	}
+	if (value->type == SG_JSON_OBJECT)
+		sg_request_take_window(&reader->facts, "media_part");
+}
+
 void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
@@ -228,6 +292,14 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		if (value->type != SG_JSON_NULL)
 			sg_request_take_window(facts, "web_search");
 		break;
+	case INPUT:
+	case INPUT_ITEM:
+	case INPUT_OTHER:
+	case QUERY:
+	case DOCUMENTS:
+	case DOCUMENT:
+		on_list(reader, value);
+		break;
 	default:
 		on_extension(reader, value);
 		break;
@@ -272,4 +344,5 @@ void sg_completions_finish_request(struct sg_request_reader *reader)
 		facts->max_output = COMPLETIONS_MAX_TOKENS;
 	forget_leaking_limit(facts);
 	facts->choices = product(each, reader->prompts > 1 ? reader->prompts : 1);
+	facts->inputs = reader->prompts;
 }

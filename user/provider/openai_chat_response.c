@@ -457,6 +457,7 @@ static void finish_embeddings_request(struct sg_request_reader *reader)
 {
 	reader->facts.max_output = 0;
 	reader->facts.choices = 1;
+	sg_request_set_pairs(reader);
 }
 
 static const struct sg_limit_member chat_limit = { .name = "max_tokens",

@@ -207,10 +207,19 @@ static int64_t calls_of(const struct sg_request_facts *facts)
 	return max_of(facts->calls, 1);
 }
 
+// All context windows that a request may fill: each call has one, and each input of a list.
+static int64_t window_bound(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	wide windows = (wide)calls_of(facts) * (wide)max_of(counted(facts->inputs), 1);
+	wide tokens = (wide)price->context_window * windows;
+
+	return tokens > (wide)SG_COUNT_MAX ? SG_COUNT_MAX : (int64_t)tokens;
+}
+
 static int64_t input_bound(const struct sg_price *price, const struct sg_request_facts *facts)
 {
 	int64_t overhead = TOKENS_OVERHEAD + (facts->tools ? TOKENS_FOR_TOOLS : 0);
-	int64_t window = price->context_window * calls_of(facts);
+	int64_t window = window_bound(price, facts);
 	int64_t image = facts->images_only ? sg_image_tokens(price) : 0;
 
 	// What a hosted tool finds is read by the next turn of its loop.
@@ -218,6 +227,7 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 		return window;
 	return min_of(window, counted(facts->body_bytes) - counted(facts->image_bytes) -
 				      counted(facts->text_bytes) + counted(facts->text_tokens) +
+				      counted(facts->repeated_bytes) +
 				      image * counted(facts->images) +
 				      TOKENS_PER_MESSAGE * counted(facts->messages) +
 				      overhead * calls_of(facts));

@@ -128,6 +128,8 @@ struct sg_request_facts {
 	int64_t prediction_bytes;
 	int64_t search_units;	  // of a rerank, at most
 	int64_t calls;		  // of a batch: how many it is; 1 for all others
+	int64_t inputs;		  // of a list, each with a context window of its own; 0: one
+	int64_t repeated_bytes;	  // of a rerank: the query, read once for each document
 	bool batch;		  // at the batch price
 	struct sg_units units;	  // at most
 	char kind[SG_KIND_BYTES]; // of what is billed by the piece, as the price table names

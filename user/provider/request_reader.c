@@ -163,6 +163,22 @@ void sg_request_take_window(struct sg_request_facts *facts, const char *word)
 	sg_request_add_reason(facts, word);
 }
 
+void sg_request_set_inputs(struct sg_request_facts *facts, int64_t count)
+{
+	facts->inputs = count > 0 ? count : facts->context_window ? 1 : SG_COUNT_MAX;
+}
+
+void sg_request_set_pairs(struct sg_request_reader *reader)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	if (__builtin_mul_overflow(reader->query_bytes, reader->documents, &facts->repeated_bytes))
+		facts->repeated_bytes = SG_COUNT_MAX;
+	if (reader->query_bytes)
+		facts->messages += reader->documents;
+	sg_request_set_inputs(facts, reader->documents);
+}
+
 void sg_request_take_image(struct sg_request_facts *facts, const char *word)
 {
 	facts->images++;
