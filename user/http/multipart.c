@@ -112,6 +112,8 @@ static void add_value(struct sg_form *form, const char *bytes, size_t length)
 	size_t room = SG_FORM_VALUE_BYTES - form->value_length;
 
 	form->bytes += length;
+	if (form->is_file && form->on_file_data)
+		form->on_file_data(form->context, bytes, length);
 	if (length > room)
 		length = room;
 	memcpy(form->value + form->value_length, bytes, length);

@@ -23,6 +23,7 @@ struct sg_form_part {
 };
 
 typedef void (*sg_form_fn)(void *context, const struct sg_form_part *part);
+typedef void (*sg_form_data_fn)(void *context, const char *bytes, size_t length);
 
 enum sg_form_state {
 	SG_FORM_PREAMBLE,
@@ -36,6 +37,7 @@ enum sg_form_state {
 struct sg_form {
 	enum sg_form_state state;
 	sg_form_fn on_part;
+	sg_form_data_fn on_file_data; // NULL: not wanted; set after init
 	void *context;
 	char delimiter[SG_FORM_MAX_BOUNDARY + 5]; // CRLF, two dashes, boundary
 	size_t delimiter_length;

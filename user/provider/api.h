@@ -10,6 +10,7 @@
 #include "http/sse.h"
 #include "provider/json_scan.h"
 #include "provider/provider.h"
+#include "provider/sound.h"
 
 // The shape of our own answers.
 enum sg_dialect {
@@ -103,7 +104,9 @@ struct sg_request_reader {
 	int64_t best_of, prompts;   // of completions
 	int64_t documents;	    // of a rerank, or inputs of an embedding
 	int64_t query_bytes;	    // of a rerank
-	int64_t file_bytes;	    // of a form's files
+	struct sg_sound sound;	    // of the form's file that is being read
+	int64_t sound_ms;	    // of those before, at most
+	bool sound_has_no_bound;    // of one of them
 	char size[16], quality[16]; // of images
 	int64_t partial_images;
 	int64_t calls;			 // of a batch, so far

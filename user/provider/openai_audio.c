@@ -6,9 +6,7 @@
 
 #include "provider/api.h"
 
-// No coding of speech is smaller: 4 kbit a second.
-#define LEAST_BYTES_A_SECOND 500
-#define LEAST_MILLISECONDS   10000
+#define LEAST_MILLISECONDS 10000
 
 static bool is_by_tokens(const char *model)
 {
@@ -95,9 +93,12 @@ static void on_transcription(struct sg_request_reader *reader, const struct sg_j
 static void finish_transcription(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;
-	int64_t longest = reader->file_bytes * (1000 / LEAST_BYTES_A_SECOND);
 
-	facts->units.milliseconds = longest > LEAST_MILLISECONDS ? longest : LEAST_MILLISECONDS;
+	facts->units.milliseconds =
+		reader->sound_ms > LEAST_MILLISECONDS ? reader->sound_ms : LEAST_MILLISECONDS;
+	facts->unbounded_sound = reader->sound_has_no_bound;
+	if (facts->unbounded_sound)
+		sg_request_add_reason(facts, "length_of_sound");
 	if (!is_by_tokens(facts->model))
 		facts->max_output = 0;
 }

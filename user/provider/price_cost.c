@@ -225,12 +225,11 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 	// What a hosted tool finds is read by the next turn of its loop.
 	if ((facts->context_window && !facts->images_only) || image < 0 || facts->tool_turns)
 		return window;
-	return min_of(window, counted(facts->body_bytes) - counted(facts->image_bytes) -
-				      counted(facts->text_bytes) + counted(facts->text_tokens) +
-				      counted(facts->repeated_bytes) +
-				      image * counted(facts->images) +
-				      TOKENS_PER_MESSAGE * counted(facts->messages) +
-				      overhead * calls_of(facts));
+	return min_of(window,
+		counted(facts->body_bytes) - counted(facts->image_bytes) -
+			counted(facts->text_bytes) + counted(facts->text_tokens) +
+			counted(facts->repeated_bytes) + image * counted(facts->images) +
+			TOKENS_PER_MESSAGE * counted(facts->messages) + overhead * calls_of(facts));
 }
 
 // The request's own limit counts also above the table's: headers of the provider raise a model's
@@ -334,6 +333,8 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	// What has no end costs nothing only where output does, and a fee that is not known is no
 	// bound.
 	if (strstr(facts->reasons, SG_REASON_FILE_SEARCH) && !price->file_search)
+		return -ERANGE;
+	if (facts->unbounded_sound && price->pieces && price->pieces->audio_hour)
 		return -ERANGE;
 	if (facts->unbounded || (facts->unbounded_output && price->output) ||
 		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS ||

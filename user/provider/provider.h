@@ -135,6 +135,7 @@ struct sg_request_facts {
 	char kind[SG_KIND_BYTES]; // of what is billed by the piece, as the price table names
 				  // it: of a picture "hd/1792x1024", of a page SG_KIND_ANNOTATED
 	int64_t partial_images;	  // that a stream shows before each
+	bool unbounded_sound;	  // nothing tells how long it may be
 	bool unbounded_input;	  // only what the provider takes bounds it
 	bool can_limit;	     // the output limit can be set by an edit of the body, and is obeyed
 	int64_t least_limit; // what is below it the provider refuses

@@ -27,6 +27,24 @@ static void on_value(void *context, const struct sg_json_value *value)
 	reader->api->on_request(reader, value);
 }
 
+static void on_file_data(void *context, const char *bytes, size_t length)
+{
+	struct sg_request_reader *reader = context;
+
+	sg_sound_feed(&reader->sound, bytes, length);
+}
+
+static void end_file(struct sg_request_reader *reader)
+{
+	int64_t longest = sg_sound_longest_ms(&reader->sound);
+
+	if (longest < 0)
+		reader->sound_has_no_bound = true;
+	else
+		reader->sound_ms = sg_money_add(reader->sound_ms, longest);
+	sg_sound_init(&reader->sound);
+}
+
 // A field of a form stands for the member of that name; a file is told as an object.
 static void on_part(void *context, const struct sg_form_part *part)
 {
@@ -39,7 +57,7 @@ static void on_part(void *context, const struct sg_form_part *part)
 
 	if (part->is_file) {
 		value.type = SG_JSON_OBJECT;
-		reader->file_bytes = sg_money_add(reader->file_bytes, (int64_t)part->bytes);
+		end_file(reader);
 	} else if (strcmp(part->value, "true") == 0) {
 		value.type = SG_JSON_TRUE;
 	}
@@ -88,9 +106,11 @@ int sg_request_reader_new(const struct sg_route *route, struct sg_str content_ty
 		return -ENOMEM;
 	sg_request_reader_init(reader, route);
 	reader->is_form = route->api->takes_form && reader->scan.index && sg_form_is(content_type);
-	if (reader->is_form)
+	if (reader->is_form) {
 		reader->form_failed =
 			sg_form_init(&reader->form, content_type, on_part, reader) < 0;
+		reader->form.on_file_data = on_file_data;
+	}
 	*ret_reader = reader;
 	return 0;
 }
