@@ -133,7 +133,7 @@ static bool can_keep(const struct sg_account *account, uint64_t mask, const stru
 	return true;
 }
 
-static int hold_all(struct sg_account *account, uint64_t mask, const struct sg_charge *hold)
+int sg_account_hold(struct sg_account *account, uint64_t mask, const struct sg_charge *hold)
 {
 	if (!can_keep(account, mask, hold))
 		return -ENOBUFS;
@@ -143,34 +143,31 @@ static int hold_all(struct sg_account *account, uint64_t mask, const struct sg_c
 	return 0;
 }
 
-int sg_account_hold(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
-	struct sg_refusal *ret_refusal, bool *ret_soft_alert, uint64_t *ret_objecting)
+int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
+	struct sg_refusal *ret_refusal, uint64_t *ret_telling, uint64_t *ret_objecting)
 {
 	struct sg_verdict refusing = { .budget = NULL };
 
-	*ret_soft_alert = false;
-	*ret_objecting = 0;
-	for (uint64_t left = mask; left; left &= left - 1) {
-		struct sg_budget *budget = account->budgets[__builtin_ctzll(left)];
+	*ret_telling = *ret_objecting = 0;
+	for (; mask; mask &= mask - 1) {
+		struct sg_budget *budget = account->budgets[__builtin_ctzll(mask)];
 		struct sg_verdict verdict = sg_budget_judge(budget, ask);
 
 		if (!verdict.budget)
 			continue;
 		if (sg_budget_only_tells(budget)) {
-			*ret_soft_alert = true;
-			budget->would_refuse++;
+			*ret_telling |= mask & -mask;
 			sg_budget_fill_refusal(&verdict, ask, ret_refusal);
 			continue;
 		}
-		*ret_objecting |= left & -left;
+		*ret_objecting |= mask & -mask;
 		if (sg_verdict_outweighs(&verdict, &refusing))
 			refusing = verdict;
 	}
-	if (refusing.budget) {
-		sg_budget_fill_refusal(&refusing, ask, ret_refusal);
-		return -EDQUOT;
-	}
-	return hold_all(account, mask, &ask->hold);
+	if (!refusing.budget)
+		return 0;
+	sg_budget_fill_refusal(&refusing, ask, ret_refusal);
+	return -EDQUOT;
 }
 
 void sg_account_unhold(struct sg_account *account, uint64_t mask, const struct sg_charge *bound)

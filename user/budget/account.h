@@ -58,14 +58,17 @@ uint64_t sg_account_budgets_for(
 void sg_account_lock_shared(const struct sg_account *account, uint64_t mask);
 void sg_account_unlock_shared(const struct sg_account *account, uint64_t mask);
 
-// The next three with the shared budgets of `mask` locked.
+// The next four with the shared budgets of `mask` locked.
 
-// Does the hold fit every budget of `mask`? Returns 0 and holds it, -EDQUOT with the refusal, or
-// -ENOBUFS when the sum of all that is held could not be kept. *ret_objecting: the budgets that
-// refuse.
-int sg_account_hold(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
-	struct sg_refusal *ret_refusal, bool *ret_soft_alert, uint64_t *ret_objecting) SG_WUNRES;
+// Does what is asked fit every budget of `mask`? Returns 0, or -EDQUOT with the refusal.
+// *ret_objecting: the budgets that refuse. *ret_telling: those that would, were it theirs to
+// refuse; *ret_refusal is that of one of them where nothing refuses.
+int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
+	struct sg_refusal *ret_refusal, uint64_t *ret_telling, uint64_t *ret_objecting) SG_WUNRES;
 
+// Returns 0, or -ENOBUFS when the sum of all that is held could not be kept.
+int sg_account_hold(
+	struct sg_account *account, uint64_t mask, const struct sg_charge *hold) SG_WUNRES;
 void sg_account_unhold(struct sg_account *account, uint64_t mask, const struct sg_charge *bound);
 
 // The workers that wait for room in them, a bit each; none does then.

@@ -42,15 +42,18 @@ int sg_engine_check_windows(struct sg_engine *engine, const struct sg_budget_pol
 	char window[64], retention[64];
 
 	for (unsigned i = 0; engine->retention_ns && i < count; i++) {
-		if (budgets[i].window_ns <= engine->retention_ns)
+		const struct sg_budget_policy *budget = &budgets[i];
+
+		if (budget->window_ns <= engine->retention_ns &&
+			sg_calendar_longest_ns(budget->calendar) <= engine->retention_ns)
 			continue;
-		sg_window_format(budgets[i].window_ns, SG_NO_CALENDAR, window, sizeof(window));
+		sg_window_format(budget->window_ns, budget->calendar, window, sizeof(window));
 		sg_window_format(
 			engine->retention_ns, SG_NO_CALENDAR, retention, sizeof(retention));
 		return sg_error_set(error, -EINVAL,
 			"budget %s: window %s is longer than the ledger's retention (%s): raise "
 			"\"retention\" in the configuration",
-			budgets[i].name, window, retention);
+			budget->name, window, retention);
 	}
 	return 0;
 }
@@ -62,6 +65,8 @@ struct change {
 	unsigned own_count;
 	struct sg_budget_policy *definitions; // of the other scopes
 	unsigned definition_count;
+	char labels[SG_LABELS_BYTES];
+	uint64_t defined_at;
 	uint32_t label_set;
 };
 
@@ -129,6 +134,7 @@ static int make_change(struct sg_engine *engine, const struct sg_policy *policy,
 		else
 			change->definitions[change->definition_count++] = *budget;
 	}
+	strcpy(change->labels, policy->labels);
 	return r;
 }
 
@@ -237,6 +243,7 @@ static uint64_t swap_own(
 	account->own_count = change->own_count;
 	account->count = change->own_count + shared;
 	account->generation++;
+	account->label_set = change->label_set;
 	sg_engine_hold_again(engine, account);
 	change->own = before;
 	change->own_count = before_count;
@@ -253,42 +260,90 @@ static bool defines_the_same(const struct sg_account *account, const struct chan
 	return true;
 }
 
-static void swap_definitions(
-	struct sg_engine *engine, struct sg_account *account, struct change *change)
+// What decides on the shared budgets, which is read under the control lock. What was there is left
+// in the change: the same again undoes it.
+static void swap_terms(struct sg_account *account, struct change *change)
 {
-	struct sg_budget_policy *before = account->definitions;
+	const struct change now = *change;
 
-	account->definitions = change->definitions;
-	account->definition_count = change->definition_count;
-	account->defined_at = ++engine->definitions_set;
-	change->definitions = before;
+	change->definitions = account->definitions;
+	change->definition_count = account->definition_count;
+	change->defined_at = account->defined_at;
+	account->definitions = now.definitions;
+	account->definition_count = now.definition_count;
+	account->defined_at = now.defined_at;
+	pthread_mutex_lock(&account->lock); // a status shows the labels
+	strcpy(change->labels, account->labels);
+	strcpy(account->labels, now.labels);
+	pthread_mutex_unlock(&account->lock);
 }
 
-static int apply(struct sg_engine *engine, struct sg_account *account,
-	const struct sg_policy *policy, struct change *change, struct sg_error *error)
+// Own and shared budgets change at once: no call finds neither those from before nor those from
+// now. Under the locks that this takes.
+static int use(struct sg_engine *engine, struct sg_account *account, struct change *change,
+	struct sg_sharing *sharing, uint64_t *ret_waiting, struct sg_error *error)
 {
-	bool fresh = !account->budgets;
-	bool share_again =
-		!defines_the_same(account, change) || strcmp(account->labels, policy->labels) != 0;
+	int r = fill_windows(engine, account, change, error);
+
+	if (r < 0)
+		return r;
+	*ret_waiting = swap_own(engine, account, change);
+	if (sharing)
+		*ret_waiting |= sg_sharing_use(engine, sharing);
+	return 0;
+}
+
+static int use_own(struct sg_engine *engine, struct sg_account *account, struct change *change,
+	struct sg_error *error)
+{
 	uint64_t waiting = 0;
 	int r;
 
 	pthread_mutex_lock(&account->lock);
-	r = fill_windows(engine, account, change, error);
-	if (r == 0) {
-		waiting = swap_own(engine, account, change);
-		strcpy(account->labels, policy->labels);
-		account->label_set = change->label_set;
-	}
+	r = use(engine, account, change, NULL, &waiting, error);
 	pthread_mutex_unlock(&account->lock);
 	sg_engine_tell_room(engine, waiting);
-	if (r < 0 || (!fresh && !share_again))
-		return r;
-	swap_definitions(engine, account, change);
-	if (fresh &&
-		sg_engine_has_definitions(engine, account->definitions, account->definition_count))
-		return sg_engine_share_with(engine, account, error);
-	return sg_engine_share_again(engine, error);
+	return r;
+}
+
+static int use_all(struct sg_engine *engine, struct sg_account *account, struct change *change,
+	struct sg_sharing *sharing, struct sg_error *error)
+{
+	uint64_t waiting = 0;
+	int r;
+
+	sg_sharing_lock(engine, sharing);
+	r = use(engine, account, change, sharing, &waiting, error);
+	sg_sharing_unlock(engine, sharing);
+	sg_engine_tell_room(engine, waiting);
+	return r;
+}
+
+// What can fail comes first: then nothing is changed.
+static int apply(struct sg_engine *engine, struct sg_account *account, struct change *change,
+	struct sg_error *error)
+{
+	bool fresh = !account->budgets;
+	struct sg_sharing *sharing = NULL;
+	int r;
+
+	if (!fresh && defines_the_same(account, change) &&
+		strcmp(account->labels, change->labels) == 0)
+		return use_own(engine, account, change, error);
+	change->defined_at = ++engine->definitions_set;
+	swap_terms(account, change);
+	r = sg_sharing_plan(engine,
+		fresh && sg_engine_has_definitions(
+				 engine, account->definitions, account->definition_count)
+			? account
+			: NULL,
+		&sharing, error);
+	if (r == 0)
+		r = use_all(engine, account, change, sharing, error);
+	if (r < 0)
+		swap_terms(account, change);
+	sg_sharing_free(sharing);
+	return r;
 }
 
 static int find_or_make(struct sg_engine *engine, const char *agent,
@@ -320,7 +375,11 @@ int sg_account_set(struct sg_engine *engine, const char *agent, const struct sg_
 	if (r == 0)
 		r = find_or_make(engine, agent, &account, error);
 	if (r == 0)
-		r = apply(engine, account, policy, &change, error);
+		r = apply(engine, account, &change, error);
+	if (r < 0 && account && !account->budgets) {
+		HASH_DEL(engine->accounts, account); // made for this
+		sg_account_free(account);
+	}
 	drop_change(&change);
 	pthread_mutex_unlock(&engine->control_lock);
 	if (r < 0)

@@ -176,7 +176,10 @@ void sg_budget_fill_refusal(
 		.unknown_cost_requests = budget->window.estimated,
 		.window_ns = policy->window_ns,
 		.calendar = policy->calendar,
-		.resets_in_ns = refusal_ends_in_ns(verdict, ask) };
+		.resets_in_ns = refusal_ends_in_ns(verdict, ask),
+		.forgets_in_ns = budget->window.forgets_ns == INT64_MAX
+					 ? INT64_MAX
+					 : budget->window.forgets_ns - ask->now_ns };
 	strcpy(refusal->budget, policy->name);
 	strcpy(refusal->label, budget->resolved_label);
 }

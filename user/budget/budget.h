@@ -19,7 +19,7 @@ struct sg_budget {
 	struct sg_breaker *breaker; // NULL: none
 	bool loaded;		    // the window has what the ledger knows
 	uint64_t waiting;	    // workers that wait for a hold to end, a bit each
-	int64_t would_refuse;	    // calls, of one that only tells
+	int64_t would_refuse;	    // calls that passed, of one that only tells
 	uint8_t alerted;	    // alerts whose percentage is reached and told, a bit each
 	int64_t alerted_ns[SG_MAX_ALERTS]; // when each was told last
 

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "base/clock.h"
+
 #define HOUR_S 3600
 #define DAY_S  86400
 
@@ -20,6 +22,19 @@ static const char *const names[] = {
 const char *sg_calendar_name(enum sg_calendar calendar)
 {
 	return names[calendar];
+}
+
+int64_t sg_calendar_longest_ns(enum sg_calendar calendar)
+{
+	static const int64_t longest_s[] = {
+		[SG_NO_CALENDAR] = 0,
+		[SG_HOUR] = HOUR_S,
+		[SG_DAY] = DAY_S + HOUR_S,
+		[SG_WEEK] = 7 * DAY_S + HOUR_S,
+		[SG_MONTH] = 31 * DAY_S + HOUR_S,
+	};
+
+	return longest_s[calendar] * SG_NS_PER_SEC;
 }
 
 static int64_t floor_to(int64_t value, int64_t step)

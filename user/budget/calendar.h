@@ -18,5 +18,9 @@ struct sg_period {
 struct sg_period sg_calendar_period(
 	enum sg_calendar calendar, const struct sg_timezone *zone, int64_t at_s);
 
+// No period is longer, with the hour that a day has more when the clocks go back. 0: of no
+// calendar.
+int64_t sg_calendar_longest_ns(enum sg_calendar calendar);
+
 // "hour", "day", "week", "month"
 const char *sg_calendar_name(enum sg_calendar calendar);

@@ -203,6 +203,7 @@ static void free_lists(struct sg_engine *engine)
 	}
 	free(engine->definitions);
 	free(engine->effective);
+	free(engine->effective_at);
 }
 
 struct sg_engine *sg_engine_close(struct sg_engine *engine)
@@ -235,8 +236,7 @@ bool sg_account_is_exhausted(
 	struct sg_engine *engine, struct sg_account *account, struct sg_refusal *ret_refusal)
 {
 	const struct sg_ask least = { .hold.requests = 1, .now_ns = engine->monotonic_ns() };
-	uint64_t budgets, objecting;
-	bool soft_alert;
+	uint64_t budgets, telling, objecting;
 	int r;
 
 	pthread_mutex_lock(&account->lock);
@@ -247,9 +247,7 @@ bool sg_account_is_exhausted(
 	if (r == 0)
 		r = sg_usage_load_shared(engine, account, budgets, least.now_ns);
 	if (r == 0)
-		r = sg_account_hold(account, budgets, &least, ret_refusal, &soft_alert, &objecting);
-	if (r == 0)
-		sg_account_unhold(account, budgets, &least.hold);
+		r = sg_account_judge(account, budgets, &least, ret_refusal, &telling, &objecting);
 	sg_account_unlock_shared(account, budgets);
 	pthread_mutex_unlock(&account->lock);
 	return r == -EDQUOT && !ret_refusal->only_held;
@@ -296,6 +294,17 @@ void sg_account_room(struct sg_engine *engine, struct sg_account *account,
 	pthread_mutex_unlock(&account->lock);
 }
 
+struct sg_budget_set sg_account_counting(struct sg_account *account, const struct sg_call *call)
+{
+	struct sg_budget_set set;
+
+	pthread_mutex_lock(&account->lock);
+	set.budgets = sg_account_budgets_for(account, call->provider, call->model);
+	set.generation = account->generation;
+	pthread_mutex_unlock(&account->lock);
+	return set;
+}
+
 json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 {
 	int64_t now_ns = engine->monotonic_ns();
@@ -322,10 +331,16 @@ json_t *sg_engine_budgets_status(struct sg_engine *engine)
 
 	pthread_mutex_lock(&engine->control_lock);
 	for (struct sg_budget *budget = engine->shared; list && budget; budget = budget->next) {
+		json_t *described;
+		int r;
+
 		pthread_mutex_lock(&budget->lock);
-		json_array_append_new(list,
-			sg_budget_describe(budget, now_ns, sg_engine_wall_ns(engine, now_ns)));
+		r = sg_usage_load_one_shared(engine, budget, now_ns);
+		described = sg_budget_describe(budget, now_ns, sg_engine_wall_ns(engine, now_ns));
 		pthread_mutex_unlock(&budget->lock);
+		if (described && r < 0)
+			json_object_set_new(described, "unreadable", json_true());
+		json_array_append_new(list, described);
 	}
 	pthread_mutex_unlock(&engine->control_lock);
 	return list;

@@ -123,6 +123,18 @@ struct sg_hold {
 	uint32_t generation;
 };
 
+// Some of an account's budgets, a bit each, as of one generation of them.
+struct sg_budget_set {
+	uint64_t budgets;
+	uint32_t generation;
+};
+
+// Have both one in common? Where they can't be compared they may have.
+static inline bool sg_budget_sets_meet(struct sg_budget_set a, struct sg_budget_set b)
+{
+	return a.generation != b.generation || (a.budgets & b.budgets) != 0;
+}
+
 // Why a call was refused, for the answer on the wire. A plain value.
 struct sg_refusal {
 	bool money; // budget_exceeded, else rate_limited
@@ -144,8 +156,10 @@ struct sg_refusal {
 	enum sg_calendar calendar;
 	int64_t resets_in_ns; // until enough of the window has passed for any room; -1: never by
 			      // itself
-	bool only_held;		   // it would fit, were no other call in flight
-	enum sg_on_tight on_tight; // of the budget
+	int64_t forgets_in_ns; // until anything of the window is forgotten; INT64_MAX: nothing is
+	bool only_held;	       // it would fit, were no other call in flight
+	struct sg_budget_set objecting; // with -EAGAIN: all that have no room for it now
+	enum sg_on_tight on_tight;	// of the budget
 	int64_t wait_ns;
 };
 
@@ -191,6 +205,9 @@ struct sg_room {
 // take it before the caller does.
 void sg_account_room(struct sg_engine *engine, struct sg_account *account,
 	const struct sg_call *call, struct sg_room *ret_now, struct sg_room *ret_at_rest);
+
+// Which budgets count a call.
+struct sg_budget_set sg_account_counting(struct sg_account *account, const struct sg_call *call);
 
 // Would a call of any cost be refused right now (a budget at its limit)? For an early answer before
 // a large body is read.
@@ -259,6 +276,6 @@ json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account);
 
 // The budgets that agents share: [{"name", "scope", "label"?, "behavior", "mode"?, "limit_usd"?,
 // "max_requests"?, "max_tokens"?, ..., "window", "timezone"?, "spent_usd", "held_usd", "requests",
-// "tokens", "in_flight", "would_refuse"?, "breaker_open"?, "resets_at"?}]. New reference, NULL on
-// -ENOMEM.
+// "tokens", "in_flight", "would_refuse"?, "breaker_open"?, "resets_at"?, "unreadable"?}]. New
+// reference, NULL on -ENOMEM.
 json_t *sg_engine_budgets_status(struct sg_engine *engine);

@@ -66,6 +66,7 @@ struct sg_engine {
 	uint64_t defined_at, definitions_set; // counts what was set, so that the last holds
 	unsigned effective_count;	      // all definitions of shared budgets, without doubles
 	struct sg_budget_policy *effective;
+	uint64_t *effective_at; // when each was set
 	struct zone *zones;
 	struct in_flight in_flight[SG_JOURNAL_SLOTS];
 	uint32_t free_slots[SG_JOURNAL_SLOTS]; // a share a region
@@ -110,6 +111,10 @@ int sg_usage_load_budget(struct sg_engine *engine, struct sg_budget *budget, con
 int sg_usage_load_shared(struct sg_engine *engine, struct sg_account *account, uint64_t mask,
 	int64_t now_ns) SG_WUNRES;
 
+// The same of one, under its lock.
+int sg_usage_load_one_shared(
+	struct sg_engine *engine, struct sg_budget *budget, int64_t now_ns) SG_WUNRES;
+
 // ---- accounts.c ----
 
 // A time zone for as long as the engine is open. Control thread.
@@ -122,15 +127,23 @@ int sg_engine_check_windows(struct sg_engine *engine, const struct sg_budget_pol
 
 // ---- shared.c ----
 
-// The definitions have changed, or an agent's labels: every account gets the shared budgets that
-// they give it now. Returns 0 or -errno (nothing is changed).
-int sg_engine_share_again(struct sg_engine *engine, struct sg_error *error) SG_WUNRES;
+// Which budgets the accounts are to share, and what there is of them.
+struct sg_sharing;
 
-// The same for one account that no worker knows yet, whose definitions others had already or which
-// has none.
-int sg_engine_share_with(
-	struct sg_engine *engine, struct sg_account *account, struct sg_error *error) SG_WUNRES;
+// Made ready, by the definitions and the labels that there are now: of every account, or of `only`
+// one that no worker knows yet, whose definitions are in force already. Returns 0 or -errno;
+// nothing is changed yet.
+int sg_sharing_plan(struct sg_engine *engine, struct sg_account *only,
+	struct sg_sharing **ret_sharing, struct sg_error *error) SG_WUNRES;
+struct sg_sharing *sg_sharing_free(struct sg_sharing *sharing);
 
-// Are all of these definitions in force?
+// The locks of all accounts that it changes, always in the same order.
+void sg_sharing_lock(const struct sg_engine *engine, const struct sg_sharing *sharing);
+void sg_sharing_unlock(const struct sg_engine *engine, const struct sg_sharing *sharing);
+
+// With all of these locks: the change. Returns the workers that wait for room in what it changed.
+uint64_t sg_sharing_use(struct sg_engine *engine, struct sg_sharing *sharing);
+
+// Are all of these definitions in force, whichever was set last?
 bool sg_engine_has_definitions(
 	const struct sg_engine *engine, const struct sg_budget_policy *definitions, unsigned count);

@@ -162,22 +162,36 @@ struct asking {
 	bool *ret_soft_alert;
 };
 
+// Once a call: not when it waits and asks again, and not when it asks for more.
+static void count_told(const struct asking *asking, const struct sg_ask *ask, uint64_t telling)
+{
+	for (; telling && !ask->is_more; telling &= telling - 1)
+		asking->account->budgets[__builtin_ctzll(telling)]->would_refuse++;
+}
+
 // With every lock that is needed: that a call waits, and that room was made, are told in the order
 // in which they are so. No room goes by unseen.
 static int hold_or_wait(const struct asking *asking, const struct sg_ask *ask)
 {
 	struct sg_account *account = asking->account;
-	uint64_t objecting;
+	uint64_t telling, objecting;
 	int r;
 
 	r = sg_usage_load_shared(asking->engine, account, asking->budgets, ask->now_ns);
 	if (r < 0)
 		return r;
-	r = sg_account_hold(account, asking->budgets, ask, asking->ret_refusal,
-		asking->ret_soft_alert, &objecting);
+	r = sg_account_judge(
+		account, asking->budgets, ask, asking->ret_refusal, &telling, &objecting);
+	*asking->ret_soft_alert = telling != 0;
+	if (r == 0)
+		r = sg_account_hold(account, asking->budgets, &ask->hold);
+	if (r == 0)
+		count_told(asking, ask, telling);
 	if (r == -EDQUOT && asking->ret_refusal->only_held && asking->may_wait &&
 		asking->engine->on_room) {
 		let_wait(account, objecting, asking->worker);
+		asking->ret_refusal->objecting =
+			(struct sg_budget_set){ objecting, account->generation };
 		r = -EAGAIN;
 	}
 	return r;

@@ -11,17 +11,25 @@
 // What an account is to share.
 struct plan {
 	struct sg_account *account;
-	struct sg_budget **budgets; // with its own ones
+	struct sg_budget *budgets[SG_MAX_SHARED];
 	unsigned count;
 };
 
-struct sharing {
+// A budget that exists, as its definition wants it now.
+struct renewal {
+	struct sg_budget *budget, *renewed;
+};
+
+struct sg_sharing {
 	struct sg_budget_policy *definitions;
 	uint64_t *defined_at;
 	unsigned definition_count;
 	struct plan *plans;
 	unsigned plan_count;
 	struct sg_budget *fresh; // made for this, not in the engine's list yet
+	struct renewal *renewals;
+	unsigned renewal_count;
+	bool of_all; // accounts; else of one that no worker knows, by the engine's definitions
 };
 
 // ---- Definitions ----
@@ -34,8 +42,8 @@ static bool is_the_same_budget(
 }
 
 // What was set last holds.
-static void define(struct sharing *sharing, const struct sg_budget_policy *policies, unsigned count,
-	uint64_t defined_at)
+static void define(struct sg_sharing *sharing, const struct sg_budget_policy *policies,
+	unsigned count, uint64_t defined_at)
 {
 	for (unsigned i = 0; i < count; i++) {
 		unsigned at = 0;
@@ -52,7 +60,8 @@ static void define(struct sharing *sharing, const struct sg_budget_policy *polic
 	}
 }
 
-static int collect_definitions(struct sg_engine *engine, struct sharing *sharing)
+static int collect_definitions(
+	struct sg_engine *engine, struct sg_sharing *sharing, struct sg_error *error)
 {
 	size_t most = engine->definition_count + 1;
 	struct sg_account *account, *next;
@@ -62,25 +71,42 @@ static int collect_definitions(struct sg_engine *engine, struct sharing *sharing
 	sharing->definitions = calloc(most, sizeof(*sharing->definitions));
 	sharing->defined_at = calloc(most, sizeof(*sharing->defined_at));
 	if (!sharing->definitions || !sharing->defined_at)
-		return -ENOMEM;
+		return sg_error_set(error, -ENOMEM, "out of memory");
 	define(sharing, engine->definitions, engine->definition_count, engine->defined_at);
 	HASH_ITER(hh, engine->accounts, account, next)
 	define(sharing, account->definitions, account->definition_count, account->defined_at);
 	return 0;
 }
 
+// Could both give an agent the same budget, as "team" and "team=red" do?
+static bool may_meet(const struct sg_budget_policy *policy, const struct sg_budget_policy *other)
+{
+	size_t key = strcspn(policy->label, "=");
+
+	return policy->scope == other->scope && strcmp(policy->name, other->name) == 0 &&
+	       strcspn(other->label, "=") == key && memcmp(policy->label, other->label, key) == 0;
+}
+
+// Nothing changes by setting what is in force, and overruled by nothing.
+static bool is_in_force(const struct sg_engine *engine, const struct sg_budget_policy *definition)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < engine->effective_count; i++) {
+		if (sg_budget_policy_is_same(&engine->effective[i], definition))
+			found = true;
+		else if (may_meet(&engine->effective[i], definition))
+			return false;
+	}
+	return found;
+}
+
 bool sg_engine_has_definitions(
 	const struct sg_engine *engine, const struct sg_budget_policy *definitions, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++) {
-		unsigned at = 0;
-
-		while (at < engine->effective_count &&
-			!sg_budget_policy_is_same(&engine->effective[at], &definitions[i]))
-			at++;
-		if (at == engine->effective_count)
+	for (unsigned i = 0; i < count; i++)
+		if (!is_in_force(engine, &definitions[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -117,6 +143,29 @@ static struct sg_budget *find_budget(
 	return NULL;
 }
 
+// The definition that was set last of those that give a budget: "team" may say it as well as
+// "team=red". NULL: none.
+static const struct sg_budget_policy *find_definition(const struct sg_sharing *sharing,
+	const struct sg_budget_policy *policy, const char *resolved_label)
+{
+	const struct sg_budget_policy *found = NULL;
+	uint64_t found_at = 0;
+
+	for (unsigned i = 0; i < sharing->definition_count; i++) {
+		const struct sg_budget_policy *definition = &sharing->definitions[i];
+		char label[SG_LABEL_BYTES];
+
+		if (definition->scope != policy->scope || sharing->defined_at[i] < found_at ||
+			strcmp(definition->name, policy->name) != 0 ||
+			(policy->scope == SG_SCOPE_LABEL &&
+				!resolve(definition->label, resolved_label, label)))
+			continue;
+		found = definition;
+		found_at = sharing->defined_at[i];
+	}
+	return found;
+}
+
 static int init_window(struct sg_engine *engine, const struct sg_budget_policy *policy,
 	struct sg_window *window, struct sg_error *error)
 {
@@ -131,7 +180,7 @@ static int init_window(struct sg_engine *engine, const struct sg_budget_policy *
 	return r;
 }
 
-static int find_or_make(struct sg_engine *engine, struct sharing *sharing,
+static int find_or_make(struct sg_engine *engine, struct sg_sharing *sharing,
 	const struct sg_budget_policy *policy, const char *label, struct sg_budget **ret_budget,
 	struct sg_error *error)
 {
@@ -160,17 +209,12 @@ static int find_or_make(struct sg_engine *engine, struct sharing *sharing,
 	return 0;
 }
 
-static int plan_account(struct sg_engine *engine, struct sharing *sharing, struct plan *plan,
+static int plan_account(struct sg_engine *engine, struct sg_sharing *sharing, struct plan *plan,
 	struct sg_error *error)
 {
-	struct sg_account *account = plan->account;
+	const struct sg_account *account = plan->account;
 	int r = 0;
 
-	plan->budgets = calloc(SG_POLICY_MAX_BUDGETS + SG_MAX_SHARED, sizeof(struct sg_budget *));
-	if (!plan->budgets)
-		return sg_error_set(error, -ENOMEM, "out of memory");
-	for (; plan->count < account->own_count; plan->count++)
-		plan->budgets[plan->count] = account->budgets[plan->count];
 	for (unsigned i = 0; r == 0 && i < sharing->definition_count; i++) {
 		const struct sg_budget_policy *policy = &sharing->definitions[i];
 		char label[SG_LABEL_BYTES] = "";
@@ -178,7 +222,10 @@ static int plan_account(struct sg_engine *engine, struct sharing *sharing, struc
 		if (policy->scope == SG_SCOPE_LABEL &&
 			!resolve(policy->label, account->labels, label))
 			continue;
-		if (plan->count - account->own_count == SG_MAX_SHARED)
+		// Twice the same budget would be its lock taken twice.
+		if (find_definition(sharing, policy, label) != policy)
+			continue;
+		if (plan->count == SG_MAX_SHARED)
 			return sg_error_set(error, -E2BIG,
 				"agent %s would share more than %d budgets", account->name,
 				SG_MAX_SHARED);
@@ -188,7 +235,7 @@ static int plan_account(struct sg_engine *engine, struct sharing *sharing, struc
 	return r;
 }
 
-static int plan_all(struct sg_engine *engine, struct sharing *sharing, struct sg_error *error)
+static int plan_all(struct sg_engine *engine, struct sg_sharing *sharing, struct sg_error *error)
 {
 	struct sg_account *account, *next;
 	int r = 0;
@@ -208,76 +255,91 @@ static int plan_all(struct sg_engine *engine, struct sharing *sharing, struct sg
 	return r;
 }
 
+static int plan_renewal(struct sg_engine *engine, struct sg_sharing *sharing,
+	struct sg_budget *budget, const struct sg_budget_policy *policy, struct sg_error *error)
+{
+	struct sg_budget *renewed = sg_budget_new(policy);
+	int r;
+
+	if (!renewed)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	r = init_window(engine, policy, &renewed->window, error);
+	if (r < 0) {
+		sg_budget_free(renewed);
+		return r;
+	}
+	sharing->renewals[sharing->renewal_count++] = (struct renewal){ budget, renewed };
+	return 0;
+}
+
+static int plan_renewals(
+	struct sg_engine *engine, struct sg_sharing *sharing, struct sg_error *error)
+{
+	unsigned most = 1;
+	int r = 0;
+
+	for (struct sg_budget *budget = engine->shared; budget; budget = budget->next)
+		most++;
+	sharing->renewals = calloc(most, sizeof(*sharing->renewals));
+	if (!sharing->renewals)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	for (struct sg_budget *budget = engine->shared; r == 0 && budget; budget = budget->next) {
+		const struct sg_budget_policy *policy =
+			find_definition(sharing, &budget->policy, budget->resolved_label);
+
+		if (policy && !sg_budget_policy_is_same(&budget->policy, policy))
+			r = plan_renewal(engine, sharing, budget, policy, error);
+	}
+	return r;
+}
+
 // ---- The change, with every account's lock ----
 
-static void lock_all(struct sg_engine *engine)
+void sg_sharing_lock(const struct sg_engine *engine, const struct sg_sharing *sharing)
 {
 	struct sg_account *account, *next;
 
+	if (!sharing->of_all) {
+		pthread_mutex_lock(&sharing->plans->account->lock);
+		return;
+	}
 	HASH_ITER(hh, engine->accounts, account, next)
 	pthread_mutex_lock(&account->lock);
 }
 
-static void unlock_all(struct sg_engine *engine)
+void sg_sharing_unlock(const struct sg_engine *engine, const struct sg_sharing *sharing)
 {
 	struct sg_account *account, *next;
 
+	if (!sharing->of_all) {
+		pthread_mutex_unlock(&sharing->plans->account->lock);
+		return;
+	}
 	HASH_ITER(hh, engine->accounts, account, next)
 	pthread_mutex_unlock(&account->lock);
 }
 
 // A budget that exists takes the caps that its definition has now. What counts differently is read
 // from the ledger at the next call.
-static int renew(struct sg_engine *engine, struct sg_budget *budget,
-	const struct sg_budget_policy *policy, struct sg_error *error)
+static void use_renewal(struct renewal *renewal)
 {
-	struct sg_budget *renewed;
-	int r;
+	struct sg_budget *budget = renewal->budget, *renewed = renewal->renewed;
+	const struct sg_budget_policy *policy = &renewed->policy;
+	struct sg_breaker *breaker = budget->breaker;
+	bool alike =
+		sg_window_is_alike(&budget->window, &renewed->window) &&
+		memcmp(budget->policy.models, policy->models, SG_MODEL_GLOBS_BYTES) == 0 &&
+		memcmp(budget->policy.providers, policy->providers, SG_PROVIDER_GLOBS_BYTES) == 0;
 
-	if (sg_budget_policy_is_same(&budget->policy, policy))
-		return 0;
-	renewed = sg_budget_new(policy);
-	if (!renewed)
-		return sg_error_set(error, -ENOMEM, "out of memory");
-	r = init_window(engine, policy, &renewed->window, error);
-	if (r == 0) {
-		bool alike =
-			sg_window_is_alike(&budget->window, &renewed->window) &&
-			memcmp(budget->policy.models, policy->models, SG_MODEL_GLOBS_BYTES) == 0 &&
-			memcmp(budget->policy.providers, policy->providers,
-				SG_PROVIDER_GLOBS_BYTES) == 0;
-		struct sg_breaker *breaker = budget->breaker;
-
-		if (!alike) {
-			budget->window = renewed->window;
-			budget->loaded = false;
-		}
-		if (renewed->breaker && breaker)
-			sg_breaker_copy(renewed->breaker, breaker);
-		budget->breaker = renewed->breaker;
-		renewed->breaker = breaker;
-		budget->policy = *policy;
+	if (!alike) {
+		budget->window = renewed->window;
+		budget->loaded = false;
 	}
-	sg_budget_free(renewed);
-	return r;
-}
-
-static int renew_all(struct sg_engine *engine, struct sharing *sharing, struct sg_error *error)
-{
-	int r = 0;
-
-	for (struct sg_budget *budget = engine->shared; r == 0 && budget; budget = budget->next)
-		for (unsigned i = 0; r == 0 && i < sharing->definition_count; i++) {
-			const struct sg_budget_policy *policy = &sharing->definitions[i];
-			char label[SG_LABEL_BYTES] = "";
-
-			if (budget->policy.scope == policy->scope &&
-				strcmp(budget->policy.name, policy->name) == 0 &&
-				(policy->scope == SG_SCOPE_HOST ||
-					resolve(policy->label, budget->resolved_label, label)))
-				r = renew(engine, budget, policy, error);
-		}
-	return r;
+	if (renewed->breaker && breaker)
+		sg_breaker_copy(renewed->breaker, breaker);
+	budget->breaker = renewed->breaker;
+	renewed->breaker = breaker;
+	budget->policy = *policy;
 }
 
 // Locks are taken in the order of the list.
@@ -296,15 +358,14 @@ static void sort_by_order(struct sg_budget **budgets, unsigned count)
 static void use_plan(struct plan *plan)
 {
 	struct sg_account *account = plan->account;
-	struct sg_budget **before = account->budgets;
 
-	sort_by_order(plan->budgets + account->own_count, plan->count - account->own_count);
-	account->budgets = plan->budgets;
-	account->count = plan->count;
+	sort_by_order(plan->budgets, plan->count);
+	for (unsigned i = 0; i < plan->count; i++) {
+		account->budgets[account->own_count + i] = plan->budgets[i];
+		plan->budgets[i]->users++;
+	}
+	account->count = account->own_count + plan->count;
 	account->generation++;
-	plan->budgets = before;
-	for (unsigned i = account->own_count; i < account->count; i++)
-		account->budgets[i]->users++;
 }
 
 static void drop_unused(struct sg_engine *engine)
@@ -323,7 +384,7 @@ static void drop_unused(struct sg_engine *engine)
 	}
 }
 
-static void list_fresh(struct sg_engine *engine, struct sharing *sharing)
+static void list_fresh(struct sg_engine *engine, struct sg_sharing *sharing)
 {
 	struct sg_budget **last = &engine->shared;
 	unsigned order = 0;
@@ -336,21 +397,24 @@ static void list_fresh(struct sg_engine *engine, struct sharing *sharing)
 		(*last)->order = order++;
 }
 
-static void use_definitions(struct sg_engine *engine, struct sharing *sharing)
+static void use_definitions(struct sg_engine *engine, struct sg_sharing *sharing)
 {
-	struct sg_budget_policy *before = engine->effective;
-
+	free(engine->effective);
+	free(engine->effective_at);
 	engine->effective = sharing->definitions;
+	engine->effective_at = sharing->defined_at;
 	engine->effective_count = sharing->definition_count;
-	sharing->definitions = before;
+	sharing->definitions = NULL;
+	sharing->defined_at = NULL;
 }
 
 // Returns the workers that wait for room in any of them.
-static uint64_t use_all(struct sg_engine *engine, struct sharing *sharing)
+static uint64_t use_all(struct sg_engine *engine, struct sg_sharing *sharing)
 {
 	uint64_t waiting = 0;
 
-	list_fresh(engine, sharing);
+	for (unsigned i = 0; i < sharing->renewal_count; i++)
+		use_renewal(&sharing->renewals[i]);
 	for (struct sg_budget *budget = engine->shared; budget; budget = budget->next) {
 		budget->users = 0;
 		budget->held = (struct sg_charge){ 0 };
@@ -365,61 +429,92 @@ static uint64_t use_all(struct sg_engine *engine, struct sharing *sharing)
 	return waiting;
 }
 
-static void drop_sharing(struct sharing *sharing)
+uint64_t sg_sharing_use(struct sg_engine *engine, struct sg_sharing *sharing)
 {
+	list_fresh(engine, sharing);
+	if (sharing->of_all)
+		return use_all(engine, sharing);
+	use_plan(sharing->plans); // nothing of it is in flight
+	return 0;
+}
+
+// ---- The whole ----
+
+struct sg_sharing *sg_sharing_free(struct sg_sharing *sharing)
+{
+	if (!sharing)
+		return NULL;
 	while (sharing->fresh) {
 		struct sg_budget *next = sharing->fresh->next;
 
 		sg_budget_free(sharing->fresh);
 		sharing->fresh = next;
 	}
-	for (unsigned i = 0; i < sharing->plan_count; i++)
-		free(sharing->plans[i].budgets);
+	for (unsigned i = 0; i < sharing->renewal_count; i++)
+		sg_budget_free(sharing->renewals[i].renewed);
+	free(sharing->renewals);
 	free(sharing->plans);
-	free(sharing->definitions);
-	free(sharing->defined_at);
-}
-
-int sg_engine_share_with(
-	struct sg_engine *engine, struct sg_account *account, struct sg_error *error)
-{
-	struct plan plan = { .account = account };
-	struct sharing sharing = { .definitions = engine->effective,
-		.definition_count = engine->effective_count };
-	int r = plan_account(engine, &sharing, &plan, error);
-
-	if (r == 0) {
-		list_fresh(engine, &sharing);
-		pthread_mutex_lock(&account->lock);
-		use_plan(&plan); // nothing of it is in flight
-		pthread_mutex_unlock(&account->lock);
+	if (sharing->of_all) {
+		free(sharing->definitions);
+		free(sharing->defined_at);
 	}
-	free(plan.budgets);
-	sharing.definitions = NULL; // the engine's
-	drop_sharing(&sharing);
-	return r;
+	free(sharing);
+	return NULL;
 }
 
-int sg_engine_share_again(struct sg_engine *engine, struct sg_error *error)
+static int plan_one(struct sg_engine *engine, struct sg_sharing *sharing,
+	struct sg_account *account, struct sg_error *error)
 {
-	struct sharing sharing = { .definitions = NULL };
-	uint64_t waiting = 0;
-	int r = collect_definitions(engine, &sharing);
+	sharing->definitions = engine->effective;
+	sharing->defined_at = engine->effective_at;
+	sharing->definition_count = engine->effective_count;
+	sharing->plans = calloc(1, sizeof(*sharing->plans));
+	if (!sharing->plans)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	sharing->plans->account = account;
+	return plan_account(engine, sharing, sharing->plans, error);
+}
+
+int sg_sharing_plan(struct sg_engine *engine, struct sg_account *only,
+	struct sg_sharing **ret_sharing, struct sg_error *error)
+{
+	struct sg_sharing *sharing = calloc(1, sizeof(*sharing));
+	int r;
+
+	if (!sharing)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	sharing->of_all = !only;
+	if (only) {
+		r = plan_one(engine, sharing, only, error);
+	} else {
+		r = collect_definitions(engine, sharing, error);
+		if (r == 0)
+			r = plan_all(engine, sharing, error);
+		if (r == 0)
+			r = plan_renewals(engine, sharing, error);
+	}
+	if (r < 0) {
+		sg_sharing_free(sharing);
+		return r;
+	}
+	*ret_sharing = sharing;
+	return 0;
+}
+
+static int share_again(struct sg_engine *engine, struct sg_error *error)
+{
+	struct sg_sharing *sharing = NULL;
+	uint64_t waiting;
+	int r = sg_sharing_plan(engine, NULL, &sharing, error);
 
 	if (r < 0)
-		sg_error_set(error, r, "out of memory");
-	if (r == 0)
-		r = plan_all(engine, &sharing, error);
-	if (r == 0) {
-		lock_all(engine);
-		r = renew_all(engine, &sharing, error);
-		if (r == 0)
-			waiting = use_all(engine, &sharing);
-		unlock_all(engine);
-	}
+		return r;
+	sg_sharing_lock(engine, sharing);
+	waiting = sg_sharing_use(engine, sharing);
+	sg_sharing_unlock(engine, sharing);
 	sg_engine_tell_room(engine, waiting);
-	drop_sharing(&sharing);
-	return r;
+	sg_sharing_free(sharing);
+	return 0;
 }
 
 static int set_budgets(struct sg_engine *engine, const struct sg_budget_policy *budgets,
@@ -428,6 +523,7 @@ static int set_budgets(struct sg_engine *engine, const struct sg_budget_policy *
 	struct sg_budget_policy *copy = calloc(count + 1, sizeof(*copy)),
 				*before = engine->definitions;
 	unsigned before_count = engine->definition_count;
+	uint64_t before_at = engine->defined_at;
 	int r;
 
 	if (!copy)
@@ -442,10 +538,11 @@ static int set_budgets(struct sg_engine *engine, const struct sg_budget_policy *
 	engine->definitions = copy;
 	engine->definition_count = count;
 	engine->defined_at = ++engine->definitions_set;
-	r = sg_engine_share_again(engine, error);
+	r = share_again(engine, error);
 	if (r < 0) {
 		engine->definitions = before;
 		engine->definition_count = before_count;
+		engine->defined_at = before_at;
 		before = copy;
 	}
 	free(before);

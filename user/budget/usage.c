@@ -123,12 +123,12 @@ int sg_usage_load_account(struct sg_engine *engine, struct sg_account *account, 
 	return 0;
 }
 
-static int load_shared(struct sg_engine *engine, struct sg_budget *budget, int64_t now_ns)
+int sg_usage_load_one_shared(struct sg_engine *engine, struct sg_budget *budget, int64_t now_ns)
 {
 	char subject[SG_SUBJECT_BYTES];
-	int r = sg_writer_flush(engine->writer);
+	int r = budget->loaded ? 0 : sg_writer_flush(engine->writer);
 
-	if (r < 0)
+	if (r < 0 || budget->loaded)
 		return r;
 	if (budget->policy.scope == SG_SCOPE_HOST)
 		sg_subject_of_host(subject);
@@ -144,7 +144,7 @@ int sg_usage_load_shared(
 	int r = 0;
 
 	for (unsigned i = account->own_count; r == 0 && i < account->count; i++)
-		if (mask & UINT64_C(1) << i && !account->budgets[i]->loaded)
-			r = load_shared(engine, account->budgets[i], now_ns);
+		if (mask & UINT64_C(1) << i)
+			r = sg_usage_load_one_shared(engine, account->budgets[i], now_ns);
 	return r < 0 ? tell_unreadable(engine, account, r) : 0;
 }

@@ -124,9 +124,11 @@ static int parse_count(const struct sg_yaml_node *node, int64_t *ret_count, stru
 	const char *text = node->kind == SG_YAML_SCALAR ? node->text : "";
 	size_t digits = strspn(text, "0123456789");
 
-	if (!digits || text[digits] || digits > 16 || strtoll(text, NULL, 10) < 1)
+	if (!digits || text[digits] || !text[strspn(text, "0")])
 		return fail_at(node, "max-requests must be > 0", error);
-	*ret_count = strtoll(text, NULL, 10);
+	*ret_count = strtoll(text, NULL, 10); // stops at its largest, which is more
+	if (*ret_count > INT64_C(1) << 53)
+		return fail_at(node, "max-requests must be at most 2^53", error);
 	return 0;
 }
 

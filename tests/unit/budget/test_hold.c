@@ -58,6 +58,45 @@ static void case_26_a_soft_alert_never_refuses(void **state)
 	}
 }
 
+static int64_t would_refuse(struct sg_account *account)
+{
+	json_t *status = sg_account_status(engine, account);
+	int64_t count = json_integer_value(json_object_get(
+		json_array_get(json_object_get(status, "budgets"), 0), "would_refuse"));
+
+	json_decref(status);
+	return count;
+}
+
+// Once a call, and only of one that passed: not each time that it asks again, asks for more, or is
+// looked at before its body is read.
+static void a_budget_that_only_tells_counts_calls(void **state)
+{
+	const struct sg_policy policy = { .count = 2,
+		.budgets = { { .name = "watched", .limit_nanousd = 10, .observe = true },
+			{ .name = "hard", .limit_nanousd = 100 } } };
+	const struct sg_charge more = { .nanousd = 5 };
+	struct sg_account *account = NULL;
+	struct sg_error error = { "" };
+	struct sg_hold hold, other;
+	struct sg_refusal refusal;
+
+	(void)state;
+	assert_int_equal(sg_account_set(engine, "a", &policy, &account, &error), 0);
+	assert_int_equal(take(0, account, 60, &hold, &refusal), 0);
+	assert_int_equal(would_refuse(account), 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(take(0, account, 60, &other, &refusal), -EDQUOT);
+	assert_int_equal(sg_hold_top_up(engine, &hold, &more, false, &refusal), 0);
+	assert_int_equal(would_refuse(account), 1);
+	settle(&hold, 65);
+	assert_false(sg_account_is_exhausted(engine, account, &refusal));
+	assert_int_equal(would_refuse(account), 1);
+	assert_int_equal(take(0, account, 35, &hold, &refusal), 0);
+	assert_int_equal(would_refuse(account), 2);
+	sg_hold_release(engine, &hold);
+}
+
 static void case_58_of_fifty_in_flight_one_is_served(void **state)
 {
 	struct sg_account *account =
@@ -208,6 +247,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(case_15_without_a_budget_everything_passes_and_is_counted),
 		T(case_26_a_soft_alert_never_refuses),
+		T(a_budget_that_only_tells_counts_calls),
 		T(case_58_of_fifty_in_flight_one_is_served),
 		T(case_60_a_charge_that_is_no_evidence_moves_the_total_by_the_hold),
 		T(a_bound_below_zero_is_refused),

@@ -228,6 +228,16 @@ static void what_is_older_than_the_retention_is_forgotten(void **state)
 	assert_int_equal(spent_of(account), 7500); // since ever, all the same
 	assert_true(sg_account_set(engine, "b", &long_policy, &account, &error) < 0);
 	assert_non_null(strstr(error.text, "window 2d is longer than the ledger's retention (1d)"));
+	// A day has 25 hours once a year.
+	for (enum sg_calendar calendar = SG_HOUR; calendar <= SG_MONTH; calendar++) {
+		const struct sg_policy periods = { .count = 1,
+			.budgets = { { .limit_nanousd = 1, .calendar = calendar } } };
+
+		assert_int_equal(sg_account_set(engine, "c", &periods, &account, &error),
+			calendar == SG_HOUR ? 0 : -EINVAL);
+	}
+	assert_non_null(strstr(
+		error.text, "window calendar:month is longer than the ledger's retention (1d)"));
 }
 
 // ---- Any length ----

@@ -217,6 +217,101 @@ static void a_changed_cap_holds_at_once_and_moves_what_is_in_flight(void **state
 	settle(&other, 30);
 }
 
+// "team" and "team=red" under one name are one budget for who is red: its lock is taken once, and
+// what was set last holds.
+static void two_definitions_of_one_budget_are_one(void **state)
+{
+	const struct sg_budget_policy each = shared_budget("budget-1", SG_SCOPE_LABEL, "team", 100);
+	const struct sg_budget_policy one =
+		shared_budget("budget-1", SG_SCOPE_LABEL, "team=red", 40);
+	struct sg_account *first, *second, *third;
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+	json_t *list;
+
+	(void)state;
+	first = agent_with("a", "team=red", &each);
+	second = agent_with("b", "team=red", &one);
+	list = sg_engine_budgets_status(engine);
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	assert_int_equal(take(0, first, 41, &hold, &refusal), -EDQUOT);
+	assert_int_equal(take(0, second, 30, &hold, &refusal), 0);
+	settle(&hold, 30);
+	assert_int_equal(shared_spent("budget-1"), 30);
+	// Set anew, by an agent that is new: the last again.
+	third = agent_with("c", "team=red", &each);
+	assert_int_equal(take(0, second, 71, &hold, &refusal), -EDQUOT);
+	assert_int_equal(take(0, third, 70, &hold, &refusal), 0);
+	sg_hold_release(engine, &hold);
+	assert_int_equal(take(0, agent_with("d", "team=blue", NULL), 90, &hold, &refusal), 0);
+	sg_hold_release(engine, &hold);
+}
+
+static struct sg_policy host_caps(const char *prefix, unsigned count, int64_t limit)
+{
+	struct sg_policy policy = { .count = count };
+
+	for (unsigned i = 0; i < count; i++) {
+		struct sg_budget_policy *budget = &policy.budgets[i];
+
+		budget->scope = SG_SCOPE_HOST;
+		budget->limit_nanousd = limit;
+		snprintf(budget->name, sizeof(budget->name), "%s-%u", prefix, i);
+	}
+	return policy;
+}
+
+// 16 and 16 caps of the host are all that an agent can share: one more is refused however often it
+// is set, and nobody is outside those that hold.
+static void what_is_refused_changes_nothing(void **state)
+{
+	const struct sg_policy sixteen = host_caps("a", 16, 100), others = host_caps("b", 16, 100);
+	struct sg_policy more = host_caps("c", 1, 1000);
+	struct sg_account *first = NULL, *second = NULL, *third = NULL;
+	struct sg_error error = { "" };
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	assert_int_equal(sg_account_set(engine, "a", &sixteen, &first, &error), 0);
+	assert_int_equal(sg_account_set(engine, "b", &others, &second, &error), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(sg_account_set(engine, "c", &more, &third, &error), -E2BIG);
+	assert_null(third);
+	third = agent_with("c", "team=red", NULL);
+	assert_int_equal(take(0, third, 101, &hold, &refusal), -EDQUOT);
+	strcpy(more.labels, "team=blue");
+	more.count = 2;
+	more.budgets[1] = (struct sg_budget_policy){ .name = "own", .limit_nanousd = 7 };
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(sg_account_set(engine, "c", &more, &third, &error), -E2BIG);
+	assert_int_equal(take(0, third, 101, &hold, &refusal), -EDQUOT);
+	assert_int_equal(take(0, third, 8, &hold, &refusal), 0); // its own is not there either
+	sg_hold_release(engine, &hold);
+	agent_with("a", "", NULL); // and nobody else's change is in the way of it
+	assert_int_equal(sg_account_set(engine, "c", &more, &third, &error), 0);
+	assert_int_equal(take(0, third, 8, &hold, &refusal), -EDQUOT);
+}
+
+// What stands in the ledger counts before the first call after a restart.
+static void a_status_after_a_restart_has_what_was_spent(void **state)
+{
+	const struct sg_budget_policy host = shared_budget("host-cap", SG_SCOPE_HOST, "", 100);
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	(void)state;
+	share(&host, 1);
+	assert_int_equal(take(0, agent_with("a", "", NULL), 30, &hold, &refusal), 0);
+	settle(&hold, 30);
+	engine = sg_engine_close(engine);
+	open_engine(2);
+	share(&host, 1);
+	agent_with("a", "", NULL);
+	assert_int_equal(shared_spent("host-cap"), 30);
+}
+
 // ---- In parallel ----
 
 #define CALLS 20000
@@ -307,6 +402,9 @@ int main(void)
 		T(a_shared_budget_in_one_agents_policy_is_everybodys),
 		T(what_was_spent_is_read_back_for_label_and_host),
 		T(a_changed_cap_holds_at_once_and_moves_what_is_in_flight),
+		T(two_definitions_of_one_budget_are_one),
+		T(what_is_refused_changes_nothing),
+		T(a_status_after_a_restart_has_what_was_spent),
 		T(case_68_a_team_cap_over_three_agents_in_parallel),
 	};
 
