@@ -10,17 +10,29 @@
 #include "enforcer/client.h"
 #include "enforcer/worker.h"
 
+// What an unknown model may write where the request sets no limit: as much as the largest of the
+// known ones that are not bounded by their context alone. It matters to caps on tokens.
+#define UNKNOWN_MODEL_OUTPUT (INT64_C(128) * 1024)
+
+static int64_t at_least_one(int64_t count)
+{
+	return count > 1 ? count : 1;
+}
+
 // An unknown model: what the agent's policy says. Returns 0 with a bound, or -ENOENT (refuse).
 static int bound_unknown(const struct sg_client *client, const struct sg_request_facts *facts,
 	struct sg_charge *ret_bound)
 {
+	int64_t one = facts->max_output;
+
 	if (sg_account_has_budgets(client->agent->account) &&
 		client->agent->unknown_model != SG_UNKNOWN_ALLOW)
 		return -ENOENT;
 	*ret_bound = (struct sg_charge){ .requests = 1, .input_tokens = facts->body_bytes };
-	if (facts->max_output > 0 && facts->choices > 0 &&
-		__builtin_mul_overflow(
-			facts->max_output, facts->choices, &ret_bound->output_tokens))
+	if (one < 0 &&
+		__builtin_mul_overflow(UNKNOWN_MODEL_OUTPUT, at_least_one(facts->calls), &one))
+		return -ENOENT;
+	if (__builtin_mul_overflow(one, at_least_one(facts->choices), &ret_bound->output_tokens))
 		return -ENOENT;
 	return 0;
 }
@@ -78,7 +90,8 @@ static void price_outcome(const struct sg_client *client, const struct sg_price_
 	if (outcome->state == SG_EXCHANGE_SETTLED) {
 		r = sg_price_cost(prices, client->provider, facts->model, outcome, now_ns,
 			&settlement->charge);
-		if (r == 0) {
+		// Where a model without a price was let through, the tokens that it told count.
+		if (r == 0 || (r == -ENOENT && !bound->nanousd)) {
 			settlement->state = SG_SETTLED;
 			return;
 		}

@@ -95,7 +95,8 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	struct sg_charge *ret_charge) SG_WUNRES;
 
 // Cost of what was used, by the response's model and tier (the request's model where the response
-// names none or an unknown one). Returns 0 or -ENOENT (no price: charge the hold).
+// names none or an unknown one). Returns 0 or -ENOENT (no price: charge the hold; *ret_charge has
+// the tokens).
 int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider,
 	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns,
 	struct sg_charge *ret_charge) SG_WUNRES;
