@@ -2,6 +2,8 @@
 // The numbered cases of docs/budgets.md, judged by the mock provider's bill. (62 and 70 have their thousands of trials in the
 // engine's unit tests.)
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
 import { Gate, PYTHON, chat, dollars, message, startMock, until } from './lib.mjs';
@@ -60,6 +62,21 @@ for call in range(400):
 	assert.equal((await mock.bill()).calls, 2);
 });
 
+test('case 26: soft_alert over the cap: served, and an audit line each time', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ budgets: [{ name: 'soft', scope: 'host', behavior: 'soft_alert', max_requests: 1, window: '1h' }] });
+	try {
+		const { results } = await own.agent('openai.mjs', 'c26', {}, { calls: Array(3).fill(chat('mock:tokens=2')), maxRetries: 0 });
+		assert.deepEqual(results.map((result) => result.ok), [true, true, true]);
+		assert.equal((await mock.bill()).calls, 3);
+		const told = () => fs.readFileSync(path.join(own.env.SPENDGATE_STATE_DIR, 'ledger/audit.jsonl'), 'utf8').split('\n').filter((line) => line.includes('"soft_alert"') && line.includes('"c26"'));
+		await until(() => told().length >= 2, 'two lines of the audit log');
+		assert.equal(told().length, 2);
+	} finally {
+		await own.stop();
+	}
+});
+
 test('case 28: window 2s, max 1: call, call, wait, call', async () => {
 	const { results } = await gate.agent('openai.mjs', 'c28', { 'max-requests': 1, window: '2s' }, { maxRetries: 0, calls: [chat('a'), chat('b'), chat('c', {}), ].map((call, i) => ({ ...call, waitMs: i === 2 ? 2300 : 0 })) });
 	assert.deepEqual(results.map((result) => result.ok), [true, false, true]);
@@ -79,14 +96,30 @@ test('case 30: upstream 500 three times is not counted', async () => {
 	await spentIsBilled(status);
 });
 
+test('case 74: the cap is reached with live connections: refused at once on each of them, none is closed', async () => {
+	const { stdout, stderr } = await gate.run('c74', { 'max-requests': 2 }, [PYTHON, '-c', `
+import http.client, json, sys
+connections = [http.client.HTTPSConnection('api.openai.com') for _ in range(3)]
+for connection in connections: connection.connect()
+sockets = [connection.sock for connection in connections]
+def call(connection):
+    connection.request('POST', '/v1/chat/completions', sys.argv[1], {'content-type': 'application/json', 'authorization': 'Bearer sk-test'})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+statuses = [call(connection) for connection in connections[:2] + connections + connections]
+print(json.dumps({'statuses': statuses, 'kept': [connection.sock is socket for connection, socket in zip(connections, sockets)]}))`, JSON.stringify(chat('mock:tokens=2').body)]);
+	assert.deepEqual(JSON.parse(stdout || '{}'), { statuses: [200, 200, 402, 402, 402, 402, 402, 402], kept: [true, true, true] }, stderr);
+	assert.equal((await mock.bill()).calls, 2);
+});
+
 test('case 35, 38: a restart remembers; a torn ledger is refused, never off', async () => {
 	const own = new Gate(mock);
 	await own.agent('openai.mjs', 'c38', { 'max-requests': 1 }, { calls: [chat('a')] });
 	const again = await own.agent('openai.mjs', 'c38', { 'max-requests': 1 }, { calls: [chat('a')] });
 	assert.equal(again.results[0].status, 429);
-	const { writeFileSync, rmSync } = await import('node:fs');
-	for (const end of ['-wal', '-shm']) rmSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db${end}`, { force: true });
-	writeFileSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db`, 'this is no database'.repeat(500));
+	for (const end of ['-wal', '-shm']) fs.rmSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db${end}`, { force: true });
+	fs.writeFileSync(`${own.env.SPENDGATE_STATE_DIR}/ledger/ledger.db`, 'this is no database'.repeat(500));
 	const torn = await own.run('c38', { 'max-requests': 1 }, ['curl', '-sS', '-m', '5', 'https://api.openai.com/v1/models']);
 	assert.notEqual(torn.code, 0);
 	assert.match(torn.stderr, /enforcer/);
@@ -115,14 +148,13 @@ test('case 68: one cap over three agents, one at a time and in parallel: never o
 
 test('a breaker freezes the agent that asks the same again and again; thawed, it is refused', async () => {
 	const own = new Gate(mock);
-	const { writeFileSync } = await import('node:fs');
 	await own.daemon({ budgets: [{ scope: 'host', max_requests: 100, window: '1h', alerts: [1], breaker: { identical_requests: 3, action: 'freeze' } }] });
 	try {
 		const running = own.agent('openai.mjs', 'again', {}, { calls: Array(5).fill(chat('mock:tokens=2')), maxRetries: 0 });
 		const frozen = await until(() => own.running.stderr.match(/event=frozen agent=again cgroup=(\S+)/), 'the agent to be frozen');
 		await new Promise((done) => setTimeout(done, 300)); // what it could still do, it would
 		assert.ok((await mock.bill()).calls <= 3);
-		writeFileSync(`${frozen[1]}/cgroup.freeze`, '0');
+		fs.writeFileSync(`${frozen[1]}/cgroup.freeze`, '0');
 		const { results } = await running;
 		assert.equal(results.filter((result) => result.ok).length, 3);
 		assert.match(JSON.stringify(results[4]), /breaker/);

@@ -47,6 +47,20 @@ test('wait: who has waited in vain is refused; who leaves does not go on', async
 	assert.equal(left.status.held_usd, '0');
 });
 
+test('wait: a call that only another budget counts goes by those that wait', async () => {
+	const own = new Gate(mock);
+	const cap = (name, model) => ({ name, scope: 'host', models: [model], limit_usd: '0.013', window: '1h' });
+	await own.daemon({ workers: 1, budgets: [cap('tight', 'gpt-4o'), cap('other', 'gpt-4o-mini')] });
+	try {
+		const long = chat('mock:tokens=10 mock:head=6000', { max_tokens: 1000 });
+		const calls = [long, { ...chat('mock:tokens=10', { max_tokens: 1000 }), waitMs: 500 }, { ...chat('mock:tokens=10', { model: 'gpt-4o-mini' }), waitMs: 1000, abortAfterMs: 4000 }];
+		const { results } = await own.agent('openai.mjs', 'goes-by', {}, { parallel: 3, maxRetries: 0, calls });
+		assert.deepEqual(results.map((result) => result.ok), [true, true, true], JSON.stringify(results));
+	} finally {
+		await own.stop();
+	}
+});
+
 test('case 66: on_tight clamp, half a call left: served with a lower limit, never above the cap', async () => {
 	for (const [name, make] of [['openai.mjs', (more) => chat('mock:tokens=max', more)], ['anthropic.mjs', (more) => ({ ...message('mock:tokens=max'), body: { ...message('mock:tokens=max').body, model: 'claude-haiku-4-5', ...more } })]]) {
 		await mock.reset();

@@ -188,8 +188,10 @@ static int64_t affordable(const struct sg_exchange *exchange, const struct sg_ro
 static int64_t share_of(const struct sg_exchange *exchange, int64_t at_rest)
 {
 	const struct sg_client *client = exchange->client;
-	int64_t share =
-		at_rest / (1 + (int64_t)sg_waiting_count(client->worker, client->agent->account));
+	const struct sg_call call = describe(exchange);
+	int64_t waiting = sg_waiting_count(client->worker, client->agent->account,
+		sg_account_counting(client->agent->account, &call));
+	int64_t share = at_rest / (1 + waiting);
 
 	share = share > SG_CLAMP_SHARE ? share : SG_CLAMP_SHARE;
 	return share < at_rest ? share : at_rest;
@@ -240,35 +242,55 @@ static int take_clamped(struct sg_exchange *exchange, struct sg_refusal *ret_ref
 
 // ---- Waiting ----
 
-static bool wait_for_room(struct sg_exchange *exchange, int64_t wait_ms)
+static int64_t now_ms(const struct sg_exchange *exchange)
+{
+	return sg_loop_now_ms(exchange->client->worker->loop);
+}
+
+// Until the patience is over, or a window forgets something that was spent.
+static void arm_wait(struct sg_exchange *exchange, int64_t forgets_in_ns)
+{
+	int64_t patience_ms = exchange->admission.patience_ms - now_ms(exchange);
+	int64_t forgets_ms = forgets_in_ns / SG_NS_PER_MS + 1;
+
+	sg_exchange_arm(exchange, forgets_ms < patience_ms ? forgets_ms : patience_ms);
+}
+
+static bool wait_for_room(struct sg_exchange *exchange, int64_t wait_ms,
+	struct sg_budget_set waits_for, int64_t forgets_in_ns)
 {
 	struct sg_admission *admission = &exchange->admission;
 	bool first = admission->its_turn;
 
+	admission->waits_for = waits_for;
 	if (sg_waiting_join(exchange, first) < 0)
 		return sg_exchange_refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(ENOMEM));
 	exchange->request = SG_REQUEST_WAIT;
 	admission->its_turn = false;
 	if (!admission->wait_ms) {
 		admission->wait_ms = wait_ms > 0 ? wait_ms : 1;
-		sg_exchange_arm(exchange, (admission->wait_ms + 1) / 2);
+		admission->patience_ms = now_ms(exchange) + (admission->wait_ms + 1) / 2;
 	}
+	arm_wait(exchange, forgets_in_ns);
 	return false;
 }
 
-// Others wait already, for whom this one could come to stand in the way.
-static bool must_queue(const struct sg_exchange *exchange)
+// One that waits already, for whom this one could come to stand in the way. NULL: there is none.
+static const struct sg_exchange *in_front(const struct sg_exchange *exchange)
 {
 	const struct sg_client *client = exchange->client;
 	const struct sg_call call = describe(exchange);
+	struct sg_account *account = client->agent->account;
+	const struct sg_exchange *first;
 	struct sg_room now, at_rest;
 
-	if (exchange->admission.its_turn ||
-		!sg_waiting_first(client->worker, client->agent->account))
-		return false;
-	sg_account_room(
-		client->worker->enforcer->engine, client->agent->account, &call, &now, &at_rest);
-	return fits(&exchange->admission.bound, &at_rest);
+	if (exchange->admission.its_turn || !sg_waiting_any(client->worker, account))
+		return NULL;
+	first = sg_waiting_first(client->worker, account, sg_account_counting(account, &call));
+	if (!first)
+		return NULL;
+	sg_account_room(client->worker->enforcer->engine, account, &call, &now, &at_rest);
+	return fits(&exchange->admission.bound, &at_rest) ? first : NULL;
 }
 
 void sg_admission_ask_again(struct sg_exchange *exchange)
@@ -281,15 +303,23 @@ void sg_admission_ask_again(struct sg_exchange *exchange)
 
 void sg_admission_on_timer(struct sg_exchange *exchange)
 {
-	const struct sg_client *client = exchange->client;
+	struct sg_worker *worker = exchange->client->worker;
 	struct sg_admission *admission = &exchange->admission;
 
+	if (now_ms(exchange) < admission->patience_ms) {
+		arm_wait(exchange, INT64_MAX);
+		sg_waiting_on_room(worker);
+		return;
+	}
 	admission->patience = admission->patience == SG_TAKES_WHOLE ? SG_TAKES_SHARE : SG_TAKES_ANY;
-	if (admission->patience == SG_TAKES_SHARE)
-		sg_exchange_arm(exchange, admission->wait_ms / 2);
-	if (admission->patience == SG_TAKES_ANY ||
-		sg_waiting_first(client->worker, client->agent->account) == exchange)
+	if (admission->patience == SG_TAKES_SHARE) {
+		admission->patience_ms = now_ms(exchange) + admission->wait_ms / 2;
+		arm_wait(exchange, INT64_MAX);
+	}
+	// Who waits on asks like the others, whoever leaves makes way for them.
+	if (admission->patience == SG_TAKES_ANY)
 		sg_admission_ask_again(exchange);
+	sg_waiting_on_room(worker);
 }
 
 // ---- The whole ----
@@ -348,18 +378,20 @@ static bool passes_unaccounted(const struct sg_exchange *exchange, int error)
 
 bool sg_exchange_admit(struct sg_exchange *exchange)
 {
+	const struct sg_exchange *first;
 	struct sg_refusal refusal;
 	int r;
 
 	if (!price(exchange))
 		return false;
-	if (must_queue(exchange))
-		return wait_for_room(exchange,
-			sg_waiting_first(exchange->client->worker, exchange->client->agent->account)
-				->admission.wait_ms);
+	first = in_front(exchange);
+	if (first)
+		return wait_for_room(
+			exchange, first->admission.wait_ms, first->admission.waits_for, INT64_MAX);
 	r = hold(exchange, &refusal);
 	if (r == -EAGAIN && refusal.wait_ns > 0)
-		return wait_for_room(exchange, refusal.wait_ns / SG_NS_PER_MS);
+		return wait_for_room(exchange, refusal.wait_ns / SG_NS_PER_MS, refusal.objecting,
+			refusal.forgets_in_ns);
 	if (r == -EDQUOT || r == -EAGAIN)
 		return sg_exchange_refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 	if (r < 0)

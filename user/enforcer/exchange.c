@@ -93,7 +93,10 @@ static void detach(struct sg_exchange *exchange)
 	*exchange->link = exchange->next;
 	if (exchange->next)
 		exchange->next->link = exchange->link;
-	sg_waiting_leave(exchange);
+	if (exchange->wait_queue) {
+		sg_waiting_leave(exchange);
+		sg_waiting_tell(exchange->client->worker);
+	}
 	sg_loop_disarm(&exchange->timer);
 	sg_buf_release(&exchange->head_bytes);
 	sg_buf_release(&exchange->answer);

@@ -58,9 +58,11 @@ struct sg_admission {
 	bool counted;  // so were the tokens of its texts
 	bool its_turn; // it was the first of those that wait
 	enum sg_patience patience;
-	int64_t wait_ms;	// in all; 0: it has not waited
-	struct sg_charge bound; // of the whole call
-	uint64_t fingerprint;	// of path and body, where a breaker looks at it; else 0
+	int64_t wait_ms;		// in all; 0: it has not waited
+	int64_t patience_ms;		// until when, on the loop's clock
+	struct sg_budget_set waits_for; // or those in front of it do
+	struct sg_charge bound;		// of the whole call
+	uint64_t fingerprint;		// of path and body, where a breaker looks at it; else 0
 	char asked_model[SG_MODEL_BYTES];
 };
 
@@ -98,6 +100,7 @@ struct sg_exchange {
 	struct sg_admission admission;
 	struct sg_wait_queue *wait_queue; // NULL: it does not wait
 	struct sg_exchange *wait_next;
+	uint64_t wait_round; // of the worker's, in which it was asked last
 	struct sg_hold hold;
 	const struct sg_price_table *prices; // taken when it was priced first
 	bool unknown_path;		     // held at the operator's amount

@@ -97,6 +97,8 @@ struct sg_worker {
 	struct sg_worker_listener *listeners;
 	struct sg_client *clients;	     // all, doubly linked
 	struct sg_wait_queue *wait_queues;   // one an account that is waited for
+	uint64_t wait_round;		     // of asking those that wait
+	struct sg_timer room;		     // they are to be asked
 	struct sg_upstream *waiting_sockets; // asked of the warden
 	uint32_t next_socket_request;
 	uint64_t next_connection;
