@@ -204,6 +204,17 @@ test('missing usage, a cut answer, and a reset after the request: charged by the
 	}
 });
 
+test('a kept connection that ends after the provider took the call: charged by the hold, and not made twice', async () => {
+	const calls = [chat('mock:tokens=5'), chat('mock:tokens=5 mock:fault=billed-reset'), chat('mock:tokens=5')];
+	const { results, status } = await gate.agent('openai.mjs', 'taken', { 'max-requests': 2 }, { maxRetries: 0, calls });
+	assert.deepEqual(results.map((result) => (result.ok ? 200 : result.status)), [200, 502, 429]);
+	const bill = await mock.bill();
+	assert.equal(bill.calls, 2);
+	assert.equal(bill.connections, 1);
+	assert.equal(status.calls, 2);
+	assert.ok(dollars(status.spent_usd) >= BigInt(bill.nanousd));
+});
+
 test('odd framings: interim, close, until close, byte by byte, gzip: metered exactly', async () => {
 	for (const fault of ['interim', 'close', 'untilclose', 'slowloris', 'gzip']) {
 		await mock.reset();

@@ -77,6 +77,7 @@ void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail
 			exchange->head.framing == SG_H1_NO_BODY)) {
 		exchange->retried = true;
 		exchange->everything_sent = false;
+		exchange->write_failed = false;
 		exchange->head_sent = false;
 		exchange->sent_bytes = 0;
 		exchange->request = SG_REQUEST_SEND;

@@ -173,11 +173,13 @@ static bool read_answer(struct sg_exchange *exchange)
 
 // ---- The end ----
 
-// A kept connection that ends without a byte was closed by the provider while it was idle: it did
-// not take the request.
+// It has no whole request, or has seen none of it.
 static bool took_nothing(const struct sg_exchange *exchange)
 {
-	return exchange->upstream->reused && !exchange->upstream->saw_bytes;
+	const struct sg_upstream *upstream = exchange->upstream;
+
+	return exchange->everything_sent ? sg_upstream_was_stale(upstream)
+					 : upstream->reused && !upstream->saw_bytes;
 }
 
 static void give_back(struct sg_exchange *exchange, bool reusable)

@@ -181,8 +181,7 @@ static bool took_nothing(const struct sg_exchange *exchange)
 	if (stream->error == SG_H2_REFUSED_STREAM)
 		return true;
 	// The provider has closed an idle connection.
-	return exchange->upstream->multiplex->lost && exchange->upstream->reused &&
-	       !exchange->upstream->saw_bytes;
+	return exchange->upstream->multiplex->was_stale;
 }
 
 static void give_back(struct sg_exchange *exchange, bool reusable)

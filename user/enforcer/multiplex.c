@@ -41,6 +41,7 @@ struct sg_multiplex *sg_multiplex_free(struct sg_multiplex *multiplex)
 static void lose(struct sg_upstream *upstream)
 {
 	upstream->multiplex->lost = true;
+	upstream->multiplex->was_stale = sg_upstream_was_stale(upstream);
 	sg_h2_lose(upstream->multiplex->codec);
 	sg_buf_release(&upstream->out);
 	sg_transport_close(&upstream->transport, upstream->worker->loop);

@@ -21,6 +21,7 @@ struct sg_multiplex {
 	bool put_off;	   // turn_end will run
 	bool running;	   // what happens meanwhile is seen by the run itself
 	bool freed;	   // by the end of the turn that is put off
+	bool was_stale;	   // when it was lost: the provider had closed it before any call was there
 	bool write_failed; // what the provider said before is still read
 	bool lost;	   // the connection is gone: its calls find out
 	bool asked;	   // for a sign of life

@@ -2,6 +2,9 @@
 #include "enforcer/transport.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,6 +50,8 @@ static ssize_t socket_write(struct sg_transport *transport, const void *data, si
 		n = -errno;
 		if (n == -EAGAIN)
 			transport->can_write = false;
+	} else {
+		transport->written += (uint64_t)n;
 	}
 	return n;
 }
@@ -217,6 +222,18 @@ ssize_t sg_transport_write(struct sg_transport *transport, const void *data, siz
 		return (ssize_t)n;
 	result = (int)ssl_result(transport, result);
 	return result == 0 ? -EPIPE : result;
+}
+
+bool sg_transport_is_acknowledged(const struct sg_transport *transport, uint64_t written)
+{
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof(info);
+
+	if (getsockopt(transport->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+		length <
+			offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
+		return true;
+	return info.tcpi_bytes_acked > written + 1;
 }
 
 int sg_transport_flush(struct sg_transport *transport, struct sg_buf *buf)

@@ -17,6 +17,7 @@
 struct sg_transport {
 	struct sg_watch watch; // first: on_event gets the transport by its address
 	SSL *ssl;	       // NULL: plain
+	uint64_t written;      // bytes that the kernel was given, as they are on the wire
 	bool can_read;
 	bool can_write;
 	bool peer_closed; // the peer will send nothing more
@@ -52,6 +53,10 @@ ssize_t sg_transport_write(
 
 // Writes what the buffer holds. Returns 0 (all written), -EAGAIN (some is left), or another -errno.
 int sg_transport_flush(struct sg_transport *transport, struct sg_buf *buf) SG_WUNRES;
+
+// Has the other side acknowledged any byte beyond the first `written` ones? Also true where it
+// can't be told. (Linux: tcpi_bytes_acked of RFC 4898, which counts the SYN too.)
+bool sg_transport_is_acknowledged(const struct sg_transport *transport, uint64_t written);
 
 // Says that nothing more will be written (close_notify, FIN).
 void sg_transport_shutdown(struct sg_transport *transport);

@@ -289,11 +289,19 @@ int sg_upstream_get(struct sg_worker *worker, struct sg_pool_origin *origin,
 		link_user(upstream, user);
 	else if (!upstream->user_count)
 		sg_loop_arm(worker->loop, &upstream->timer, SG_UPSTREAM_SILENCE_MS, on_timeout);
-	if (!upstream->user_count)
+	if (!upstream->user_count) {
 		upstream->saw_bytes = false;
+		upstream->written_before = upstream->transport.written;
+	}
 	upstream->user_count++;
 	*ret_upstream = upstream;
 	return 0;
+}
+
+bool sg_upstream_was_stale(const struct sg_upstream *upstream)
+{
+	return upstream->reused && !upstream->saw_bytes &&
+	       !sg_transport_is_acknowledged(&upstream->transport, upstream->written_before);
 }
 
 // An idle connection has nothing to say: session tickets are taken in, anything else (end of data,

@@ -56,8 +56,9 @@ struct sg_upstream {
 					  // wait for a socket
 	uint32_t socket_request;
 	bool http1_only;
-	bool reused;	// has been idle before
-	bool saw_bytes; // something came since
+	bool reused;		 // has been idle before
+	bool saw_bytes;		 // something came since
+	uint64_t written_before; // what was written before (of the transport)
 };
 
 enum sg_upstream_want {
@@ -71,6 +72,10 @@ enum sg_upstream_want {
 // another one until the connection is ready. Returns 0 or -errno.
 int sg_upstream_get(struct sg_worker *worker, struct sg_pool_origin *origin,
 	struct sg_upstream_user *user, unsigned want, struct sg_upstream **ret_upstream) SG_WUNRES;
+
+// Has a connection that broke been closed by the provider while it was idle, before any byte of the
+// call was there?
+bool sg_upstream_was_stale(const struct sg_upstream *upstream);
 
 static inline bool sg_upstream_is_ready(const struct sg_upstream *upstream)
 {
