@@ -155,7 +155,7 @@ static void copy_part(const char *text, size_t length, char end, char out[32])
 
 void sg_provider_region(struct sg_str host, struct sg_str path, char out[32])
 {
-	static const char locations[] = "/locations/", amazon[] = "bedrock-";
+	static const char locations[] = "/locations/", amazon[] = "bedrock";
 	const char *at = memmem(path.data, path.length, locations, sizeof(locations) - 1);
 	const char *dot;
 
@@ -316,6 +316,19 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+// Is a segment of the path "." or ".."? Also with parameters behind a ';', which some servers take
+// off before they resolve it.
+static bool has_dot_segment(const char *path)
+{
+	for (const char *at = path; (at = strchr(at, '/'));) {
+		size_t dots = strspn(++at, ".");
+
+		if ((dots == 1 || dots == 2) && strchr("/;", at[dots]))
+			return true;
+	}
+	return false;
+}
+
 // Decodes escapes and joins doubled slashes, as a lenient server might: matching must not be easier
 // to fool than it. Dot segments, encoded slashes and NULs are not understood: such a path is
 // unknown.
@@ -348,9 +361,7 @@ static bool normalise(struct sg_str path, unsigned traits, char *out, size_t siz
 	if (used > 1 && out[used - 1] == '/')
 		used--;
 	out[used] = 0;
-	return used && out[0] == '/' && !strstr(out, "/./") && !strstr(out, "/../") &&
-	       !(used >= 2 && strcmp(out + used - 2, "/.") == 0) &&
-	       !(used >= 3 && strcmp(out + used - 3, "/..") == 0);
+	return used && out[0] == '/' && !has_dot_segment(out);
 }
 
 // The segment that names the model, up to what follows it in the pattern. Returns its length, 0:

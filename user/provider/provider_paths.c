@@ -382,6 +382,22 @@ const struct sg_path_rule sg_bedrock_other_rules[] = {
 	{ "/async-invoke", &sg_api_by_amount },
 	{ "/guardrail/+/version/+/apply", &sg_api_by_amount },
 	{ "/guardrail-checks/invoke", &sg_api_by_amount },
+	// Of the control plane, which has hosts of its own.
+	{ "/model-invocation-job", &sg_api_by_amount },
+	{ "/model-customization-jobs", &sg_api_by_amount },
+	{ "/provisioned-model-throughput", &sg_api_by_amount },
+	{ "/evaluation-jobs", &sg_api_by_amount },
+	{ "/model-invocation-job/+/stop", NULL },
+	{ "/model-customization-jobs/+/stop", NULL },
+	{ "/evaluation-job/+/stop", NULL },
+	{ "/guardrails", NULL },
+	{ "/guardrails/+", NULL },
+	{ "/inference-profiles", NULL },
+	{ "/prompt-routers", NULL },
+	{ "/logging/modelinvocations", NULL },
+	{ "/listTagsForResource", NULL },
+	{ "/tagResource", NULL },
+	{ "/untagResource", NULL },
 	END_RULES,
 };
 

@@ -44,6 +44,11 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("us-central1-aiplatform.googleapis.com"), "vertex");
 	assert_string_equal(name_of("aiplatform.googleapis.com"), "vertex");
 	assert_string_equal(name_of("aiplatform.eu.rep.googleapis.com"), "vertex");
+	assert_string_equal(name_of("generativelanguage.mtls.googleapis.com"), "gemini");
+	assert_string_equal(name_of("europe-west4-aiplatform.mtls.googleapis.com"), "vertex");
+	assert_string_equal(name_of("aiplatform.mtls.googleapis.com"), "vertex");
+	assert_string_equal(name_of("bedrock.us-east-1.amazonaws.com"), "bedrock");
+	assert_string_equal(name_of("bedrock-fips.us-east-1.amazonaws.com"), "bedrock");
 	assert_string_equal(name_of("-aiplatform.googleapis.com"), "none");
 	assert_string_equal(name_of("storage.googleapis.com"), "none");
 	assert_string_equal(name_of("bedrock-runtime.us-east-1.amazonaws.com"), "bedrock");
@@ -104,6 +109,14 @@ static const struct row rows[] = {
 	{ "openai", "POST", "/v1/chat/completions/", "chat" },
 	{ "openai", "POST", "//v1//chat/completions", "chat" },
 	{ "openai", "POST", "/v1/%63hat/completions", "chat" },
+	{ "openai", "POST", "/v1/skills/..;/chat/completions", "unknown" },
+	{ "openai", "POST", "/v1/skills/.;x=1/chat/completions", "unknown" },
+	{ "openai", "POST", "/v1/skills/%2e%2e;/chat/completions", "unknown" },
+	{ "openai", "POST", "/v1/skills/..", "unknown" },
+	{ "openai", "POST", "/v1/skills/...", "free" },
+	{ "bedrock", "GET", "/foundation-models", "free" },
+	{ "bedrock", "POST", "/model-invocation-job", "amount" },
+	{ "bedrock", "POST", "/guardrails", "free" },
 	{ "openai", "POST", "/v1/responses", "responses" },
 	{ "anthropic", "POST", "/v1/messages", "messages" },
 	{ "anthropic", "POST", "/v1/messages?beta=true", "messages" },
