@@ -3,17 +3,31 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 
-import { Gate, PYTHON, build, chat, scratch, start, startMock } from './lib.mjs';
+import { Gate, PYTHON, build, chat, here, scratch, start, startMock } from './lib.mjs';
 
-let mock, gate;
+// A provider that would serve whoever reached it unmetered, at its public address, and a daemon for which its plain port is registered.
+const WILD = '203.0.113.40';
+let mock, gate, wild, daemon, patient;
 before(async () => {
 	mock = await startMock();
 	gate = new Gate(mock);
+	await start('ip', ['address', 'add', `${WILD}/32`, 'dev', 'lo']).done;
+	wild = await startMock(['--address', WILD, '--port', '443', '--plain-port', '8080']);
+	daemon = new Gate(mock);
+	await daemon.daemon({ origins: [{ host: 'llm.internal', address: `${WILD}:8080`, provider: 'openai', plain: true }] });
+	patient = around('one-byte', [{ name: 'api.openai.com', bytes: 1, pause: 16 }]); // the last test looks at it
 });
-after(() => mock.stop());
+after(async () => {
+	await patient;
+	await daemon.stop();
+	await wild.stop();
+	await mock.stop();
+	await start('ip', ['address', 'del', `${WILD}/32`, 'dev', 'lo']).done;
+});
 
 const python = (agent, code, extra = []) => gate.run(agent, { 'limit-usd': '1' }, [PYTHON, '-c', `import socket, errno, os, sys, struct\n${code}`], extra);
 
@@ -180,4 +194,102 @@ test('status: a table and JSON of a running daemon', async () => {
 	running.child.kill('SIGTERM');
 	await running.done;
 	await own.stop();
+});
+
+// ---- Around the meter ----
+
+// What each attempt was answered.
+async function around(agent, attempts, caps = { 'max-requests': 1 }) {
+	const result = await daemon.run(agent, caps, [PYTHON, `${here}/agents/around.py`, JSON.stringify(attempts.map((attempt) => ({ to: [WILD, 443], ...attempt })))]);
+	return { ...result, answers: JSON.parse(result.stdout || `"${result.stderr}"`) };
+}
+
+const OK = 'HTTP/1.1 200 OK', CAPPED = 'HTTP/1.1 402 Payment Required', CLOSED = 'ConnectionResetError';
+
+test('who is silent at first, then speaks TLS to a provider, is metered', async () => {
+	const before_ = await mock.bill();
+	const { answers, stderr } = await around('silent', [{ name: 'api.openai.com', silent: 4 }, { name: 'api.openai.com', silent: 4 }]);
+	assert.deepEqual(answers.sort(), [OK, CAPPED], stderr);
+	assert.equal((await mock.bill()).calls, before_.calls + 1);
+	assert.equal((await wild.bill()).requests, 0, 'nothing reached the provider around the meter');
+});
+
+test('a server may speak first; a provider is not reached behind its greeting', async () => {
+	let asked = '';
+	const server = net.createServer((socket) => {
+		socket.write('220 hello\r\n');
+		socket.on('data', (data) => {
+			asked += data;
+			socket.end('250 after you\r\n');
+		});
+		socket.on('error', () => {});
+	});
+	await new Promise((resolve) => server.listen(2525, WILD, resolve));
+	const { stdout } = await daemon.run('greeted', {}, [PYTHON, '-c', `
+import socket, ssl
+s = socket.create_connection(("${WILD}", 2525), 10); print(s.recv(99)); s.sendall(b"HELO\\r\\n"); print(s.recv(99))
+s = socket.create_connection(("${WILD}", 2525), 10); print(s.recv(99))
+try: ssl._create_unverified_context().wrap_socket(s, server_hostname="api.openai.com")
+except OSError as e: print("closed")`]);
+	assert.equal(stdout, "b'220 hello\\r\\n'\nb'250 after you\\r\\n'\nb'220 hello\\r\\n'\nclosed\n");
+	assert.equal(asked, 'HELO\r\n');
+	server.close();
+});
+
+test('a registered plain origin is metered whatever the first bytes look like, and however late they come', async () => {
+	const plain = { to: [WILD, 8080], plain: true, host: 'llm.internal' };
+	const before_ = await wild.bill();
+	const { answers, stderr } = await around('plain', [{ ...plain, method: 'post' }, { ...plain, method: 'QUERY' }, { ...plain, start: '\r\n' }, { ...plain, silent: 4 }, { ...plain, silent: 4 }]);
+	assert.deepEqual(answers.slice(0, 2), Array(2).fill('HTTP/1.1 400 Bad Request'), stderr);
+	assert.deepEqual(answers.slice(2).sort(), [OK, CAPPED, CAPPED]);
+	assert.equal((await wild.bill()).requests, before_.requests + 1, 'the one call of the cap');
+});
+
+test('what only some servers take for TLS is refused', async () => {
+	// As lenient as Go's: a warning before the ClientHello, and any version of its record.
+	const lenient = net.createServer((socket) => {
+		socket.once('data', (data) => {
+			const hello = data[0] === 0x15 ? data.subarray(7) : data;
+			const server = net.connect(443, WILD, () => {
+				if (hello.length) hello[1] = 3;
+				server.write(hello);
+				socket.pipe(server).pipe(socket);
+			});
+			server.on('error', () => {});
+		});
+		socket.on('error', () => {});
+	});
+	await new Promise((resolve) => lenient.listen(8443, WILD, resolve));
+	const before_ = await wild.bill();
+	const to = [WILD, 8443], name = 'api.openai.com';
+	const { answers } = await around('lenient', [{ to, name, before: '1503010002015a' }, { to, name, record: '0201' }, { to, plain: true, before: '802b01030100' }]);
+	assert.deepEqual(answers, Array(3).fill(CLOSED));
+	assert.equal((await wild.bill()).requests, before_.requests);
+	lenient.close();
+});
+
+test('a provider\'s name over plain HTTP, at an address of the agent\'s own, is no evidence: refused and not asked', async () => {
+	let asked = 0;
+	const liar = http.createServer((request, response) => {
+		asked++;
+		response.end(JSON.stringify({ id: 'x', object: 'chat.completion', model: 'deepseek-chat', choices: [], usage: { prompt_tokens: 1, completion_tokens: 1e12, total_tokens: 1e12 + 1 } }));
+	});
+	await new Promise((resolve) => liar.listen(8081, WILD, resolve));
+	const { answers, status } = await around('liar', [{ to: [WILD, 8081], plain: true, host: 'api.deepseek.com', model: 'deepseek-chat' }], { 'limit-usd': '5' });
+	assert.deepEqual(answers, ['HTTP/1.1 403 Forbidden']);
+	assert.equal(asked, 0);
+	assert.equal(Number(status.spent_usd ?? status.budgets[0].spent_usd), 0);
+	liar.close();
+});
+
+test('a method that is said to be another is refused', async () => {
+	const before_ = (await mock.bill()).requests;
+	const get = { name: 'api.openai.com', method: 'GET', path: '/v1/models' };
+	const { answers } = await around('method', [get, ...['X-HTTP-Method-Override', 'x-http-method', 'X-Method-Override'].map((name) => ({ ...get, headers: `${name}: POST\r\n` }))]);
+	assert.deepEqual(answers, [OK, ...Array(3).fill('HTTP/1.1 403 Forbidden')]);
+	assert.equal((await mock.bill()).requests, before_ + 1);
+});
+
+test('a ClientHello that is begun and not ended is waited for, then closed', async () => {
+	assert.match((await patient).answers[0], /^(ConnectionReset|BrokenPipe)Error$/);
 });

@@ -263,7 +263,7 @@ server.on('checkContinue', (request, response) => {
 	response.writeContinue();
 	serve(request, response);
 });
-const ready = { port: await listen(server, options.port), control_port: await listen(http.createServer(control), options['control-port']), ca: path.resolve(options.dir, 'ca.pem') };
+const ready = { address: options.address, port: await listen(server, options.port), control_port: await listen(http.createServer(control), options['control-port']), ca: path.resolve(options.dir, 'ca.pem') };
 if (options['plain-port'] !== undefined) {
 	const plain = options.http2 ? http2.createServer(null, { streams: options.streams, bill }, serve) : http.createServer(serve);
 	plain.on('connection', () => bill.connections++);

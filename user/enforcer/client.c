@@ -60,9 +60,10 @@ static void on_timeout(struct sg_timer *timer)
 	struct sg_client *client =
 		(struct sg_client *)((char *)timer - offsetof(struct sg_client, timer));
 
-	// A client that says nothing may wait for the server's greeting.
+	// A client that says nothing may wait for the server's greeting; a provider's does not.
 	if (client->state == SG_CLIENT_PEEK)
-		sg_client_enter(client, SG_CLIENT_TUNNEL);
+		sg_client_enter(
+			client, sg_route_may_greet(client) ? SG_CLIENT_GREETING : SG_CLIENT_FIRST);
 	else
 		sg_client_close(client, client->state == SG_CLIENT_SESSION ? "idle" : "timeout");
 }
@@ -72,6 +73,7 @@ static int64_t state_timeout_ms(enum sg_client_state state)
 	switch (state) {
 	case SG_CLIENT_PEEK:
 		return SG_SERVER_FIRST_MS;
+	case SG_CLIENT_FIRST:
 	case SG_CLIENT_LEAF:
 	case SG_CLIENT_HANDSHAKE:
 		return SG_HANDSHAKE_MS;
@@ -79,6 +81,7 @@ static int64_t state_timeout_ms(enum sg_client_state state)
 		return SG_LINGER_MS;
 	case SG_CLIENT_SESSION:
 		return SG_IDLE_MS;
+	case SG_CLIENT_GREETING:
 	case SG_CLIENT_RELAY:
 	case SG_CLIENT_TUNNEL:
 	case SG_CLIENT_CLOSED:
@@ -202,45 +205,60 @@ void sg_client_enter(struct sg_client *client, enum sg_client_state state)
 	case SG_CLIENT_RELAY:
 		sg_relay_run(client);
 		break;
-	case SG_CLIENT_TUNNEL:
+	case SG_CLIENT_GREETING:
 		sg_tunnel_start(client);
+		break;
+	case SG_CLIENT_TUNNEL:
+		if (client->tunnel)
+			sg_tunnel_run(client);
+		else
+			sg_tunnel_start(client);
 		break;
 	case SG_CLIENT_LINGER:
 		sg_transport_shutdown(&client->transport);
 		break;
 	case SG_CLIENT_PEEK:
+	case SG_CLIENT_FIRST:
 	case SG_CLIENT_CLOSED:
 		break;
 	}
 }
 
-// What the first bytes say.
-static void peek(struct sg_client *client)
+// The first bytes are a provider's. Where the server was dialled for its greeting, that connection
+// is dropped; once it has said something, the agent can't be given another.
+static void enter_session(struct sg_client *client, enum sg_client_state state)
 {
-	struct sg_worker *worker = client->worker;
-	ssize_t n = recv(client->transport.watch.fd, worker->scratch, SG_SCRATCH_BYTES,
-		MSG_PEEK | MSG_DONTWAIT);
-
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		sg_client_close(client, "no_data");
+	if (client->tunnel && sg_tunnel_has_greeted(client)) {
+		sg_log(SG_LOG_WARN, "refused",
+			"agent=%s connection=%llu host=%s reason=\"a call to a provider behind "
+			"another server's greeting\"",
+			client->agent->name, (unsigned long long)client->connection, client->host);
+		sg_client_close(client, "refused");
 		return;
 	}
-	if (n < 0)
-		return;
-	switch (sg_route_first_bytes(client, worker->scratch, (size_t)n)) {
+	sg_tunnel_close(client);
+	sg_client_enter(client, state);
+}
+
+static void judge(struct sg_client *client, size_t length)
+{
+	switch (sg_route_first_bytes(client, client->worker->scratch, length)) {
 	case SG_FIRST_MORE:
-		// Something was said: it is no longer a client that waits for a greeting.
-		sg_loop_arm(worker->loop, &client->timer, SG_HANDSHAKE_MS, on_timeout);
+		if (client->state == SG_CLIENT_GREETING)
+			sg_loop_arm(
+				client->worker->loop, &client->timer, SG_HANDSHAKE_MS, on_timeout);
+		else
+			sg_client_enter(client, SG_CLIENT_FIRST);
 		break;
 	case SG_FIRST_TLS:
-		sg_client_enter(client, SG_CLIENT_LEAF);
+		enter_session(client, SG_CLIENT_LEAF);
 		break;
 	case SG_FIRST_HTTP2:
 		client->speaks_h2 = true;
-		sg_client_enter(client, SG_CLIENT_SESSION);
+		enter_session(client, SG_CLIENT_SESSION);
 		break;
 	case SG_FIRST_HTTP:
-		sg_client_enter(client, SG_CLIENT_SESSION);
+		enter_session(client, SG_CLIENT_SESSION);
 		break;
 	case SG_FIRST_TUNNEL:
 		sg_client_enter(client, SG_CLIENT_TUNNEL);
@@ -249,6 +267,20 @@ static void peek(struct sg_client *client)
 		sg_client_close(client, "refused");
 		break;
 	}
+}
+
+// What the first bytes say.
+static void peek(struct sg_client *client)
+{
+	ssize_t n = recv(client->transport.watch.fd, client->worker->scratch, SG_SCRATCH_BYTES,
+		MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0)
+		judge(client, (size_t)n);
+	else if (n == 0 && client->state == SG_CLIENT_GREETING)
+		sg_client_enter(client, SG_CLIENT_TUNNEL); // it only listens
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		sg_client_close(client, "no_data");
 }
 
 static void drop_input(struct sg_client *client)
@@ -277,7 +309,13 @@ static void on_event(struct sg_watch *watch, uint32_t events)
 	}
 	switch (client->state) {
 	case SG_CLIENT_PEEK:
+	case SG_CLIENT_FIRST:
 		peek(client);
+		break;
+	case SG_CLIENT_GREETING:
+		peek(client);
+		if (client->state == SG_CLIENT_GREETING)
+			sg_tunnel_run(client);
 		break;
 	case SG_CLIENT_HANDSHAKE:
 		shake_hands(client);

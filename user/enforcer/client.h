@@ -5,6 +5,9 @@
 //   tls:   ClientHello -> route by SNI -> { terminate | tunnel }
 //   http:  route by Host or by registered address -> { session | tunnel }
 //
+// Whenever the agent's first bytes come, they are judged before one of them goes out: a client that
+// is silent at first gets the server's greeting meanwhile, and nothing else.
+//
 // and, within a session, its calls (session.h), one of which may turn it into a relay (relay.h).
 // Worker thread only.
 #pragma once
@@ -26,7 +29,9 @@ struct sg_tunnel;
 struct sg_worker;
 
 enum sg_client_state {
-	SG_CLIENT_PEEK,	     // until the first bytes tell the protocol
+	SG_CLIENT_PEEK,	     // nothing was said yet
+	SG_CLIENT_FIRST,     // until the first bytes are there that tell the protocol
+	SG_CLIENT_GREETING,  // nothing was said for a while: the server may speak first
 	SG_CLIENT_LEAF,	     // the warden signs
 	SG_CLIENT_HANDSHAKE, // TLS towards the agent
 	SG_CLIENT_SESSION,   // HTTP calls
@@ -50,6 +55,7 @@ struct sg_client {
 	const struct sg_provider *provider;
 	bool own_host;			    // the provider's own, not one that it is registered for
 	bool regional;			    // a region's host, which may have prices of its own
+	bool unproven;			    // plain, at an address that anybody may have
 	const struct sg_origin *registered; // NULL: dialled at the original destination
 	struct sg_pool_origin *pool_origin; // of this connection's provider, or NULL
 	struct sg_buf in;

@@ -21,6 +21,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_BAD_REQUEST] = "bad_request",
 		[SG_ANSWER_MISDIRECTED] = "misdirected",
 		[SG_ANSWER_GRPC] = "grpc",
+		[SG_ANSWER_PLAIN] = "plain_http",
 		[SG_ANSWER_UPSTREAM] = "upstream",
 		[SG_ANSWER_POLICY] = "policy",
 		[SG_ANSWER_UNAVAILABLE] = "unavailable",
@@ -45,7 +46,8 @@ static bool is_recorded(enum sg_answer_kind kind)
 {
 	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
 	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED ||
-	       kind == SG_ANSWER_SIGNED || kind == SG_ANSWER_GRPC || kind == SG_ANSWER_POLICY;
+	       kind == SG_ANSWER_SIGNED || kind == SG_ANSWER_GRPC || kind == SG_ANSWER_PLAIN ||
+	       kind == SG_ANSWER_POLICY;
 }
 
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,

@@ -96,6 +96,14 @@ static bool is_grpc(const struct sg_h1_head *head)
 	       strncasecmp(type->value.data, grpc, strlen(grpc)) == 0;
 }
 
+// Some servers take the method from these lines, in the place of the one that the call was judged
+// by.
+static bool overrides_method(const struct sg_h1_head *head)
+{
+	return sg_h1_find(head, "x-http-method-override") || sg_h1_find(head, "x-http-method") ||
+	       sg_h1_find(head, "x-method-override");
+}
+
 void sg_exchange_reject(struct sg_exchange *exchange, const char *reason)
 {
 	exchange->request = SG_REQUEST_DONE;
@@ -136,12 +144,20 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 		sg_exchange_refuse(exchange, SG_ANSWER_MISDIRECTED, NULL, NULL);
 		return;
 	}
+	if (client->unproven) {
+		sg_exchange_refuse(exchange, SG_ANSWER_PLAIN, NULL, NULL);
+		return;
+	}
 	if (is_grpc(head)) {
 		refuse_path(exchange, SG_ANSWER_GRPC, path);
 		return;
 	}
 	if (sg_keys_of_client(client) && sg_credential_is_signed(head)) {
 		sg_exchange_refuse(exchange, SG_ANSWER_SIGNED, NULL, NULL);
+		return;
+	}
+	if (overrides_method(head)) {
+		refuse_path(exchange, SG_ANSWER_UNKNOWN_PATH, path);
 		return;
 	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);

@@ -68,6 +68,13 @@ static enum sg_first take(struct sg_client *client, enum sg_first first)
 	return first;
 }
 
+static enum sg_first refuse(const struct sg_client *client, const char *reason)
+{
+	sg_log(SG_LOG_WARN, "refused", "agent=%s connection=%llu reason=\"%s\"",
+		client->agent->name, (unsigned long long)client->connection, reason);
+	return SG_FIRST_REFUSE;
+}
+
 static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, size_t length)
 {
 	struct sg_hello hello;
@@ -76,14 +83,8 @@ static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, si
 
 	if (r == 0)
 		return SG_FIRST_MORE;
-	if (r == -EPROTO)
-		return SG_FIRST_TUNNEL;
-	if (r < 0) {
-		sg_log(SG_LOG_WARN, "refused",
-			"agent=%s connection=%llu reason=\"malformed ClientHello\"",
-			client->agent->name, (unsigned long long)client->connection);
-		return SG_FIRST_REFUSE;
-	}
+	if (r < 0)
+		return refuse(client, "malformed ClientHello");
 	if (!find_provider(client, hello.sni))
 		return SG_FIRST_TUNNEL;
 	if (hello.offers_alpn && !hello.offers_http11 && !hello.offers_h2)
@@ -132,7 +133,11 @@ static enum sg_first route_http(struct sg_client *client, const uint8_t *data, s
 
 		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 	}
-	return find_provider(client, host) ? take(client, SG_FIRST_HTTP) : SG_FIRST_TUNNEL;
+	if (!find_provider(client, host))
+		return SG_FIRST_TUNNEL;
+	// Whoever answers there may say of usage what he likes, which is no evidence.
+	client->unproven = !client->registered;
+	return take(client, SG_FIRST_HTTP);
 }
 
 // Whose host a connection of plain HTTP/2 is for can't be told by its first bytes: it is served
@@ -153,13 +158,29 @@ static bool is_http2(const uint8_t *data, size_t length)
 	return memcmp(data, SG_H2_PREFACE, compared) == 0;
 }
 
+// Do these bytes start as some server or other would take for TLS: a record of TLS (RFC 8446, 5.1),
+// whatever its version, or a ClientHello in the form of SSL 2 (RFC 5246, E.2)?
+static bool looks_like_tls(const uint8_t *data, size_t length)
+{
+	return (data[0] >= 0x14 && data[0] <= 0x17) ||
+	       ((data[0] & 0x80) && (length < 3 || data[2] == 1));
+}
+
+bool sg_route_may_greet(const struct sg_client *client)
+{
+	return !sg_agent_origin_by_address(
+		client->agent, client->flow.destination, client->flow.destination_port);
+}
+
 enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data, size_t length)
 {
-	if (data[0] == 0x16) // TLS handshake record
-		return route_tls(client, data, length);
+	if (looks_like_tls(data, length))
+		return (data[0] & 0x80) && length < 3 ? SG_FIRST_MORE
+						      : route_tls(client, data, length);
 	if (is_http2(data, length))
 		return length < 2 ? SG_FIRST_MORE : route_http2(client, length);
 	if (looks_like_http(data, length))
 		return route_http(client, data, length);
-	return SG_FIRST_TUNNEL;
+	// A registered address is ours whatever is said there: the session's parser has the answer.
+	return find_provider(client, "") ? take(client, SG_FIRST_HTTP) : SG_FIRST_TUNNEL;
 }

@@ -20,5 +20,9 @@ enum sg_first {
 	SG_FIRST_REFUSE, // malformed or out of memory; logged
 };
 
+// May a server be dialled, for its greeting, before the agent has said anything? Not in a
+// registered address's place.
+bool sg_route_may_greet(const struct sg_client *client);
+
 enum sg_first sg_route_first_bytes(
 	struct sg_client *client, const uint8_t *data, size_t length) SG_WUNRES;

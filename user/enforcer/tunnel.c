@@ -10,13 +10,18 @@
 #include "enforcer/upstream.h"
 #include "enforcer/worker.h"
 
+struct direction {
+	bool began; // bytes have passed
+	bool ended; // FIN passed on
+};
+
 struct sg_tunnel {
 	struct sg_upstream_user upstream_user; // first
 	struct sg_client *client;
 	struct sg_upstream *upstream;
 	bool upstream_ready;
-	bool to_provider_ended; // FIN passed on
-	bool to_agent_ended;
+	struct direction to_server;
+	struct direction to_agent;
 };
 
 // The dial ended, or the provider's side had an event.
@@ -43,6 +48,7 @@ static void on_upstream_failed(
 void sg_tunnel_start(struct sg_client *client)
 {
 	struct sg_worker *worker = client->worker;
+	struct sg_pool_origin *origin;
 	struct sg_pool_key key;
 	int r;
 
@@ -60,18 +66,19 @@ void sg_tunnel_start(struct sg_client *client)
 		key.netns_cookie = client->flow.netns_cookie;
 	memcpy(key.address, client->flow.destination, sizeof(key.address));
 	key.port = client->flow.destination_port;
-	r = sg_pool_origin_get(
-		&worker->pool, &key, sg_loop_now_ms(worker->loop), &client->pool_origin);
-	if (r == 0)
-		r = sg_upstream_get(worker, client->pool_origin, &client->tunnel->upstream_user,
+	r = sg_pool_origin_get(&worker->pool, &key, sg_loop_now_ms(worker->loop), &origin);
+	if (r == 0) {
+		r = sg_upstream_get(worker, origin, &client->tunnel->upstream_user,
 			SG_UPSTREAM_FRESH | SG_UPSTREAM_HTTP1, &client->tunnel->upstream);
+		sg_pool_origin_put(origin, sg_loop_now_ms(worker->loop));
+	}
 	if (r < 0)
 		sg_client_close(client, "dial");
 }
 
 // Moves bytes one way through the sink's buffer. Returns false when the connection is dead.
 static bool copy(struct sg_worker *worker, struct sg_transport *from, struct sg_transport *to,
-	struct sg_buf *out, bool *ended)
+	struct sg_buf *out, struct direction *direction)
 {
 	for (;;) {
 		int r = sg_transport_flush(to, out);
@@ -81,7 +88,7 @@ static bool copy(struct sg_worker *worker, struct sg_transport *from, struct sg_
 			return true;
 		if (r < 0)
 			return false;
-		if (*ended)
+		if (direction->ended)
 			return true;
 		n = sg_transport_read(from, worker->scratch, SG_SCRATCH_BYTES);
 		if (n == -EAGAIN)
@@ -89,32 +96,41 @@ static bool copy(struct sg_worker *worker, struct sg_transport *from, struct sg_
 		if (n < 0)
 			return false;
 		if (n == 0) {
-			*ended = true;
+			direction->ended = true;
 			sg_transport_shutdown(to);
 			return true;
 		}
 		if (sg_buf_append(out, worker->scratch, (size_t)n) < 0)
 			return false;
+		direction->began = true;
 	}
 }
 
 void sg_tunnel_run(struct sg_client *client)
 {
+	struct sg_worker *worker = client->worker;
 	struct sg_tunnel *tunnel = client->tunnel;
 	struct sg_upstream *upstream = tunnel->upstream;
 
 	if (!tunnel->upstream_ready)
 		return;
-	if (!copy(client->worker, &client->transport, &upstream->transport, &upstream->out,
-		    &tunnel->to_provider_ended) ||
-		!copy(client->worker, &upstream->transport, &client->transport, &client->out,
-			&tunnel->to_agent_ended)) {
+	// Before the agent's first bytes are judged, none of them go out.
+	if ((client->state == SG_CLIENT_TUNNEL &&
+		    !copy(worker, &client->transport, &upstream->transport, &upstream->out,
+			    &tunnel->to_server)) ||
+		!copy(worker, &upstream->transport, &client->transport, &client->out,
+			&tunnel->to_agent)) {
 		sg_client_close(client, "reset");
 		return;
 	}
-	if (tunnel->to_provider_ended && tunnel->to_agent_ended && !sg_buf_length(&client->out) &&
+	if (tunnel->to_server.ended && tunnel->to_agent.ended && !sg_buf_length(&client->out) &&
 		!sg_buf_length(&upstream->out))
 		sg_client_close(client, "done");
+}
+
+bool sg_tunnel_has_greeted(const struct sg_client *client)
+{
+	return client->tunnel->to_agent.began;
 }
 
 void sg_tunnel_close(struct sg_client *client)

@@ -43,6 +43,8 @@ static const struct refusal_shape shapes[] = {
 		"wrong_host", "invalid_request_error", true },
 	[SG_ANSWER_GRPC] = { 200, "OK", "invalid_request_error", "unmetered_path",
 		"permission_error", true },
+	[SG_ANSWER_PLAIN] = { 403, "Forbidden", "invalid_request_error", "plain_http",
+		"permission_error", true },
 	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable",
 		"api_error", false },
 	[SG_ANSWER_POLICY] = { 403, "Forbidden", "invalid_request_error", "policy_denied",
@@ -204,6 +206,13 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 			"spendgate can't meter gRPC and refuses %.200s. Use the provider's REST "
 			"API.",
 			detail);
+		break;
+	case SG_ANSWER_PLAIN:
+		snprintf(out, size,
+			"spendgate meters %s over TLS only: over plain HTTP nothing proves who "
+			"answers. Use https, or have the operator register the address as an "
+			"origin.",
+			answer->provider ? answer->provider->name : "a provider");
 		break;
 	case SG_ANSWER_UPSTREAM:
 		snprintf(out, size, "spendgate can't reach the provider: %.400s", detail);

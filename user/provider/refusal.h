@@ -22,7 +22,9 @@ enum sg_answer_kind {
 	SG_ANSWER_TOO_LARGE, // 413
 	SG_ANSWER_BAD_REQUEST, // 400: malformed HTTP; always closes
 	SG_ANSWER_MISDIRECTED, // 421: Host is not the name of the TLS connection
-	SG_ANSWER_GRPC, // gRPC to a provider: status 7 in a response of 200; `detail` is its path
+	SG_ANSWER_GRPC,	 // gRPC to a provider: status 7 in a response of 200; `detail` is its path
+	SG_ANSWER_PLAIN, // 403: a provider's name over plain HTTP, where nothing proves that it is
+			 // he
 	SG_ANSWER_UPSTREAM, // 502: the provider can't be reached or its certificate is not trusted
 	SG_ANSWER_POLICY,   // 403: the policy evaluator denies it, or gave no verdict
 	SG_ANSWER_UNAVAILABLE, // 503: we can't account for the call right now (journal full): fail
