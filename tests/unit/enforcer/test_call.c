@@ -61,7 +61,7 @@ static int64_t output_held(int64_t max_output, int64_t choices)
 	struct sg_request_facts facts = facts_of(max_output, choices);
 	struct sg_charge bound;
 
-	assert_int_equal(sg_call_bound(&client, &facts, &bound), 0);
+	assert_int_equal(sg_call_bound(&client, prices, &facts, &bound), 0);
 	assert_int_equal(bound.nanousd, 0);
 	assert_int_equal(bound.input_tokens, 900);
 	return bound.output_tokens;
@@ -86,8 +86,8 @@ static struct sg_settlement settle_with(enum sg_exchange_state state, int64_t in
 
 	outcome.usage.input_tokens = input;
 	outcome.usage.output_tokens = output;
-	assert_int_equal(sg_call_bound(&client, &facts, &bound), 0);
-	sg_call_price(&client, &facts, 0, &bound, &outcome, &settlement);
+	assert_int_equal(sg_call_bound(&client, prices, &facts, &bound), 0);
+	sg_call_price(&client, prices, &facts, 0, &bound, &outcome, &settlement);
 	assert_int_equal(settlement.charge.nanousd, 0);
 	return settlement;
 }
