@@ -270,6 +270,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	const json_t *budgets = json_object_get(root, "budgets");
 	const char *name = json_string_value(json_object_get(root, "name"));
 	const char *egress = json_string_value(json_object_get(root, "egress"));
+	const char *unnamed = json_string_value(json_object_get(root, "unnamed_tls"));
 	char labels[SG_LABELS_BYTES];
 	int r;
 
@@ -279,6 +280,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	agent->id = (uint32_t)json_integer_value(json_object_get(root, "id"));
 	agent->policy_exempt = json_is_true(json_object_get(root, "policy_exempt"));
 	agent->egress_host = egress && strcmp(egress, "host") == 0;
+	agent->unnamed_tls = unnamed && strcmp(unnamed, "allow") == 0;
 	agent->max_connections =
 		(unsigned)json_integer_value(json_object_get(root, "max_connections"));
 	if (!agent->max_connections)

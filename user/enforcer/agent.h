@@ -48,6 +48,7 @@ struct sg_agent {
 	bool egress_host;	    // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
+	bool unnamed_tls; // to public addresses passes
 	unsigned max_connections;
 	struct sg_agent_load *load; // one reference is ours
 	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours

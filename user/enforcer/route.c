@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enforcer/route.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "http/h1.h"
 #include "http/h2.h"
 #include "tls/hello.h"
+
+#define HTTPS_PORT 443
 
 // The connection's provider connections come from one origin of the worker's pool.
 static int set_pool_origin(struct sg_client *client, bool tls)
@@ -75,6 +78,27 @@ static enum sg_first refuse(const struct sg_client *client, const char *reason)
 	return SG_FIRST_REFUSE;
 }
 
+// Does the ClientHello tell no host: none at all, an address, or a name that those of others are
+// hidden behind? What looks like a hidden name may be noise (RFC 9849, 6.2) beside the real one, so
+// it is known by the name beside it.
+static bool is_unnamed(const struct sg_hello *hello)
+{
+	struct in_addr address;
+
+	return !hello->sni[0] || inet_pton(AF_INET, hello->sni, &address) == 1 ||
+	       (hello->encrypted_hello && strcmp(hello->sni, "cloudflare-ech.com") == 0);
+}
+
+// No provider's, as far as its name tells.
+static enum sg_first pass_tls(const struct sg_client *client, const struct sg_hello *hello)
+{
+	if (is_unnamed(hello) && client->flow.destination_port == HTTPS_PORT &&
+		!client->agent->unnamed_tls)
+		return refuse(client, "TLS that names no host, which may be a provider's: see "
+				      "unnamed_tls in the configuration");
+	return SG_FIRST_TUNNEL;
+}
+
 static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, size_t length)
 {
 	struct sg_hello hello;
@@ -86,7 +110,7 @@ static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, si
 	if (r < 0)
 		return refuse(client, "malformed ClientHello");
 	if (!find_provider(client, hello.sni))
-		return SG_FIRST_TUNNEL;
+		return pass_tls(client, &hello);
 	if (hello.offers_alpn && !hello.offers_http11 && !hello.offers_h2)
 		// The handshake goes on and ends with no_application_protocol, which tells the
 		// client more than a reset.

@@ -135,6 +135,13 @@ static int check_durability(const json_t *value, const char *key, struct sg_erro
 	return check_choice(value, key, choices, error);
 }
 
+static int check_unnamed_tls(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const choices[] = { "refuse", "allow", NULL };
+
+	return check_choice(value, key, choices, error);
+}
+
 static int check_fail_mode(const json_t *value, const char *key, struct sg_error *error)
 {
 	static const char *const choices[] = { "closed", "open", NULL };
@@ -318,6 +325,7 @@ static const struct {
 	{ "user", check_string },
 	{ "workers", check_workers },
 	{ "max_connections", check_max_connections },
+	{ "unnamed_tls", check_unnamed_tls },
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "unbounded", check_amount },

@@ -153,6 +153,7 @@ static json_t *compose(
 	for (size_t i = 0; i < SG_ARRAY_SIZE(shared); i++)
 		copy_first(definition, shared[i], everywhere);
 	copy_first(definition, "max_connections", only_config);
+	copy_first(definition, "unnamed_tls", only_config);
 	json_array_extend(budgets, json_object_get(profile, "budgets"));
 	json_array_extend(budgets, json_object_get(request, "budgets"));
 	json_array_extend(origins, json_object_get(request, "origins"));

@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Connections that try to get around the meter, all at once: each by an order {"to": [address, port], "silent"?: seconds,
 # "name"?: SNI, "bytes"?: of the first flight ahead of a "pause", "record"?: version of its records, "before"?: bytes, "path"?, "host"?,
-# "method"?, "headers"?, "model"?, "plain"?, "start"?}. Prints, as JSON and in their order, the first line of what each was answered,
-# or the error's name.
+# "method"?, "headers"?, "model"?, "hidden"?, "plain"?, "start"?}. Prints, as JSON and in their order, the first line of what each was answered,
+# "closed", or the error's name.
 import json, socket, ssl, sys, threading, time
+
+
+def with_encrypted_hello(data):
+    """The record of a ClientHello, with the extension 0xfe0d."""
+    extension = bytes.fromhex("fe0d0008") + bytes(8)
+    at = 5 + 4 + 2 + 32
+    at += 1 + data[at]
+    at += 2 + int.from_bytes(data[at : at + 2], "big")
+    at += 1 + data[at]
+    longer = lambda start, size: (int.from_bytes(data[start : start + size], "big") + len(extension)).to_bytes(size, "big")
+    return data[:3] + longer(3, 2) + data[5:6] + longer(6, 3) + data[9:at] + longer(at, 2) + data[at + 2 :] + extension
 
 
 class Channel:
@@ -22,6 +33,8 @@ class Channel:
             self.pump(self.tls.do_handshake)
 
     def first_flight(self, data):
+        if self.order.get("hidden"):
+            data = with_encrypted_hello(data)
         if "record" in self.order:
             data = data[:1] + bytes.fromhex(self.order["record"]) + data[3:]
         cut = self.order.get("bytes", 0)
@@ -77,6 +90,8 @@ answers = [None] * len(orders)
 def run(i):
     try:
         answers[i] = attempt(orders[i])
+    except ConnectionError:
+        answers[i] = "closed"
     except Exception as error:
         answers[i] = type(error).__name__
 
