@@ -248,3 +248,16 @@ test('plain HTTP/2 to an origin that is registered so; an origin may be kept to 
 	assert.match(kept.stdout, /"completion_tokens":4/, kept.stderr);
 	assert.equal((await assertExact(kept.status)).streams, 0);
 });
+
+test('a stop of the service lets a stream end that comes over HTTP/2', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ workers: 1 });
+	await mock.reset();
+	const orders = JSON.stringify({ maxRetries: 0, calls: [chat('mock:tokens=25 mock:delay=40', { stream: true })] });
+	const agent = own.begin('h2p-stop', { 'limit-usd': '1' }, ['node', 'agents/openai.mjs', orders]);
+	await until(async () => (await mock.bill()).streams === 1, 'the call to be at the provider');
+	await own.stop();
+	const { stdout, stderr } = await agent.done;
+	assert.equal(words(JSON.parse(stdout)[0].text), 25, stderr + stdout);
+	assert.equal((await mock.bill()).output_tokens, 25);
+});

@@ -172,6 +172,7 @@ bool sg_dispatch_step(struct sg_exchange *exchange)
 {
 	struct sg_upstream *upstream = exchange->upstream;
 	const struct sg_provider_side *side;
+	uint64_t sent_before = exchange->sent_bytes;
 	bool progress = false;
 	int r = 0;
 
@@ -196,5 +197,8 @@ bool sg_dispatch_step(struct sg_exchange *exchange)
 		exchange->side->abort(exchange, "resources");
 		return true;
 	}
-	return side->flush(exchange) || progress;
+	progress |= side->flush(exchange) || exchange->sent_bytes > sent_before;
+	if (progress)
+		sg_exchange_moved(exchange);
+	return progress;
 }

@@ -30,6 +30,22 @@ void sg_exchange_arm(struct sg_exchange *exchange, int64_t delay_ms)
 	sg_loop_arm(exchange->client->worker->loop, &exchange->timer, delay_ms, on_timeout);
 }
 
+// A body that is only gathered has an end by which it must be whole; the rest of one that is
+// dropped, and an answer that nobody waits for, have their time in all.
+void sg_exchange_moved(struct sg_exchange *exchange)
+{
+	int64_t now_ms = sg_loop_now_ms(exchange->client->worker->loop);
+	int64_t pause_ms = exchange->everything_sent ? SG_RESPONSE_MS : SG_REQUEST_MS;
+
+	if (exchange->request == SG_REQUEST_DISCARD || exchange->draining)
+		return;
+	if (exchange->request == SG_REQUEST_HOLD &&
+		pause_ms > exchange->started_ms + SG_GATHER_MS - now_ms)
+		pause_ms = exchange->started_ms + SG_GATHER_MS - now_ms;
+	if (exchange->timer.deadline_ms - now_ms < pause_ms - pause_ms / 4 && pause_ms > 0)
+		sg_exchange_arm(exchange, pause_ms);
+}
+
 int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side,
 	struct sg_exchange **ret_exchange)
 {

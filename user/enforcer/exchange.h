@@ -176,6 +176,10 @@ void sg_exchange_abandon(struct sg_exchange *exchange);
 // Ends by `abort` of its side when nothing re-arms it within the delay.
 void sg_exchange_arm(struct sg_exchange *exchange, int64_t delay_ms);
 
+// Bytes of its request or answer came or went: the pause that it may make begins anew, once a
+// noticeable part of it has passed. Cheap enough for every piece.
+void sg_exchange_moved(struct sg_exchange *exchange);
+
 // ---- request.c ----
 
 // Takes what is due of the agent's body, admits the call. Returns true when it got anything done.

@@ -10,10 +10,13 @@
 // be above 5 s.
 #define SG_IDLE_MS 360000
 
-// A request must be sent within this, head and each piece of body.
+// A request's body, from the agent and to the provider, may pause this long.
 #define SG_REQUEST_MS 120000
 
-// Providers think long before the first byte, and pause within streams.
+// A body that is gathered before anything of it is sent must be whole within this, pauses or none.
+#define SG_GATHER_MS 900000
+
+// Providers think long before the first byte, and pause within streams: this long, not in all.
 #define SG_RESPONSE_MS 1200000
 
 // An agent that left: how long its answer is read on, to learn the exact usage, before the hold is

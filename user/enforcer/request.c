@@ -261,6 +261,7 @@ ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t l
 {
 	size_t taken = 0;
 
+	sg_exchange_moved(exchange);
 	while (taken < length && !sg_h1_body_is_done(&exchange->request_body)) {
 		uint32_t trailers = exchange->request_body.trailer_bytes;
 		struct sg_str payload;

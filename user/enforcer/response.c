@@ -125,6 +125,11 @@ static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 	exchange->is_poll = is_awaited_poll(exchange, head);
 	if (exchange->route.kind == SG_ROUTE_METERED || exchange->is_poll)
 		r = start_reader(exchange, head);
+	if (r < 0) {
+		// The provider has answered, but nothing will be read of it: the hold is charged.
+		sg_exchange_settle_unanswered(exchange, true);
+		return r;
+	}
 	exchange->reframe = exchange->filter || !exchange->side->keeps_framing ||
 			    (!keeps_framing && head->framing == SG_H1_CHUNKED);
 	if (head->framing == SG_H1_UNTIL_CLOSE && !exchange->reframe)
@@ -133,9 +138,7 @@ static int on_head(struct sg_exchange *exchange, const struct sg_h1_head *head)
 	if (exchange->request != SG_REQUEST_DONE)
 		exchange->close_agent = true;
 	exchange->response = SG_RESPONSE_BODY;
-	if (r == 0 && !exchange->agent_gone)
-		r = sg_gate_head(exchange, head);
-	return r;
+	return exchange->agent_gone ? 0 : sg_gate_head(exchange, head);
 }
 
 // ---- Body ----
@@ -245,6 +248,7 @@ ssize_t sg_response_take(struct sg_exchange *exchange, const char *data, size_t 
 	ssize_t n;
 	int r;
 
+	sg_exchange_moved(exchange);
 	if (exchange->response == SG_RESPONSE_BODY)
 		return on_body(exchange, data, length);
 	n = sg_h1_parse_head(SG_H1_RESPONSE, exchange->head_request, data, length, &head, &reason);

@@ -118,7 +118,7 @@ static bool is_under_way(const struct sg_client *client)
 	const struct sg_exchange *exchange = client->exchanges;
 
 	while (exchange && (exchange->agent_gone || !exchange->upstream ||
-				   exchange->upstream->state != SG_UPSTREAM_ACTIVE))
+				   !sg_upstream_is_ready(exchange->upstream)))
 		exchange = exchange->next;
 	return exchange || (client->state == SG_CLIENT_SESSION && sg_buf_length(&client->out));
 }
