@@ -95,3 +95,51 @@ test('a disk that fills up while calls are made: nothing is served that can\'t b
 	await gate.stop();
 	await start('umount', [full]).done;
 });
+
+// In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input; "free" gives the port back, "take" takes it again.
+const ATTACHED = `
+import socket, sys
+open(sys.argv[1], "w").write("0")
+port = socket.create_server(("127.0.0.1", 45000))
+server = socket.create_server(("203.0.113.99", 9))
+for number, line in enumerate(sys.stdin):
+    try:
+        if line == "free\\n": port.close()
+        if line == "take\\n": port = socket.create_server(("127.0.0.1", 45000))
+        socket.create_connection(("203.0.113.99", 9), 5, ("203.0.113.99", 2000 + number)); print("reached", flush=True)
+    except OSError as error: print(error, flush=True)
+`;
+
+test('what can\'t be attached stays behind its fence, until it is attached anew, or is gone', async (t) => {
+	const gate = new Gate(mock);
+	t.after(() => gate.stop());
+	await gate.daemon();
+	const group = path.join(fs.readFileSync('/proc/self/mountinfo', 'utf8').match(/^(?:\S+ ){4}(\S+) .* - cgroup2 /m)[1], `spendgate-exit-${process.pid}`);
+	fs.mkdirSync(group);
+	const agent = start('unshare', ['--net', 'sh', '-ec', 'ip link set lo up; ip address add 203.0.113.99/32 dev lo; echo "45000 45000" > /proc/sys/net/ipv4/ip_local_port_range; exec python3 -c "$0" "$1"', ATTACHED, path.join(group, 'cgroup.procs')], { stdio: ['pipe', 'pipe', 'pipe'] });
+	t.after(() => agent.child.kill());
+	let answers = 0;
+	const say = async (line) => {
+		agent.child.stdin.write(`${line}\n`);
+		return until(() => agent.stdout.split('\n').slice(0, -1)[answers], `an answer (${agent.stderr})`).finally(() => answers++);
+	};
+	const attach = () => start(program('spendgate'), ['attach', '--label', 'spendgate.budget.limit-usd=1', group], { env: gate.env }).done;
+	const pins = () => fs.readdirSync(path.join(gate.env.SPENDGATE_PIN_DIR, 'agents')).length;
+	assert.equal(await say('connect'), 'reached');
+	await told(attach(), 1, /no listener in the agent's network namespace/);
+	assert.match(await say('connect'), /refused|not permitted/);
+	assert.match(gate.running.stderr, /event=agent_refused .*effect="it reaches nothing until/);
+	await told(attach(), 1, /no listener in the agent's network namespace/);
+	assert.match(await say('free'), /refused|not permitted/);
+	await told(attach(), 0, /^$/);
+	assert.equal(await say('connect'), 'reached', 'its listener');
+	await told(start(program('spendgate'), ['detach', group], { env: gate.env }).done, 0, /^$/);
+	assert.equal(pins(), 0);
+	await until(async () => (await say('take')) === 'reached', 'the port of its listener');
+	await told(attach(), 1, /no listener in the agent's network namespace/);
+	assert.equal(pins(), 1);
+	agent.child.kill();
+	await agent.done;
+	await until(() => pins() === 0, 'the fence to be gone');
+	fs.rmdirSync(group);
+});

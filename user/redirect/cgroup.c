@@ -179,3 +179,17 @@ int sg_cgroup_remove(const char *path)
 		nanosleep(&pause, NULL);
 	return r;
 }
+
+enum sg_cgroup_state sg_cgroup_look(int events_fd)
+{
+	char text[256];
+	ssize_t n;
+
+	if (events_fd < 0)
+		return SG_CGROUP_GONE;
+	n = pread(events_fd, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return errno == ENODEV ? SG_CGROUP_GONE : SG_CGROUP_POPULATED;
+	text[n] = 0;
+	return strstr(text, "populated 1") ? SG_CGROUP_POPULATED : SG_CGROUP_EMPTY;
+}

@@ -30,6 +30,13 @@ int sg_cgroup_other_process(int cgroup_fd, pid_t but, pid_t *ret_pid) SG_WUNRES;
 // A process of the group, or of one below it. Returns 0 or -ESRCH.
 int sg_cgroup_any_process(int cgroup_fd, pid_t *ret_pid) SG_WUNRES;
 
+enum sg_cgroup_state { SG_CGROUP_GONE, SG_CGROUP_EMPTY, SG_CGROUP_POPULATED };
+
+// Whether anything lives in the group or below it, by its cgroup.events (-1: it was gone before
+// they could be opened). Gone is what the kernel says is removed: when it can't be asked, somebody
+// may live there.
+enum sg_cgroup_state sg_cgroup_look(int events_fd);
+
 // Kills what is left in it (cgroup.kill, its own processes only), and removes it with its children.
 // Returns 0 or -errno.
 int sg_cgroup_remove(const char *path) SG_WUNRES;

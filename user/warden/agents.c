@@ -111,25 +111,33 @@ static void free_deferred(struct sg_deferred *deferred)
 					      offsetof(struct sg_warden_agent, deferred)));
 }
 
-static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+// The enforcer knows it no more.
+static void stop_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	struct sg_channel_agent gone = { .agent_id = agent->id };
 	struct sg_channel_listener listener = { .netns_cookie = agent->netns_cookie };
+	bool namespace_gone = false;
+
+	sg_enforcer_tell(warden, SG_CHANNEL_AGENT_GONE, &gone, sizeof(gone), NULL, 0);
+	if (agent->netns_cookie)
+		sg_namespaces_release(&warden->namespaces, agent->netns_cookie, &namespace_gone);
+	agent->netns_cookie = 0;
+	if (namespace_gone)
+		sg_enforcer_tell(
+			warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
+}
+
+static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+{
 	struct sg_warden_agent **link = &warden->agents;
 	char path[PATH_MAX];
-	bool namespace_gone = false;
 
 	while (*link != agent)
 		link = &(*link)->next;
 	*link = agent->next;
 	sg_redirect_detach_agent(warden->redirect, agent->id);
 	sg_endpoints_drop(warden, agent->definition);
-	sg_enforcer_tell(warden, SG_CHANNEL_AGENT_GONE, &gone, sizeof(gone), NULL, 0);
-	if (agent->netns_cookie)
-		sg_namespaces_release(&warden->namespaces, agent->netns_cookie, &namespace_gone);
-	if (namespace_gone)
-		sg_enforcer_tell(
-			warden, SG_CHANNEL_LISTENER_GONE, &listener, sizeof(listener), NULL, 0);
+	stop_agent(warden, agent);
 	file_path(warden, agent->id, path, sizeof(path));
 	unlink(path);
 	sg_trust_forget(warden, agent->id);
@@ -143,41 +151,20 @@ static void remove_agent(struct sg_warden *warden, struct sg_warden_agent *agent
 	sg_loop_defer(warden->loop, &agent->deferred, free_deferred);
 }
 
-// cgroup.events says whether anything lives in the group or below it.
-static bool is_populated(const struct sg_warden_agent *agent)
-{
-	char text[256];
-	ssize_t n;
-
-	if (agent->events_fd < 0)
-		return false;
-	n = pread(agent->events_fd, text, sizeof(text) - 1, 0);
-	if (n < 0)
-		return false; // the group itself is gone
-	text[n] = 0;
-	return strstr(text, "populated 1") != NULL;
-}
-
 static bool is_guard(const struct sg_warden_agent *agent)
 {
 	return json_is_true(json_object_get(agent->definition, "guard"));
-}
-
-// A group that was removed has no events any more.
-static bool is_gone(const struct sg_warden_agent *agent)
-{
-	char byte;
-
-	return agent->events_fd < 0 || pread(agent->events_fd, &byte, 1, 0) < 0;
 }
 
 // Is it to be removed? A guard waits for containers. An adopted agent may have lost its command
 // line; an empty cgroup is then its only end.
 static bool has_ended(struct sg_warden_agent *agent)
 {
+	enum sg_cgroup_state state = sg_cgroup_look(agent->events_fd);
+
 	if (is_guard(agent))
-		return is_gone(agent);
-	if (is_populated(agent)) {
+		return state == SG_CGROUP_GONE;
+	if (state == SG_CGROUP_POPULATED) {
 		agent->empty_turns = 0;
 		return false;
 	}
@@ -213,16 +200,22 @@ static void on_cgroup_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	on_reap(&agent->warden->reap);
 }
 
-void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+// The kernel tells when the group empties. Where it can't be asked, the reaper looks.
+static void watch_group(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	agent->released = true;
-	// The kernel tells when the group empties. Where it can't be asked, the reaper looks.
 	if (agent->watch.fd < 0 && agent->events_fd >= 0 &&
 		sg_loop_watch(warden->loop, &agent->watch, agent->events_fd, EPOLLPRI | EPOLLET,
 			on_cgroup_event) < 0)
 		sg_log(SG_LOG_DEBUG, "cgroup", "id=%u reason=\"no events of its cgroup\"",
 			agent->id);
-	if (is_populated(agent) && !json_object_get(agent->definition, "container"))
+}
+
+void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
+{
+	watch_group(warden, agent);
+	if (sg_cgroup_look(agent->events_fd) == SG_CGROUP_POPULATED &&
+		!json_object_get(agent->definition, "container"))
 		sg_log(SG_LOG_INFO, "agent_waits",
 			"id=%u reason=\"processes are left in its cgroup: they stay fenced\"",
 			agent->id);
@@ -307,6 +300,7 @@ static struct sg_warden_agent *new_agent(
 	struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition, json_t *request)
 {
 	struct sg_warden_agent *agent = calloc(1, sizeof(*agent));
+	bool readable;
 
 	if (!agent)
 		return NULL;
@@ -314,11 +308,12 @@ static struct sg_warden_agent *new_agent(
 	agent->watch.fd = -1;
 	agent->warden = warden;
 	agent->events_fd = openat(cgroup_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	readable = agent->events_fd >= 0 || errno == ENOENT; // the group is gone
 	agent->cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 0);
 	agent->cgroup_path = path_of_fd(warden, cgroup_fd);
 	agent->definition = definition;
 	agent->request = json_incref(request);
-	if (!definition || agent->cgroup_fd < 0 || !agent->cgroup_path)
+	if (!definition || agent->cgroup_fd < 0 || !agent->cgroup_path || !readable)
 		return free_agent(agent);
 	agent->next = warden->agents;
 	warden->agents = agent;
@@ -337,9 +332,9 @@ static int attach_hooks(
 }
 
 // Two agents of one group would meter every call twice.
-static const struct sg_warden_agent *find_same_group(const struct sg_warden *warden, int cgroup_fd)
+static struct sg_warden_agent *find_same_group(const struct sg_warden *warden, int cgroup_fd)
 {
-	const struct sg_warden_agent *agent = warden->agents;
+	struct sg_warden_agent *agent = warden->agents;
 	uint64_t wanted, id;
 
 	if (sg_cgroup_id(cgroup_fd, &wanted) < 0)
@@ -375,23 +370,81 @@ int sg_agents_detach(struct sg_warden *warden, const char *container, struct sg_
 	return 0;
 }
 
+// Behind its fence. A guard makes no calls: nobody has to know it but the kernel.
+static int finish_registration(struct sg_warden *warden, struct sg_warden_agent *agent,
+	int netns_fd, struct sg_error *error)
+{
+	int r = is_guard(agent) ? 0 : start_agent(warden, agent, netns_fd, error);
+
+	if (r == 0 && (!is_guard(agent) || warden->enforcer_ready)) // else when it is
+		r = sg_agents_announce(warden, agent, error);
+	return r < 0 ? r : sg_agents_store(warden, agent, error);
+}
+
+// The fence stays around what runs behind it, and goes with the last of that. What has nobody in
+// it needs none, and a guard is tried again by who wants it.
+static void keep_refused(struct sg_warden *warden, struct sg_warden_agent *agent)
+{
+	agent->released = agent->refused = true;
+	if (is_guard(agent) || has_ended(agent)) {
+		remove_agent(warden, agent);
+		return;
+	}
+	stop_agent(warden, agent);
+	watch_group(warden, agent);
+	sg_loop_arm(warden->loop, &warden->reap, REAP_MS, on_reap);
+	sg_log(SG_LOG_WARN, "agent_refused",
+		"agent=%s id=%u cgroup=%s effect=\"it reaches nothing until it is attached again "
+		"or "
+		"detached\"",
+		sg_agent_name(agent), agent->id, agent->cgroup_path);
+}
+
+// Takes the definition, shares the request.
+static void ask_anew(struct sg_warden *warden, struct sg_warden_agent *agent, json_t *definition,
+	json_t *request)
+{
+	json_t *before = agent->definition;
+
+	agent->definition = definition;
+	sg_endpoints_drop(warden, before);
+	json_decref(before);
+	json_decref(agent->request);
+	agent->request = json_incref(request);
+	agent->released = agent->refused = false;
+	sg_loop_unwatch(warden->loop, &agent->watch);
+}
+
+// Fence first: whatever fails later leaves what runs in the cgroup refused, not open.
+static int fence(struct sg_warden *warden, int cgroup_fd, json_t *definition, json_t *request,
+	struct sg_warden_agent **ret_agent, struct sg_error *error)
+{
+	struct sg_warden_agent *agent =
+		new_agent(warden, warden->next_agent_id, cgroup_fd, definition, request);
+	int r;
+
+	if (!agent)
+		return sg_error_set(error, -ENOMEM, "out of memory or descriptors");
+	r = attach_hooks(warden, agent, error);
+	if (r < 0)
+		remove_agent(warden, agent);
+	*ret_agent = agent;
+	return r;
+}
+
 int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent **ret_agent, struct sg_error *error)
 {
-	const struct sg_warden_agent *same;
-	struct sg_warden_agent *agent;
+	struct sg_warden_agent *agent = find_same_group(warden, cgroup_fd);
 	json_t *definition;
-	int r = sg_definition_make(
-		warden->config, request, warden->next_agent_id, &definition, error);
+	int r;
 
+	if (agent && !agent->refused)
+		return sg_error_set(error, -EEXIST, "it is agent %s already", sg_agent_name(agent));
+	r = sg_definition_make(warden->config, request, agent ? agent->id : warden->next_agent_id,
+		&definition, error);
 	if (r < 0)
 		return r;
-	same = find_same_group(warden, cgroup_fd);
-	if (same) {
-		json_decref(definition);
-		return sg_error_set(error, -EEXIST, "it is agent %s already",
-			json_string_value(json_object_get(same->definition, "name")));
-	}
 	// A guard makes no calls: nobody has to know it but the kernel.
 	r = json_is_true(json_object_get(request, "guard")) ? 0 : sg_enforcer_wait(warden, 10000);
 	if (r < 0) {
@@ -399,19 +452,15 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 		return sg_error_set(
 			error, r, "the enforcer has not come up: see the log of spendgated");
 	}
-	agent = new_agent(warden, warden->next_agent_id, cgroup_fd, definition, (json_t *)request);
-	if (!agent)
-		return sg_error_set(error, -ENOMEM, "out of memory");
-	// Fence first: whatever fails later leaves the cgroup refused, not open.
-	r = attach_hooks(warden, agent, error);
-	if (r == 0 && !is_guard(agent))
-		r = start_agent(warden, agent, netns_fd, error);
-	if (r == 0 && (!is_guard(agent) || warden->enforcer_ready)) // else when it is
-		r = sg_agents_announce(warden, agent, error);
-	if (r == 0)
-		r = sg_agents_store(warden, agent, error);
+	if (agent)
+		ask_anew(warden, agent, definition, (json_t *)request);
+	else
+		r = fence(warden, cgroup_fd, definition, (json_t *)request, &agent, error);
+	if (r < 0)
+		return r;
+	r = finish_registration(warden, agent, netns_fd, error);
 	if (r < 0) {
-		remove_agent(warden, agent);
+		keep_refused(warden, agent);
 		return r;
 	}
 	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s", sg_agent_name(agent),
@@ -469,6 +518,11 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	free(text);
 	cgroup = json_string_value(json_object_get(file, "cgroup"));
 	cgroup_fd = cgroup ? open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (cgroup_fd < 0 && cgroup && errno != ENOENT) {
+		r = sg_error_set(error, -errno, "%s: %s", cgroup, strerror(errno));
+		json_decref(file);
+		return r;
+	}
 	if (cgroup_fd < 0) {
 		// Its cgroup is gone, and with it everything that the pins could fence.
 		json_decref(file);

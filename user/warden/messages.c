@@ -73,8 +73,11 @@ static void tell_everything(struct sg_warden *warden)
 	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
 		struct sg_error error;
-		int fd = sg_agents_memfd(agent, &error);
+		int fd;
 
+		if (agent->refused)
+			continue;
+		fd = sg_agents_memfd(agent, &error);
 		if (fd < 0) {
 			sg_log(SG_LOG_ERROR, "agent_refused", "agent=%s reason=\"%s\"",
 				sg_agent_name(agent), error.text);

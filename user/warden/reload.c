@@ -45,13 +45,15 @@ static void forget_next(struct sg_warden *warden)
 	}
 }
 
-// What each agent would be; those that an earlier version registered have no request and stay.
+// What each agent would be; those that an earlier version registered have no request and stay, as
+// do those that the enforcer does not know.
 static int make_next(struct sg_warden *warden, const json_t *config, struct sg_error *error)
 {
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
-		int r = agent->request ? sg_definition_make(config, agent->request, agent->id,
-						 &agent->next_definition, error)
-				       : 0;
+		bool known = agent->request && !agent->refused;
+		int r = known ? sg_definition_make(config, agent->request, agent->id,
+					&agent->next_definition, error)
+			      : 0;
 
 		if (r < 0)
 			return sg_error_prefix(error, r, "agent %s: ", sg_agent_name(agent));

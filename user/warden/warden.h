@@ -35,6 +35,7 @@ struct sg_warden_agent {
 	json_t *next_definition; // while a configuration is being changed (reload.c)
 	bool released; // its command ended, or an engine minds it: removed as soon as the cgroup is
 		       // empty
+	bool refused; // its registration failed behind its fence: it reaches nothing
 	bool adopted; // of an earlier warden: its command line may be gone, and with it the release
 	struct sg_refusals_told refusals[SG_REASON_MAX];
 	unsigned empty_turns; // of an adopted one: turns of the reaper in a row that found nobody
