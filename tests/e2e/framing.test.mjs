@@ -242,3 +242,12 @@ print("again", again is not None)`), [], 'pipe');
 		await own.stop();
 	}
 });
+
+test('a metered call with two lines that say what its body is, is refused: the provider may go by the other one', async () => {
+	const { stdout, stderr } = await speak('two-types', `
+for lines in (["Content-Type: application/json", "content-type: multipart/form-data; boundary=a"], ["Content-Encoding: identity", "Content-Encoding: identity"]):
+    s = connect(); s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY), *lines) + BODY); print(answer()[0])
+s = connect(); s.sendall(head("/v1/chat/completions", "Content-Length: %d" % len(BODY), "Content-Type: application/json") + BODY); print(answer()[0])`);
+	assert.equal(stdout, '400\n400\n200\n', stderr);
+	assert.equal((await mock.bill()).requests, 1);
+});

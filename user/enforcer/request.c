@@ -60,12 +60,27 @@ static void continue_if_asked(struct sg_exchange *exchange)
 		exchange->continued = true;
 }
 
+// Of two lines that say what the body is, the provider may go by the other one.
+static const char *repeated_header(const struct sg_h1_head *head)
+{
+	if (sg_h1_is_repeated(head, "content-type"))
+		return "more than one Content-Type";
+	if (sg_h1_is_repeated(head, "content-encoding"))
+		return "more than one Content-Encoding";
+	return NULL;
+}
+
 static void start_metered(struct sg_exchange *exchange)
 {
+	const char *repeated = repeated_header(&exchange->head);
 	const struct sg_client *client = exchange->client;
 	struct sg_refusal refusal;
 
 	exchange->request = SG_REQUEST_HOLD;
+	if (repeated) {
+		sg_exchange_refuse(exchange, SG_ANSWER_BAD_REQUEST, NULL, repeated);
+		return;
+	}
 	if (start_metering(exchange) < 0) {
 		exchange->side->abort(exchange, "resources");
 		return;

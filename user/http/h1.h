@@ -69,6 +69,9 @@ int sg_h1_parse_head(enum sg_h1_kind kind, bool request_was_head, const char *da
 // First header of that name (case-insensitive), or NULL.
 const struct sg_h1_header *sg_h1_find(const struct sg_h1_head *head, const char *name);
 
+// Is there more than one header of that name?
+bool sg_h1_is_repeated(const struct sg_h1_head *head, const char *name);
+
 // Path and query of a request's target, also of the absolute form.
 struct sg_str sg_h1_target_path(struct sg_str target);
 

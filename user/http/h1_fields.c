@@ -55,6 +55,17 @@ const struct sg_h1_header *sg_h1_find(const struct sg_h1_head *head, const char 
 	return NULL;
 }
 
+bool sg_h1_is_repeated(const struct sg_h1_head *head, const char *name)
+{
+	const struct sg_h1_header *first = sg_h1_find(head, name);
+	const struct sg_h1_header *end = head->headers + head->header_count;
+
+	for (const struct sg_h1_header *header = first ? first + 1 : end; header < end; header++)
+		if (equals_ignoring_case(header->name, first->name))
+			return true;
+	return false;
+}
+
 bool sg_h1_has_token(struct sg_str value, const char *token)
 {
 	struct sg_str wanted = { token, strlen(token) };

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/parameters.h"
+
 static bool starts_with(struct sg_str text, const char *start)
 {
 	return text.length >= strlen(start) && strncasecmp(text.data, start, strlen(start)) == 0;
@@ -16,45 +18,77 @@ bool sg_form_is(struct sg_str content_type)
 	return starts_with(content_type, "multipart/form-data");
 }
 
-// The value of a parameter: `; name=value` or `; name="value"`. Nothing is unescaped but what
-// stands behind a backslash. Returns its length, or -1: it is not there, or does not fit.
-static ssize_t take_parameter(struct sg_str text, const char *name, char *out, size_t size)
+static bool is_word(struct sg_str text, const char *word)
 {
-	size_t name_length = strlen(name), used = 0;
-	const char *at = text.data, *end = text.data + text.length;
-	bool quoted;
+	return text.length == strlen(word) && strncasecmp(text.data, word, text.length) == 0;
+}
 
-	while ((at = memchr(at, ';', (size_t)(end - at)))) {
-		at++;
-		while (at < end && (*at == ' ' || *at == '\t'))
-			at++;
-		if ((size_t)(end - at) > name_length && at[name_length] == '=' &&
-			strncasecmp(at, name, name_length) == 0)
-			break;
+// What is there twice means the first to some and the last to others.
+static int note_once(bool *seen)
+{
+	if (*seen)
+		return -EBADMSG;
+	*seen = true;
+	return 0;
+}
+
+// A value whose text all readers take alike, as a C string.
+static int take_text(const struct sg_parameter *parameter, char *out, size_t size)
+{
+	if (parameter->escaped || parameter->value.length >= size)
+		return -EBADMSG;
+	memcpy(out, parameter->value.data, parameter->value.length);
+	out[parameter->value.length] = 0;
+	return 0;
+}
+
+// Those of RFC 2046, 5.1.1.
+static bool is_boundary(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length && text[length - 1] != ' ' &&
+	       strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "'()+_,-./:=? !#$%&*^`|~") == length;
+}
+
+// A name with an asterisk is another one's piece or its coded form (RFC 2231): some readers join
+// or decode them.
+static bool has_asterisk(const struct sg_parameter *parameter)
+{
+	return memchr(parameter->name.data, '*', parameter->name.length) != NULL;
+}
+
+static int find_boundary(struct sg_str content_type, char boundary[SG_FORM_MAX_BOUNDARY + 1])
+{
+	struct sg_parameters parameters;
+	struct sg_parameter parameter;
+	struct sg_str type;
+	bool found = false;
+	int r;
+
+	boundary[0] = 0;
+	sg_parameters_init(&parameters, content_type, &type);
+	if (!is_word(type, "multipart/form-data"))
+		return -EBADMSG;
+	while ((r = sg_parameters_next(&parameters, &parameter)) > 0) {
+		if (has_asterisk(&parameter) || parameter.escaped)
+			return -EBADMSG;
+		if (sg_parameter_is(&parameter, "boundary") &&
+			(note_once(&found) < 0 ||
+				take_text(&parameter, boundary, SG_FORM_MAX_BOUNDARY + 1) < 0))
+			return -EBADMSG;
 	}
-	if (!at)
-		return -1;
-	at += name_length + 1;
-	quoted = at < end && *at == '"';
-	for (at += quoted; at < end && (quoted ? *at != '"' : *at != ';' && *at != ' '); at++) {
-		if (quoted && *at == '\\' && at + 1 < end)
-			at++;
-		if (used + 1 >= size)
-			return -1;
-		out[used++] = *at;
-	}
-	out[used] = 0;
-	return (ssize_t)used;
+	return r == 0 && is_boundary(boundary) ? 0 : -EBADMSG;
 }
 
 int sg_form_init(
 	struct sg_form *form, struct sg_str content_type, sg_form_fn on_part, void *context)
 {
 	char boundary[SG_FORM_MAX_BOUNDARY + 1];
-	ssize_t length = take_parameter(content_type, "boundary", boundary, sizeof(boundary));
 
 	*form = (struct sg_form){ .on_part = on_part, .context = context };
-	if (length <= 0) {
+	if (find_boundary(content_type, boundary) < 0) {
 		form->state = SG_FORM_FAILED;
 		return -EBADMSG;
 	}
@@ -70,32 +104,91 @@ static void begin_part(struct sg_form *form)
 {
 	form->state = SG_FORM_HEADER;
 	form->line_length = 0;
+	form->line_cut = form->after_return = false;
 	form->name[0] = 0;
-	form->is_file = false;
+	form->has_disposition = form->has_name = form->is_file = false;
 	form->value_length = 0;
 	form->bytes = 0;
 }
 
-static void take_header(struct sg_form *form)
+// Nobody of ours has a name that does not fit: it is none then.
+static int take_name(struct sg_form *form, const struct sg_parameter *parameter)
 {
-	struct sg_str line = { form->line, form->line_length };
-
-	if (!starts_with(line, "content-disposition:"))
-		return;
-	if (take_parameter(line, "name", form->name, sizeof(form->name)) < 0)
-		form->name[0] = 0;
-	form->is_file = memmem(line.data, line.length, "filename", 8) != NULL;
+	if (note_once(&form->has_name) < 0 || parameter->escaped)
+		return -EBADMSG;
+	return parameter->value.length < sizeof(form->name)
+		       ? take_text(parameter, form->name, sizeof(form->name))
+		       : 0;
 }
 
-// A header that is longer than any of ours counts by its start.
+// A file's name may have escapes: where it ends is all that counts. Its coded form only stands
+// beside the plain one; alone, not every reader takes the part for a file.
+static int take_disposition(struct sg_form *form, struct sg_str value)
+{
+	struct sg_parameters parameters;
+	struct sg_parameter parameter;
+	struct sg_str type;
+	bool coded = false;
+	int r;
+
+	sg_parameters_init(&parameters, value, &type);
+	if (note_once(&form->has_disposition) < 0 || !is_word(type, "form-data"))
+		return -EBADMSG;
+	while ((r = sg_parameters_next(&parameters, &parameter)) > 0) {
+		if (sg_parameter_is(&parameter, "name"))
+			r = take_name(form, &parameter);
+		else if (sg_parameter_is(&parameter, "filename"))
+			r = note_once(&form->is_file);
+		else if (sg_parameter_is(&parameter, "filename*"))
+			r = note_once(&coded);
+		else
+			r = has_asterisk(&parameter) || parameter.escaped ? -EBADMSG : 0;
+		if (r < 0)
+			return r;
+	}
+	return r < 0 || (coded && !form->is_file) ? -EBADMSG : 0;
+}
+
+// Some readers would decode the part.
+static bool is_plain_coding(struct sg_str coding)
+{
+	return is_word(coding, "binary") || is_word(coding, "8bit") || is_word(coding, "7bit");
+}
+
+static int take_header(struct sg_form *form)
+{
+	const char *colon = memchr(form->line, ':', form->line_length);
+	struct sg_str name = { form->line, colon ? (size_t)(colon - form->line) : 0 };
+	struct sg_parameters rest;
+	struct sg_str value, first;
+
+	// A line that goes on the one before is none either.
+	if (!sg_is_token(name))
+		return -EBADMSG;
+	value = (struct sg_str){ colon + 1, form->line_length - name.length - 1 };
+	if (is_word(name, "content-disposition"))
+		return form->line_cut ? -EBADMSG : take_disposition(form, value);
+	if (!is_word(name, "content-transfer-encoding"))
+		return 0;
+	sg_parameters_init(&rest, value, &first);
+	return is_plain_coding(first) ? 0 : -EBADMSG;
+}
+
+// Of a header that is longer than any of ours only the start is kept.
 static void take_header_byte(struct sg_form *form, char c)
 {
 	if (c != '\n') {
-		if (form->line_length < sizeof(form->line))
+		form->line_cut |= form->line_length == sizeof(form->line);
+		if (!form->line_cut)
 			form->line[form->line_length++] = c;
+		form->after_return = c == '\r';
 		return;
 	}
-	if (form->line_length && form->line[form->line_length - 1] == '\r')
+	if (!form->after_return) {
+		form->state = SG_FORM_FAILED;
+		return;
+	}
+	if (!form->line_cut)
 		form->line_length--;
 	if (!form->line_length) {
 		form->state = SG_FORM_BODY;
@@ -103,8 +196,10 @@ static void take_header_byte(struct sg_form *form, char c)
 		form->matched = form->implied = 2;
 		return;
 	}
-	take_header(form);
+	if (take_header(form) < 0)
+		form->state = SG_FORM_FAILED;
 	form->line_length = 0;
+	form->line_cut = form->after_return = false;
 }
 
 static void add_value(struct sg_form *form, const char *bytes, size_t length)

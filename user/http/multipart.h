@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // multipart/form-data (RFC 7578) read from a stream of body bytes, whatever their borders: each
-// part is told once, at its end, with its first bytes. Pure; bounded memory; one owner; any thread.
+// part is told once, at its end, with its first bytes. Strict in headers: what two readers could
+// take for two forms (a parameter that is there twice, an escape in a name, a header that goes on
+// in a second line, a part that is coded) is no form. Pure; bounded memory; one owner; any thread.
 #pragma once
 
 #include <stdbool.h>
@@ -41,11 +43,15 @@ struct sg_form {
 	void *context;
 	char delimiter[SG_FORM_MAX_BOUNDARY + 5]; // CRLF, two dashes, boundary
 	size_t delimiter_length;
-	size_t matched; // bytes of the delimiter
-	size_t implied; // of these, what stands in for the end of the line before: no data
-	size_t dashes;	// behind a boundary
-	char line[512]; // the header that is being read
+	size_t matched;	 // bytes of the delimiter
+	size_t implied;	 // of these, what stands in for the end of the line before: no data
+	size_t dashes;	 // behind a boundary
+	char line[2048]; // the header that is being read
 	size_t line_length;
+	bool line_cut;	   // it does not fit
+	bool after_return; // its last byte was a CR
+	bool has_disposition;
+	bool has_name;
 	char name[SG_FORM_NAME_BYTES];
 	bool is_file;
 	char value[SG_FORM_VALUE_BYTES + 1];
@@ -56,7 +62,7 @@ struct sg_form {
 // Is it a form, by its Content-Type?
 bool sg_form_is(struct sg_str content_type);
 
-// Returns 0, or -EBADMSG: no boundary that could be one.
+// Returns 0, or -EBADMSG: not one boundary that could be one.
 int sg_form_init(struct sg_form *form, struct sg_str content_type, sg_form_fn on_part,
 	void *context) SG_WUNRES;
 

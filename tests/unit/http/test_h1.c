@@ -260,6 +260,18 @@ static void empty_and_blank_values_are_taken(void **state)
 	assert_null(sg_h1_find(&head, "x-"));
 }
 
+static void a_repeated_header_is_seen(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nX-A: a\r\nHost: a\r\nX-B: b\r\nx-a:\r\n\r\n";
+	struct sg_h1_head head;
+
+	(void)state;
+	assert_int_equal(parse(SG_H1_REQUEST, text, &head), strlen(text));
+	assert_true(sg_h1_is_repeated(&head, "x-A"));
+	assert_false(sg_h1_is_repeated(&head, "x-b"));
+	assert_false(sg_h1_is_repeated(&head, "x-"));
+}
+
 // As many headers and bytes as there may be, and one more.
 static void heads_are_bounded(void **state)
 {
@@ -462,6 +474,7 @@ int main(void)
 		cmocka_unit_test(ambiguous_requests_are_refused),
 		cmocka_unit_test(unambiguous_requests_are_taken),
 		cmocka_unit_test(empty_and_blank_values_are_taken),
+		cmocka_unit_test(a_repeated_header_is_seen),
 		cmocka_unit_test(heads_are_bounded),
 		cmocka_unit_test(bad_responses_are_refused),
 		cmocka_unit_test(a_nul_is_refused),

@@ -54,6 +54,50 @@ static const struct row rows[] = {
 	{ "multipart/form-data", "--B--", NULL },
 };
 
+#define PART(disposition) "--B\r\n" disposition "\r\n\r\n10\r\n--B--"
+#define HEADER		  "Content-Disposition: form-data; "
+
+// Where readers could differ there is one reading, that of the standard, or none.
+static const struct row ambiguous_rows[] = {
+	{ "multipart/form-data; x=\"; boundary=A\"; boundary=B",
+		"--A\r\n" HEADER "name=n\r\n\r\n1\r\n--A--\r\n" PART(HEADER "name=n"), "n=10;" },
+	{ "multipart/form-data;BOUNDARY=\"B\" ; x=\"\";", PART(HEADER "name=n"), "n=10;" },
+	{ FORM("A; boundary=B"), PART(HEADER "name=n"), NULL },
+	{ FORM("\"\"; boundary=B"), PART(HEADER "name=n"), NULL },
+	{ FORM("\"B\"C"), PART(HEADER "name=n"), NULL },
+	{ FORM("\"B"), PART(HEADER "name=n"), NULL },
+	{ FORM("\"\\B\""), PART(HEADER "name=n"), NULL },
+	{ FORM("B; x=\"\\\"; boundary=A\""), PART(HEADER "name=n"), NULL },
+	{ FORM("B; boundary*=utf-8''A"), PART(HEADER "name=n"), NULL },
+	{ FORM("B, multipart/form-data"), PART(HEADER "name=n"), NULL },
+	{ FORM("\"B \""), PART(HEADER "name=n"), NULL },
+	{ "multipart/form-data; boundary = B", PART(HEADER "name=n"), NULL },
+	{ "multipart/form-data, x; boundary=B", PART(HEADER "name=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=\"n\"; x=filename"), "n=10;" },
+	{ FORM("B"), PART(HEADER "name=\"n\"; xfilename=a"), "n=10;" },
+	{ FORM("B"), PART(HEADER "name=\"filename\""), "filename=10;" },
+	{ FORM("B"), PART(HEADER "x=\"; name=a\"; NAME=n"), "n=10;" },
+	{ FORM("B"), PART(HEADER "filename=\"a\\\"; name=\\\"b\"; name=\"n\""), "n:2;" },
+	{ FORM("B"), PART(HEADER "name=n; filename=\"\xc3\xbc; x\"; filename*=utf-8''x"), "n:2;" },
+	{ FORM("B"), PART(HEADER "name=n; filename*=utf-8''x"), NULL },
+	{ FORM("B"), PART(HEADER "name=n; filename*0=x"), NULL },
+	{ FORM("B"), PART(HEADER "name*0=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=a; name=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=\"\"; name=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=n; filename=a; filename=b"), NULL },
+	{ FORM("B"), PART(HEADER "name=\"\\n\""), NULL },
+	{ FORM("B"), PART(HEADER "name=\"n"), NULL },
+	{ FORM("B"), PART(HEADER "name"), NULL },
+	{ FORM("B"), PART(HEADER "name=\"n\x01\""), NULL },
+	{ FORM("B"), PART("Content-Disposition: attachment; name=n"), NULL },
+	{ FORM("B"), PART("Content-Disposition : form-data; name=n"), NULL },
+	{ FORM("B"), PART("Content-Disposition: form-data;\r\n name=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=a\r\n" HEADER "name=n"), NULL },
+	{ FORM("B"), PART("X: y\n" HEADER "name=n"), NULL },
+	{ FORM("B"), PART(HEADER "name=n\r\nContent-Transfer-Encoding: 8bit"), "n=10;" },
+	{ FORM("B"), PART(HEADER "name=n\r\nContent-Transfer-Encoding: base64"), NULL },
+};
+
 struct parts {
 	char text[512];
 	size_t used;
@@ -103,6 +147,27 @@ static void forms_are_read(void **state)
 		feed_all(read_row, &rows[i]);
 }
 
+static void readers_agree_or_it_is_no_form(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(ambiguous_rows); i++)
+		feed_all(read_row, &ambiguous_rows[i]);
+}
+
+// A name behind what is kept of a line would go unseen.
+static void a_disposition_that_is_too_long_is_none(void **state)
+{
+	char body[3000];
+	struct row row = { FORM("B"), body, NULL };
+
+	(void)state;
+	snprintf(body, sizeof(body), PART(HEADER "x=%02500d; name=n"), 0);
+	feed_all(read_row, &row);
+	row.expected = "n=10;";
+	snprintf(body, sizeof(body), PART("X: %02500d\r\n" HEADER "name=n"), 0);
+	feed_all(read_row, &row);
+}
+
 static void what_is_long_is_counted_and_cut(void **state)
 {
 	static char body[5000];
@@ -136,6 +201,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forms_are_read),
+		cmocka_unit_test(readers_agree_or_it_is_no_form),
+		cmocka_unit_test(a_disposition_that_is_too_long_is_none),
 		cmocka_unit_test(what_is_long_is_counted_and_cut),
 		cmocka_unit_test(other_types_are_no_forms),
 	};
