@@ -45,7 +45,8 @@ void sg_client_close(struct sg_client *client, const char *reason)
 	client->relay = sg_relay_free(client->relay);
 	sg_tunnel_close(client);
 	if (client->pool_origin)
-		sg_pool_origin_put(client->pool_origin, sg_loop_now_ms(worker->loop));
+		sg_pool_origin_put(
+			&worker->pool, SG_TAKE(client->pool_origin), sg_loop_now_ms(worker->loop));
 	sg_loop_disarm(&client->timer);
 	sg_transport_close(&client->transport, worker->loop);
 	sg_agent_leave(client->agent);

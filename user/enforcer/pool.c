@@ -27,12 +27,6 @@ int sg_pool_origin_get(struct sg_pool *pool, const struct sg_pool_key *key, int6
 	return 0;
 }
 
-void sg_pool_origin_put(struct sg_pool_origin *origin, int64_t now_ms)
-{
-	origin->users--;
-	origin->last_used_ms = now_ms;
-}
-
 void sg_pool_origin_remember(struct sg_pool_origin *origin, SSL_SESSION *session)
 {
 	SSL_SESSION_free(origin->session);
@@ -45,6 +39,19 @@ static void forget(struct sg_pool *pool, struct sg_pool_origin *origin)
 	SSL_SESSION_free(origin->session);
 	SSL_CTX_free(origin->key.context);
 	free(origin);
+}
+
+// Does the next connection gain by it: by a round trip less, or a protocol that is known?
+static bool is_worth_keeping(const struct sg_pool_origin *origin)
+{
+	return origin->session || origin->speaks_h2;
+}
+
+void sg_pool_origin_put(struct sg_pool *pool, struct sg_pool_origin *origin, int64_t now_ms)
+{
+	origin->last_used_ms = now_ms;
+	if (!--origin->users && !is_worth_keeping(origin))
+		forget(pool, origin);
 }
 
 void sg_pool_sweep(struct sg_pool *pool, int64_t now_ms)

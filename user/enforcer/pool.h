@@ -49,7 +49,9 @@ struct sg_pool {
 // filled.
 int sg_pool_origin_get(struct sg_pool *pool, const struct sg_pool_key *key, int64_t now_ms,
 	struct sg_pool_origin **ret_origin) SG_WUNRES;
-void sg_pool_origin_put(struct sg_pool_origin *origin, int64_t now_ms);
+// The last user's origin is freed, unless the next one gains by it: destinations are the agent's
+// choice, and without number.
+void sg_pool_origin_put(struct sg_pool *pool, struct sg_pool_origin *origin, int64_t now_ms);
 
 // Takes the reference.
 void sg_pool_origin_remember(struct sg_pool_origin *origin, SSL_SESSION *session);

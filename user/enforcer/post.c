@@ -71,7 +71,7 @@ static void finish(struct sg_post *post, int result)
 	if (post->upstream)
 		sg_upstream_put(SG_TAKE(post->upstream), &post->user,
 			result == 0 && sg_h1_body_is_done(&post->framing) && post->keep_alive);
-	sg_pool_origin_put(post->origin, sg_loop_now_ms(post->worker->loop));
+	sg_pool_origin_put(&post->worker->pool, post->origin, sg_loop_now_ms(post->worker->loop));
 	if (post->started) // else it is still to be started, and freed there
 		sg_loop_defer(post->worker->loop, &post->end, free_post);
 	if (result == 0 && post->status / 100 != 2)

@@ -70,7 +70,7 @@ void sg_tunnel_start(struct sg_client *client)
 	if (r == 0) {
 		r = sg_upstream_get(worker, origin, &client->tunnel->upstream_user,
 			SG_UPSTREAM_FRESH | SG_UPSTREAM_HTTP1, &client->tunnel->upstream);
-		sg_pool_origin_put(origin, sg_loop_now_ms(worker->loop));
+		sg_pool_origin_put(&worker->pool, origin, sg_loop_now_ms(worker->loop));
 	}
 	if (r < 0)
 		sg_client_close(client, "dial");

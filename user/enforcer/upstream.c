@@ -92,7 +92,7 @@ static void close_upstream(struct sg_upstream *upstream)
 	forget_coming(upstream);
 	sg_loop_disarm(&upstream->timer);
 	sg_transport_close(&upstream->transport, loop);
-	sg_pool_origin_put(upstream->origin, sg_loop_now_ms(loop));
+	sg_pool_origin_put(&upstream->worker->pool, upstream->origin, sg_loop_now_ms(loop));
 	upstream->state = SG_UPSTREAM_CLOSED;
 	sg_loop_defer(loop, &upstream->deferred, free_deferred);
 }
@@ -389,11 +389,12 @@ void sg_upstream_retire(struct sg_upstream *upstream)
 
 // ---- The pool's ----
 
-// Those that nobody uses.
-static void close_idle(struct sg_pool_origin *origin)
+// Those that nobody uses. The origin may end with its last one.
+static void close_idle(struct sg_pool *pool, struct sg_pool_origin *origin)
 {
 	struct sg_upstream *upstream, *next;
 
+	origin->users++;
 	while (origin->idle)
 		close_upstream(origin->idle);
 	for (upstream = origin->shared; upstream; upstream = next) {
@@ -403,6 +404,7 @@ static void close_idle(struct sg_pool_origin *origin)
 		sg_multiplex_say_goodbye(upstream);
 		close_upstream(upstream);
 	}
+	sg_pool_origin_put(pool, origin, origin->last_used_ms);
 }
 
 void sg_pool_close_idle(struct sg_pool *pool)
@@ -410,7 +412,7 @@ void sg_pool_close_idle(struct sg_pool *pool)
 	struct sg_pool_origin *origin, *next;
 
 	HASH_ITER(hh, pool->by_key, origin, next)
-	close_idle(origin);
+	close_idle(pool, origin);
 }
 
 void sg_pool_close_idle_of(struct sg_pool *pool, uint64_t netns_cookie)
@@ -419,5 +421,5 @@ void sg_pool_close_idle_of(struct sg_pool *pool, uint64_t netns_cookie)
 
 	HASH_ITER(hh, pool->by_key, origin, next)
 	if (origin->key.netns_cookie == netns_cookie)
-		close_idle(origin);
+		close_idle(pool, origin);
 }
