@@ -423,8 +423,10 @@ static int fence(struct sg_warden *warden, int cgroup_fd, json_t *definition, js
 		new_agent(warden, warden->next_agent_id, cgroup_fd, definition, request);
 	int r;
 
-	if (!agent)
-		return sg_error_set(error, -ENOMEM, "out of memory or descriptors");
+	if (!agent) {
+		sg_error_set(error, -ENOMEM, "out of memory or descriptors");
+		return -ENOMEM;
+	}
 	r = attach_hooks(warden, agent, error);
 	if (r < 0)
 		remove_agent(warden, agent);
