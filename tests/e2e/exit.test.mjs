@@ -143,3 +143,12 @@ test('what can\'t be attached stays behind its fence, until it is attached anew,
 	await until(() => pins() === 0, 'the fence to be gone');
 	fs.rmdirSync(group);
 });
+
+test('programs below a home that nobody else may enter (Debian 12 makes them so) do their work', async () => {
+	const home = fs.mkdtempSync(path.join(scratch, 'home-')); // 0700
+	for (const name of ['spendgate', 'spendgated', 'spendgate-enforcer']) fs.copyFileSync(program(name), path.join(home, name));
+	const gate = new Gate(mock);
+	const { code, stdout, stderr } = await start(path.join(home, 'spendgate'), ['run', '--agent', 'at-home', '--max-requests', '1', '--', 'echo', 'ran'], { env: gate.env }).done;
+	assert.equal(code, 0, stderr);
+	assert.equal(stdout, 'ran\n');
+});

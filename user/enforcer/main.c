@@ -314,6 +314,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	snprintf(path, sizeof(path), "%s/warden.sock", options.run_directory);
 	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NAME, "spendgate-enforcer"); // it was started by a descriptor, which has no name
 	signal(SIGPIPE, SIG_IGN);
 	if (!enforcer)
 		return SG_EXIT_INTERNAL;

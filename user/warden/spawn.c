@@ -3,8 +3,10 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -123,24 +125,27 @@ static int drop_privileges(const struct sg_warden *warden)
 static void __attribute__((noreturn))
 become_enforcer(const struct sg_warden *warden, const char *program)
 {
+	// The path may lead through folders that the enforcer's user must not see (a home).
+	int fd = open(program, O_PATH | O_CLOEXEC);
 	char state[PATH_MAX];
 	const char *arguments[] = { "spendgate-enforcer", "--run-dir", warden->run_directory,
 		"--state-dir", state, NULL };
 	const char *environment[] = { "PATH=/usr/bin:/bin", NULL };
 	sigset_t none;
-	int r;
+	int r = fd < 0 ? -errno : 0;
 
 	ledger_directory(warden, state, sizeof(state));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid(); // signals of the terminal are the warden's
-	r = sg_cgroup_enter(warden->service_cgroup_fd, 0);
+	if (r == 0)
+		r = sg_cgroup_enter(warden->service_cgroup_fd, 0);
 	if (r == 0)
 		r = drop_privileges(warden);
-	if (r == 0 && syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+	if (r == 0 && syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0) {
-		execve(program, (char *const *)arguments, (char *const *)environment);
+		syscall(SYS_execveat, fd, "", arguments, environment, AT_EMPTY_PATH);
 		r = -errno;
 	}
 	sg_log(SG_LOG_ERROR, "enforcer_start", "program=%s reason=\"%s\"", program, strerror(-r));
