@@ -35,7 +35,8 @@ static void put(struct file *file, const void *bytes, size_t length)
 static void put_number(struct file *file, uint64_t value, size_t bytes, bool little)
 {
 	for (size_t i = 0; i < bytes; i++) {
-		unsigned char byte = (unsigned char)(value >> 8 * (little ? i : bytes - 1 - i));
+		size_t shift = 8 * (little ? i : bytes - 1 - i);
+		unsigned char byte = shift < 64 ? (unsigned char)(value >> shift) : 0;
 
 		put(file, &byte, 1);
 	}
