@@ -76,8 +76,7 @@ _Static_assert(sizeof((struct sg_slot){ 0 }.names) == SG_SLOT_AGENT_BYTES + SG_S
 // Within a slot, each ended by its NUL.
 struct sg_slot_names {
 	const char *agent, *provider, *api;
-	const char *model;	   // as requested
-	const char *settled_model; // as the provider says; as requested where it says none
+	const char *model; // as requested
 };
 
 struct sg_journal {
@@ -113,8 +112,11 @@ void sg_slot_set_names(struct sg_slot *slot, const char *agent, const char *prov
 // Puts the model that the provider says into a held slot; NULL: as requested.
 void sg_slot_set_settled_model(struct sg_slot *slot, const char *model);
 
-// Of a slot that is whole; the settled model only where it is settled whole.
+// Of a slot that is whole. They stay as they are while another thread settles it.
 struct sg_slot_names sg_slot_names(const struct sg_slot *slot);
+
+// Of a slot that is settled whole: as the provider says, or as requested where it says none.
+const char *sg_slot_settled_model(const struct sg_slot *slot);
 
 // Seals a filled slot: checksum, then HELD.
 void sg_slot_hold(struct sg_slot *slot);

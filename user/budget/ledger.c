@@ -257,7 +257,7 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_slot *slot, bool rec
 	sqlite3_bind_int64(insert, 3, at_ns);
 	sg_ledger_bind_text(insert, 4, names.provider);
 	sg_ledger_bind_text(insert, 5, names.api);
-	sg_ledger_bind_text(insert, 6, recovered ? names.model : names.settled_model);
+	sg_ledger_bind_text(insert, 6, recovered ? names.model : sg_slot_settled_model(slot));
 	sg_ledger_bind_text(insert, 7, names.model);
 	sg_ledger_bind_text(insert, 8,
 		recovered	  ? "recovered"

@@ -80,7 +80,7 @@ void sg_slot_set_names(struct sg_slot *slot, const char *agent, const char *prov
 	slot->names_bytes = (uint16_t)(end - slot->names);
 	slot->model_at = (uint16_t)(model_at - slot->names);
 	slot->settled_model_bytes = 0;
-	*ret_names = (struct sg_slot_names){ slot->names, provider_at, api_at, model_at, model_at };
+	*ret_names = (struct sg_slot_names){ slot->names, provider_at, api_at, model_at };
 }
 
 void sg_slot_set_settled_model(struct sg_slot *slot, const char *model)
@@ -97,10 +97,13 @@ struct sg_slot_names sg_slot_names(const struct sg_slot *slot)
 {
 	const char *provider = slot->names + strlen(slot->names) + 1;
 	const char *api = provider + strlen(provider) + 1;
-	const char *model = slot->names + slot->model_at;
 
-	return (struct sg_slot_names){ slot->names, provider, api, model,
-		slot->settled_model_bytes ? slot->names + slot->names_bytes : model };
+	return (struct sg_slot_names){ slot->names, provider, api, slot->names + slot->model_at };
+}
+
+const char *sg_slot_settled_model(const struct sg_slot *slot)
+{
+	return slot->names + (slot->settled_model_bytes ? slot->names_bytes : slot->model_at);
 }
 
 void sg_slot_hold(struct sg_slot *slot)
