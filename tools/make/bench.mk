@@ -11,3 +11,7 @@ bench: programs $(BENCH_LOAD) ## side by side with HAProxy, sslsplit and mitmpro
 	$(Q)/usr/bin/python3 tools/bench/bench.py --programs $(OUT) --load $(BENCH_LOAD)
 	$(Q)$(MAKE) -s bench-meter
 	$(Q)$(MAKE) -s bench-engine
+
+.PHONY: bench-weaknesses
+bench-weaknesses: programs ## what budgets in gateways are known to get wrong, tried on ours (docs/comparison.md; root)
+	$(Q)SPENDGATE_FILES=../../tools/bench/weaknesses.mjs tests/e2e/run.sh
