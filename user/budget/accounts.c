@@ -168,7 +168,8 @@ static void keep_alerts(struct sg_budget *budget, const struct sg_budget *before
 
 static void keep_by_name(const struct sg_account *account, struct sg_budget *budget)
 {
-	for (unsigned i = 0; i < account->own_count; i++) {
+	// All are there, which clang's analyzer does not see.
+	for (unsigned i = 0; i < account->own_count && account->budgets[i]; i++) {
 		const struct sg_budget *before = account->budgets[i];
 
 		if (strcmp(before->policy.name, budget->policy.name) != 0)

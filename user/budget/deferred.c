@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls whose cost a later answer tells: their holds outlive the process.
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -86,6 +87,8 @@ static int show(struct sg_engine *engine, uint32_t index, sg_deferred_hold_fn vi
 	pthread_mutex_lock(&engine->control_lock);
 	HASH_FIND_STR(engine->accounts, names.agent, account);
 	pthread_mutex_unlock(&engine->control_lock);
+	if (!account)
+		return -ENOENT; // can't be: it was made when the slot was restored
 	found.hold = hold_of(engine, index, account);
 	return visit(context, &found);
 }

@@ -481,8 +481,10 @@ int sg_sharing_plan(struct sg_engine *engine, struct sg_account *only,
 	struct sg_sharing *sharing = calloc(1, sizeof(*sharing));
 	int r;
 
-	if (!sharing)
-		return sg_error_set(error, -ENOMEM, "out of memory");
+	if (!sharing) {
+		sg_error_set(error, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	sharing->of_all = !only;
 	if (only) {
 		r = plan_one(engine, sharing, only, error);
