@@ -51,7 +51,8 @@ export async function until(condition, what, ms = 15000) {
 export async function startMock(extra = []) {
 	const process_ = start('node', [path.join(root, 'tools/mock-provider/server.mjs'), '--dir', path.join(scratch, `mock-${++counter}`), ...extra]);
 	const ready = JSON.parse(await until(() => process_.stdout.split('\n')[0], 'the mock provider'));
-	const control = async (method, url, body) => (await fetch(`http://${ready.address}:${ready.control_port}${url}`, { method, body: body && JSON.stringify(body) })).json();
+	const address = ready.address === '::' ? '127.0.0.1' : ready.address; // every one of its addresses
+	const control = async (method, url, body) => (await fetch(`http://${address}:${ready.control_port}${url}`, { method, body: body && JSON.stringify(body) })).json();
 	return {
 		...ready,
 		bill: () => control('GET', '/bill'),
