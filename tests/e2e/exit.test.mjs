@@ -13,9 +13,11 @@ before(async () => (mock = await startMock()));
 after(() => mock.stop());
 
 // `spendgated` after a preparation, in a mount namespace of its own.
-const daemonIn = (preparation, prefix = '', env = {}) => {
+const daemonIn = async (preparation, prefix = '', env = {}) => {
 	const gate = new Gate(mock, env);
-	return start('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${preparation}\nexec ${prefix} "$0"`, program('spendgated')], { env: gate.env }).done;
+	const result = await start('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${preparation}\nexec ${prefix} "$0"`, program('spendgated')], { env: gate.env }).done;
+	await start(program('spendgated'), ['--purge'], { env: gate.env }).done; // what it had pinned before it failed
+	return result;
 };
 const told = async (result, code, pattern) => {
 	const { code: actual, stderr } = await result;
