@@ -314,7 +314,8 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	snprintf(path, sizeof(path), "%s/warden.sock", options.run_directory);
 	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_NAME, "spendgate-enforcer"); // it was started by a descriptor, which has no name
+	// It was started by a descriptor, which gives it the descriptor's number for a name.
+	prctl(PR_SET_NAME, "spendgate-enforcer");
 	signal(SIGPIPE, SIG_IGN);
 	if (!enforcer)
 		return SG_EXIT_INTERNAL;
