@@ -16,8 +16,12 @@
 //           configuration), "policy_exempt"? (bool), "container"?
 //           (its id: an engine minds the cgroup), "guard"? (true: a
 //           parent of agents' cgroups, in which whatever is no agent
-//           is refused); descriptors after the memfd: the cgroup's
-//           directory, the network namespace
+//           is refused), "image"? (what the image of a container
+//           asks for by labels of its own: "name", "team",
+//           "profile", "egress", "unknown_model", "budget" {...};
+//           judged by the configuration's image_labels); descriptors
+//           after the memfd: the cgroup's directory, the network
+//           namespace
 // release   "id": the agent's command has ended                         {"status": {...of the agent}}
 // detach    "container": as it was registered; no agent any more        -
 // status    -                                                           {"agents": [...], "redirect": {reason: count}}
@@ -41,6 +45,10 @@
 #define SG_DEFAULT_PIN_DIRECTORY   "/sys/fs/bpf/spendgate"
 #define SG_DEFAULT_CONFIG	   "/etc/spendgate/config.json"
 #define SG_DEFAULT_USER		   "spendgate"
+
+// The names of the budgets that labels make: a container's, and its image's.
+#define SG_CONTROL_CONTAINER_BUDGET "container"
+#define SG_CONTROL_IMAGE_BUDGET	    "image"
 
 // For tests and side-by-side installations; read by all three programs.
 #define SG_ENV_RUN_DIRECTORY   "SPENDGATE_RUN_DIR"

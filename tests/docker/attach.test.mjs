@@ -106,6 +106,15 @@ test('watch: labelled containers are attached as they start, also after the engi
 		host.docker('rm', '-f', 'shimmed', 'watched', 'later', 'unlabelled');
 		await host.empty();
 		assert.doesNotMatch(watch.stderr, /attach_failed/);
+		// What an image says of itself is not what its container was given.
+		host.label('chooses', { agent: 'somebody' });
+		plain('chosen', 'chooses', 'sleep', '1000');
+		await until(() => watch.stderr.includes('event=attach_failed'), 'the refusal');
+		assert.match(watch.stderr, /attach_failed .*name=chosen .*label spendgate\.agent .*is the image's own/);
+		const { code, stdout, stderr } = await spendgate('attach', ...socket(), '--label', 'spendgate.agent=somebody', 'chosen');
+		assert.match(stdout, /agent somebody/, `${code} ${stderr}`);
+		host.docker('rm', '-f', 'chosen');
+		await host.empty();
 	} finally {
 		watch.child.kill();
 		await watch.done;

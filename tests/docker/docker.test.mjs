@@ -98,6 +98,26 @@ test('without a label nothing is changed', async () => {
 	host.docker('rm', '-f', 'plain');
 });
 
+test('labels of an image make limits tighter, loosen none, and choose nobody', async () => {
+	host.label('looser', { 'budget.behavior': 'soft_alert', 'budget.window': '1s', 'budget.max-tokens': 1000000 });
+	const both = await host.run({ agent: 'looser', 'budget.max-requests': 1 }, ['sh', '-c', `${curl('mock:tokens=4')}; ${curl('mock:tokens=4')}`], { image: 'looser' });
+	assert.equal(served(both.stdout), 1, both.stdout + both.stderr);
+	assert.match(both.stdout, /insufficient_quota/);
+
+	host.label('tighter', { 'budget.max-requests': 1, 'unknown-model': 'deny' });
+	const own = await host.run({ 'budget.limit-usd': '5' }, ['sh', '-c', `${curl('mock:tokens=4')}; ${curl('mock:tokens=4')}`], { image: 'tighter' });
+	assert.equal(served(own.stdout), 1, own.stdout + own.stderr);
+	assert.equal((await host.mock.bill()).requests, 2);
+
+	host.label('chooses', { agent: 'somebody', egress: 'host' });
+	const chosen = await host.run({ 'budget.max-requests': 1 }, ['echo', 'started'], { image: 'chooses' });
+	assert.notEqual(chosen.code, 0);
+	assert.match(chosen.stderr, /label spendgate\.agent "somebody" is the image's own/);
+	const given = await host.run({ agent: 'given', egress: 'agent', 'budget.max-requests': 1 }, ['echo', 'started'], { image: 'chooses' });
+	assert.equal(given.stdout, 'started\n', given.stderr);
+	await host.empty();
+});
+
 test('labels that mean nothing refuse the start and say why', async () => {
 	const cases = [
 		[{ 'budget.limit-usd': '0' }, /limit-usd must be > 0/],

@@ -58,10 +58,20 @@ test('compose: services are agents by their own names', async () => {
 test('podman: annotations are labels', async () => {
 	const folder = path.join(scratch, 'podman');
 	const podman = ['--root', `${folder}/root`, '--runroot', `${folder}/run`, '--tmpdir', `${folder}/tmp`, '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', '--runtime', runtime];
-	const { code, stdout, stderr } = await start('podman', [...podman, 'run', '--rm', '--network', 'host', '--log-driver', 'k8s-file', '--cgroup-parent', process.env.SPENDGATE_CGROUP_PARENT, '--no-hosts', '--pids-limit', '0',
-		'--annotation', 'spendgate.agent=pod', '--annotation', 'spendgate.budget.max-requests=1', '--rootfs', rootfs, '/call', '2']).done;
+	const run = (...more) => start('podman', [...podman, 'run', '--rm', '--network', 'host', '--log-driver', 'k8s-file', '--cgroup-parent', process.env.SPENDGATE_CGROUP_PARENT, '--no-hosts', '--pids-limit', '0', ...more]).done;
+	const { code, stdout, stderr } = await run('--annotation', 'spendgate.agent=pod', '--annotation', 'spendgate.budget.max-requests=1', '--rootfs', rootfs, '/call', '2');
 	assert.equal(stdout, '200\n402\n', `${code} ${stderr}`);
 	assert.equal((await host.mock.bill()).requests, 1);
+
+	// It hands on those of an image, which may tighten and no more.
+	fs.writeFileSync(path.join(folder, 'Containerfile'), 'FROM scratch\nCOPY . /\n');
+	execFileSync('podman', [...podman, 'build', '-q', '--annotation', 'spendgate.agent=somebody', '-t', 'chooses', '-f', path.join(folder, 'Containerfile'), rootfs]);
+	const chosen = await run('chooses', '/call', '1');
+	assert.notEqual(chosen.code, 0);
+	assert.equal(chosen.stdout, '');
+	assert.match(host.log(), /event=registration_refused .*label spendgate\.agent .*somebody.* is the image's own/);
+	const given = await run('--annotation', 'spendgate.agent=given', '--annotation', 'spendgate.budget.max-requests=1', '-v', '/etc/hosts:/etc/hosts', 'chooses', '/call', '2');
+	assert.equal(given.stdout, '200\n402\n', given.stderr);
 	await host.empty();
 });
 

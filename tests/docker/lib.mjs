@@ -39,6 +39,13 @@ export class Host {
 		this.docker('import', path.join(process.env.SPENDGATE_IMAGES, `${name}.tar`), name);
 	}
 
+	// An image `name` that is `agents` with labels of its own: { 'budget.max-requests': 2 }, without the prefix.
+	label(name, labels) {
+		this.docker('create', '--runtime', 'runc', '--name', `of-${name}`, 'agents', 'true');
+		this.docker('commit', ...Object.entries(labels).flatMap(([key, value]) => ['--change', `LABEL spendgate.${key}=${value}`]), `of-${name}`, name);
+		this.docker('rm', `of-${name}`);
+	}
+
 	configure(options) {
 		this.daemonFile = path.join(this.folder, 'daemon.json');
 		if (!fs.existsSync(this.daemonFile)) fs.writeFileSync(this.daemonFile, '{"live-restore": true, "log-level": "warn"}');

@@ -109,9 +109,10 @@ static const struct argp detach_argp = { detach_options, parse_option, "CONTAINE
 
 struct search {
 	const char *what;
+	const char *socket_path;
 	char *id;
-	json_t *labels;
-	char *name;
+	struct sg_labels labels;
+	struct sg_error *error;
 };
 
 static int match(void *context, const struct sg_engine_container *container)
@@ -123,40 +124,40 @@ static int match(void *context, const struct sg_engine_container *container)
 		(length < 4 || strncmp(container->id, search->what, length) != 0))
 		return 0;
 	search->id = strdup(container->id);
-	search->name = strdup(container->name);
-	search->labels = json_deep_copy(container->labels);
-	return 1;
+	return sg_labels_of_engine(search->socket_path, container, &search->labels, search->error) <
+			       0
+		       ? -ENOMEM
+		       : 1;
 }
 
 static void release_search(struct search *search)
 {
 	free(search->id);
-	free(search->name);
-	json_decref(search->labels);
+	sg_labels_release(&search->labels);
+}
+
+// The last part of a path names the agent of a cgroup.
+static void name_agent(struct search *search)
+{
+	const char *slash = search->id ? strrchr(search->id, '/') : NULL;
+
+	snprintf(search->labels.name, sizeof(search->labels.name), "%s", slash ? slash + 1 : "");
 }
 
 // A path is a cgroup. What the engine does not know may be a container of another one, by its id.
 static int find(const struct options *options, struct search *search, struct sg_error *error)
 {
-	int r = *options->what == '/' ? 0
-				      : sg_engine_each(options->socket_path, match, search, error);
+	int r;
 
-	if (r >= 0 && !search->id)
+	search->error = error;
+	r = *options->what == '/' ? 0 : sg_engine_each(options->socket_path, match, search, error);
+	if (!search->id)
 		search->id = strdup(options->what);
-	if (!search->labels)
-		search->labels = json_object();
+	if (!search->labels.all) {
+		search->labels.all = json_object();
+		name_agent(search);
+	}
 	return r < 0 && access(options->socket_path, F_OK) == 0 ? r : 0;
-}
-
-// The last part of a path names the agent of a cgroup.
-static void name_agent(const struct search *search, struct sg_labels *labels)
-{
-	const char *slash = strrchr(search->id, '/');
-
-	snprintf(labels->name, sizeof(labels->name), "%s",
-		search->name ? search->name
-		: slash	     ? slash + 1
-			     : "");
 }
 
 static int exit_code(int r, const struct sg_error *error)
@@ -172,17 +173,14 @@ static int exit_code(int r, const struct sg_error *error)
 
 static int attach(const struct options *options, struct sg_error *error)
 {
-	struct search search = { .what = options->what };
-	struct sg_labels labels = { NULL, "" };
+	struct search search = { .what = options->what, .socket_path = options->socket_path };
 	struct sg_attach_result result;
 	json_t *request = NULL;
 	int r = find(options, &search, error);
 
 	if (r == 0) {
-		labels.all = search.labels;
-		json_object_update(labels.all, options->labels);
-		name_agent(&search, &labels);
-		r = sg_labels_request(&labels, search.id, options->profile, &request, error);
+		sg_labels_add(&search.labels, options->labels);
+		r = sg_labels_request(&search.labels, search.id, options->profile, &request, error);
 	}
 	if (r == 0)
 		r = sg_attach(search.id, request, &result, error);
@@ -235,7 +233,7 @@ int sg_cli_detach(int argc, char **argv)
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&detach_argp, argc, argv, 0, NULL, &options);
-	search = (struct search){ .what = options.what };
+	search = (struct search){ .what = options.what, .socket_path = options.socket_path };
 	r = find(&options, &search, &error);
 	if (r == 0)
 		r = ask_detach(search.id, &error);

@@ -36,28 +36,41 @@ static void attach(const struct sg_labels *labels, const struct sg_engine_contai
 	json_decref(request);
 }
 
+struct follower {
+	const char *socket_path;
+	const char *profile;
+};
+
 static int visit(void *context, const struct sg_engine_container *container)
 {
-	const char *profile = context;
-	struct sg_labels labels = { (json_t *)container->labels, "" };
+	const struct follower *follower = context;
+	struct sg_labels labels = { .all = (json_t *)container->labels };
+	struct sg_error error = { "" };
 
-	snprintf(labels.name, sizeof(labels.name), "%s", container->name);
-	if (profile || sg_labels_agent(&labels))
-		attach(&labels, container, profile);
+	if (!follower->profile && !sg_labels_agent(&labels))
+		return 0;
+	if (sg_labels_of_engine(follower->socket_path, container, &labels, &error) < 0) {
+		sg_log(SG_LOG_ERROR, "attach_failed", "container=%.12s name=%s reason=\"%s\"",
+			container->id, container->name, error.text);
+		return 0;
+	}
+	attach(&labels, container, follower->profile);
+	sg_labels_release(&labels);
 	return 0;
 }
 
 // The stream first, so that no container falls between it and the list.
-static int watch_once(const char *socket_path, const char *profile, struct sg_error *error)
+static int watch_once(struct follower *follower, struct sg_error *error)
 {
+	const char *socket_path = follower->socket_path;
 	int fd = sg_engine_open_events(socket_path, error), r;
 
 	if (fd < 0)
 		return fd;
-	r = sg_engine_each(socket_path, visit, (void *)profile, error);
+	r = sg_engine_each(socket_path, visit, follower, error);
 	if (r == 0) {
 		sg_log(SG_LOG_INFO, "watching", "engine=%s", socket_path);
-		r = sg_engine_follow(fd, visit, (void *)profile, error);
+		r = sg_engine_follow(fd, visit, follower, error);
 	}
 	close(fd);
 	return r;
@@ -66,11 +79,12 @@ static int watch_once(const char *socket_path, const char *profile, struct sg_er
 int sg_watch(const char *socket_path, const char *profile)
 {
 	const struct timespec again = { .tv_sec = AGAIN_S };
+	struct follower follower = { socket_path, profile };
 
 	for (;;) {
 		struct sg_error error = { "the engine has ended" };
 
-		watch_once(socket_path, profile, &error);
+		watch_once(&follower, &error);
 		sg_log(SG_LOG_WARN, "engine_away", "engine=%s reason=\"%s\"", socket_path,
 			error.text);
 		nanosleep(&again, NULL);

@@ -17,7 +17,8 @@
 #define HEAD_LIMIT 8192
 #define LINE_LIMIT (1u << 20)
 
-#define LIST_PATH "/containers/json"
+#define LIST_PATH	"/containers/json"
+#define LIST_PATH_OF_ID "/containers/json?filters=%%7B%%22id%%22%%3A%%5B%%22%.64s%%22%%5D%%7D"
 #define EVENTS_PATH                                                                                \
 	"/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%5D%" \
 	"7D"
@@ -91,21 +92,34 @@ static int visit_listed(const json_t *item, sg_engine_visit_fn visit, void *cont
 	return visit(context, &container);
 }
 
+// Asks for a document. Returns 0 or -errno with the sentence.
+static int get(
+	const char *socket_path, const char *path, json_t **ret_document, struct sg_error *error)
+{
+	SG_CLEANUP_CLOSE int fd = open_answer(socket_path, path, error);
+	char *text = NULL;
+	size_t length;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sg_fd_read_all(fd, LIST_LIMIT, &text, &length);
+	if (r < 0)
+		return sg_error_set(error, r, "the engine: %s", strerror(-r));
+	*ret_document = json_loadb(text, length, 0, NULL);
+	free(text);
+	return *ret_document
+		       ? 0
+		       : sg_error_set(error, -EPROTO, "the engine's answer to %s is no JSON", path);
+}
+
 int sg_engine_each(
 	const char *socket_path, sg_engine_visit_fn visit, void *context, struct sg_error *error)
 {
-	SG_CLEANUP_CLOSE int fd = open_answer(socket_path, LIST_PATH, error);
-	char *text = NULL;
-	size_t length, index;
-	json_t *list, *item;
-	int r = fd < 0 ? fd : sg_fd_read_all(fd, LIST_LIMIT, &text, &length);
+	json_t *list = NULL, *item;
+	size_t index;
+	int r = get(socket_path, LIST_PATH, &list, error);
 
-	if (r < 0)
-		return fd < 0 ? r : sg_error_set(error, r, "the engine: %s", strerror(-r));
-	list = json_loadb(text, length, 0, NULL);
-	free(text);
-	if (!json_is_array(list))
-		r = sg_error_set(error, -EPROTO, "the engine's list of containers is no JSON");
 	json_array_foreach(list, index, item)
 	{
 		if (r == 0)
@@ -113,6 +127,47 @@ int sg_engine_each(
 	}
 	json_decref(list);
 	return r;
+}
+
+// ---- Images ----
+
+// Where the engine shows the image of a container.
+static int find_image(
+	const char *socket_path, const char *id, char *out, size_t size, struct sg_error *error)
+{
+	json_t *list = NULL;
+	const char *image;
+	char path[256];
+	int r;
+
+	snprintf(path, sizeof(path), LIST_PATH_OF_ID, id);
+	r = get(socket_path, path, &list, error);
+	if (r < 0)
+		return r;
+	image = json_string_value(json_object_get(json_array_get(list, 0), "ImageID"));
+	if (json_array_size(list) != 1 || !image)
+		r = sg_error_set(error, -ENOENT, "%.64s does not run", id);
+	else
+		snprintf(out, size, "/images/%.128s/json", image);
+	json_decref(list);
+	return r;
+}
+
+int sg_engine_image_labels(
+	const char *socket_path, const char *id, json_t **ret_labels, struct sg_error *error)
+{
+	json_t *image = NULL, *labels;
+	char path[256];
+	int r = find_image(socket_path, id, path, sizeof(path), error);
+
+	if (r == 0)
+		r = get(socket_path, path, &image, error);
+	if (r < 0)
+		return r;
+	labels = json_object_get(json_object_get(image, "Config"), "Labels");
+	*ret_labels = json_is_object(labels) ? json_incref(labels) : json_object();
+	json_decref(image);
+	return *ret_labels ? 0 : sg_error_set(error, -ENOMEM, "out of memory");
 }
 
 // ---- Events ----

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Docker engine, asked over its socket. Only the list of containers and the stream of events: a
-// container that starts is locked, and whoever inspects it waits. One thread.
+// A Docker engine, asked over its socket. Only the list of containers, the stream of events, and
+// images: a container that starts is locked, and whoever inspects it waits. One thread.
 #pragma once
 
 #include <stddef.h>
@@ -32,3 +32,8 @@ int sg_engine_open_events(const char *socket_path, struct sg_error *error) SG_WU
 // Follows it to its end (the engine stopped: 0), or to an error.
 int sg_engine_follow(
 	int fd, sg_engine_visit_fn visit, void *context, struct sg_error *error) SG_WUNRES;
+
+// The labels that the image of container `id` has, string to string. Returns 0 or -errno with the
+// sentence (-ENOENT: no such container runs).
+int sg_engine_image_labels(const char *socket_path, const char *id, json_t **ret_labels,
+	struct sg_error *error) SG_WUNRES;

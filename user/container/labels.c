@@ -9,13 +9,24 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "container/image.h"
+#include "spendgate/control.h"
 
 #define PREFIX	     "spendgate."
 #define ENGINE_LIMIT (16u << 20)
 
 // ---- Where labels come from ----
 
-static int take_docker_file(const char *path, struct sg_labels *labels, struct sg_error *error)
+// Those of an image that can't be found may be any.
+static int take_image(int result, struct sg_labels *labels)
+{
+	if (result < 0)
+		labels->image = json_copy(labels->all);
+	return labels->image ? 0 : -ENOMEM;
+}
+
+static int take_docker_file(
+	const char *data_root, const char *path, struct sg_labels *labels, struct sg_error *error)
 {
 	json_t *file, *config;
 	json_error_t where;
@@ -37,21 +48,30 @@ static int take_docker_file(const char *path, struct sg_labels *labels, struct s
 	name = json_string_value(json_object_get(file, "Name"));
 	if (name)
 		snprintf(labels->name, sizeof(labels->name), "%s", name + (*name == '/'));
+	r = take_image(sg_image_of_docker(data_root, file, &labels->image), labels);
 	json_decref(file);
-	return 0;
+	return r < 0 ? sg_error_set(error, r, "out of memory") : 0;
+}
+
+// podman hands on its image's annotations. Those of other engines are their operator's own.
+static int take_annotations(const char *root, const char *id, struct sg_labels *labels)
+{
+	int r = sg_image_of_storage(root, id, &labels->image);
+
+	return r == -ENODEV ? 0 : take_image(r, labels);
 }
 
 // Docker keeps a container at <data root>/containers/<id>, and its root file system somewhere below
-// the data root, whichever the storage driver.
-static int find_docker_file(const char *root_path, const char *id, char *out, size_t size)
+// the data root, whichever the storage driver. `parent` is that root then.
+static int find_docker_file(
+	const char *root_path, const char *id, char parent[PATH_MAX], char *out, size_t size)
 {
 	static const char file[] = "/config.v2.json";
-	char parent[PATH_MAX];
 	struct stat status;
 	size_t length;
 	char *slash;
 
-	if ((size_t)snprintf(parent, sizeof(parent), "%s", root_path) >= sizeof(parent))
+	if ((size_t)snprintf(parent, PATH_MAX, "%s", root_path) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	while ((slash = strrchr(parent, '/'))) {
 		*slash = 0;
@@ -72,17 +92,18 @@ int sg_labels_read(
 	const char *root =
 		json_string_value(json_object_get(json_object_get(config, "root"), "path"));
 	struct sg_labels labels = { .all = json_object() };
-	char path[PATH_MAX];
+	char path[PATH_MAX], data_root[PATH_MAX];
 	int r;
 
 	if (!labels.all)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	json_object_update(labels.all, json_object_get(config, "annotations"));
-	r = root && *root == '/' ? find_docker_file(root, id, path, sizeof(path)) : -ENOENT;
+	r = root && *root == '/' ? find_docker_file(root, id, data_root, path, sizeof(path))
+				 : -ENOENT;
 	if (r == 0)
-		r = take_docker_file(path, &labels, error);
-	else if (r == -ENOENT)
-		r = 0; // another engine: annotations are all there is
+		r = take_docker_file(data_root, path, &labels, error);
+	else if (r == -ENOENT) // another engine: annotations are all there is
+		r = root ? take_annotations(root, id, &labels) : 0;
 	if (r < 0) {
 		sg_labels_release(&labels);
 		return error->text[0] ? r : sg_error_set(error, r, "%s: %s", root, strerror(-r));
@@ -91,10 +112,39 @@ int sg_labels_read(
 	return 0;
 }
 
+int sg_labels_of_engine(const char *socket_path, const struct sg_engine_container *container,
+	struct sg_labels *ret_labels, struct sg_error *error)
+{
+	struct sg_labels labels = { .all = json_copy((json_t *)container->labels) };
+	struct sg_error reason = { "" };
+	int r;
+
+	if (!labels.all) // an engine tells of none with null
+		labels.all = json_object();
+	snprintf(labels.name, sizeof(labels.name), "%s", container->name);
+	r = sg_engine_image_labels(socket_path, container->id, &labels.image, &reason);
+	if (!labels.all || take_image(r, &labels) < 0) {
+		sg_labels_release(&labels);
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	}
+	*ret_labels = labels;
+	return 0;
+}
+
+void sg_labels_add(struct sg_labels *labels, const json_t *more)
+{
+	const char *label;
+	json_t *value;
+
+	json_object_update(labels->all, (json_t *)more);
+	json_object_foreach((json_t *)more, label, value) json_object_del(labels->image, label);
+}
+
 void sg_labels_release(struct sg_labels *labels)
 {
 	json_decref(labels->all);
-	labels->all = NULL;
+	json_decref(labels->image);
+	labels->all = labels->image = NULL;
 }
 
 bool sg_labels_agent(const struct sg_labels *labels)
@@ -154,8 +204,15 @@ static json_t *value_of(const char *label, const char *text, enum kind kind, str
 	return json_integer(count);
 }
 
-static int take_label(const char *label, const char *text, json_t *request, json_t *budget,
-	struct sg_error *error)
+// What labels of one origin ask for. A request carries those of an image apart, for spendgated to
+// judge: include/spendgate/control.h.
+struct asked {
+	json_t *fields; // of the agent
+	json_t *budget;
+};
+
+static int take_label(
+	const char *label, const char *text, const struct asked *asked, struct sg_error *error)
 {
 	const char *name = label + strlen(PREFIX);
 	size_t i = 0;
@@ -174,7 +231,7 @@ static int take_label(const char *label, const char *text, json_t *request, json
 	if (!value)
 		return -EINVAL;
 	return json_object_set_new(
-		known[i].place == OF_BUDGET ? budget : request, known[i].key, value);
+		known[i].place == OF_BUDGET ? asked->budget : asked->fields, known[i].key, value);
 }
 
 static const char *label_text(const struct sg_labels *labels, const char *label)
@@ -182,22 +239,32 @@ static const char *label_text(const struct sg_labels *labels, const char *label)
 	return json_string_value(json_object_get(labels->all, label));
 }
 
-// As compose names the container; else as its engine does; else the start of its id.
+// The container may have been given the very same: nobody can tell.
+static bool is_of_image(const struct sg_labels *labels, const char *label)
+{
+	const json_t *value = json_object_get(labels->image, label);
+
+	return value && json_equal(value, json_object_get(labels->all, label));
+}
+
+// As compose names the container; else as its engine does; else the start of its id. Images that
+// compose built have its names too, but no number.
 static json_t *default_name(const struct sg_labels *labels, const char *id)
 {
+	static const char number_label[] = "com.docker.compose.container-number";
 	const char *project = label_text(labels, "com.docker.compose.project");
 	const char *service = label_text(labels, "com.docker.compose.service");
-	const char *number = label_text(labels, "com.docker.compose.container-number");
+	const char *number = label_text(labels, number_label);
 
-	if (project && service)
-		return json_sprintf("%s-%s-%s", project, service, number ? number : "1");
+	if (project && service && number && !is_of_image(labels, number_label))
+		return json_sprintf("%s-%s-%s", project, service, number);
 	if (labels->name[0])
 		return json_string(labels->name);
 	return json_sprintf("%.12s", id);
 }
 
-static int take_all(
-	const struct sg_labels *labels, json_t *request, json_t *budget, struct sg_error *error)
+static int take_all(const struct sg_labels *labels, const struct asked *container,
+	const struct asked *image, struct sg_error *error)
 {
 	const char *label;
 	json_t *value;
@@ -208,34 +275,59 @@ static int take_all(
 		const char *text = json_string_value(value);
 
 		if (r == 0 && text && strncmp(label, PREFIX, strlen(PREFIX)) == 0)
-			r = take_label(label, text, request, budget, error);
+			r = take_label(
+				label, text, is_of_image(labels, label) ? image : container, error);
 	}
 	return r;
+}
+
+// What there is of it.
+static int put_image(const struct asked *image, json_t *request)
+{
+	int r = 0;
+
+	if (json_object_size(image->budget))
+		r = json_object_set(image->fields, "budget", image->budget);
+	if (r == 0 && json_object_size(image->fields))
+		r = json_object_set(request, "image", image->fields);
+	return r < 0 ? -ENOMEM : 0;
+}
+
+// As `spendgate run` has it, the window is the agent's life where no label says another.
+static int put_budget(const struct asked *container, const struct asked *image, json_t *request)
+{
+	if (json_object_size(container->budget) == 0)
+		return 0;
+	json_object_set_new(container->budget, "name", json_string(SG_CONTROL_CONTAINER_BUDGET));
+	if (!json_object_get(container->budget, "window") &&
+		!json_object_get(image->budget, "window"))
+		json_object_set_new(container->budget, "window", json_string("lifetime"));
+	return json_object_set_new(request, "budgets", json_pack("[O]", container->budget));
 }
 
 int sg_labels_request(const struct sg_labels *labels, const char *id, const char *profile,
 	json_t **ret_request, struct sg_error *error)
 {
-	json_t *budget = json_object();
 	json_t *request = json_pack("{s:s, s:o, s:s}", "op", "register", "name",
 		default_name(labels, id), "container", id);
-	int r = budget && request ? 0 : sg_error_set(error, -ENOMEM, "out of memory");
+	struct asked container = { request, json_object() };
+	struct asked image = { json_object(), json_object() };
+	int r = request && container.budget && image.fields && image.budget ? 0 : -ENOMEM;
 
 	if (r == 0 && profile)
 		json_object_set_new(request, "profile", json_string(profile));
 	if (r == 0)
-		r = take_all(labels, request, budget, error);
-	if (r == 0 && json_object_size(budget)) {
-		json_object_set_new(budget, "name", json_string("container"));
-		// As `spendgate run` has it.
-		if (!json_object_get(budget, "window"))
-			json_object_set_new(budget, "window", json_string("lifetime"));
-		r = json_object_set_new(request, "budgets", json_pack("[O]", budget));
-	}
-	json_decref(budget);
+		r = take_all(labels, &container, &image, error);
+	if (r == 0)
+		r = put_budget(&container, &image, request);
+	if (r == 0)
+		r = put_image(&image, request);
+	json_decref(container.budget);
+	json_decref(image.fields);
+	json_decref(image.budget);
 	if (r < 0) {
 		json_decref(request);
-		return r;
+		return error->text[0] ? r : sg_error_set(error, -ENOMEM, "out of memory");
 	}
 	*ret_request = request;
 	return 0;

@@ -89,7 +89,7 @@ static int prepare_agent(json_t *config, const struct sg_labels *labels, const c
 
 int sg_runc_prepare(const struct sg_runc_arguments *arguments, struct sg_error *error)
 {
-	struct sg_labels labels = { NULL, "" };
+	struct sg_labels labels = { .all = NULL };
 	char bundle[PATH_MAX - 32], path[PATH_MAX];
 	json_t *config = NULL;
 	int r = 0;

@@ -142,6 +142,13 @@ static int check_unnamed_tls(const json_t *value, const char *key, struct sg_err
 	return check_choice(value, key, choices, error);
 }
 
+static int check_image_labels(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const choices[] = { "tighten", "trusted", NULL };
+
+	return check_choice(value, key, choices, error);
+}
+
 static int check_fail_mode(const json_t *value, const char *key, struct sg_error *error)
 {
 	static const char *const choices[] = { "closed", "open", NULL };
@@ -326,6 +333,7 @@ static const struct {
 	{ "workers", check_workers },
 	{ "max_connections", check_max_connections },
 	{ "unnamed_tls", check_unnamed_tls },
+	{ "image_labels", check_image_labels },
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "unbounded", check_amount },

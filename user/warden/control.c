@@ -66,6 +66,13 @@ static json_t *on_ping(struct sg_control_client *client)
 		(int)getpid(), "on_demand", warden->on_demand, "cgroup", cgroup);
 }
 
+static const char *text_of(const json_t *request, const char *key)
+{
+	const char *text = json_string_value(json_object_get(request, key));
+
+	return text ? text : "";
+}
+
 static json_t *on_register(struct sg_control_client *client, const json_t *request, const int *fds,
 	struct sg_error *error)
 {
@@ -79,8 +86,15 @@ static json_t *on_register(struct sg_control_client *client, const json_t *reque
 		return NULL;
 	}
 	client->result = sg_agents_register(warden, request, fds[0], fds[1], &agent, error);
-	if (client->result < 0)
+	if (client->result < 0) {
+		// Not every engine shows what its runtime says.
+		if (client->result != -EEXIST)
+			sg_log(SG_LOG_WARN, "registration_refused",
+				"agent=%.64s container=%.12s reason=\"%s\"",
+				text_of(request, "name"), text_of(request, "container"),
+				error->text);
 		return NULL;
+	}
 	client->agent_id = agent->id;
 	snprintf(ca, sizeof(ca), "%s/trust/ca.pem", warden->run_directory);
 	snprintf(bundle, sizeof(bundle), "%s/trust/bundle.pem", warden->run_directory);
@@ -91,9 +105,7 @@ static json_t *on_register(struct sg_control_client *client, const json_t *reque
 static json_t *on_detach(
 	struct sg_control_client *client, const json_t *request, struct sg_error *error)
 {
-	const char *container = json_string_value(json_object_get(request, "container"));
-
-	client->result = sg_agents_detach(client->warden, container ? container : "", error);
+	client->result = sg_agents_detach(client->warden, text_of(request, "container"), error);
 	return client->result < 0 ? NULL : json_pack("{s:b}", "ok", 1);
 }
 

@@ -73,6 +73,85 @@ static void test_requests(void **state)
 		"{\"op\": \"register\", \"name\": \"p-s-2\", \"container\": \"" ID "\"}");
 }
 
+// `labels` and `image` as objects of strings; single quotes stand for double ones.
+static void expect_of_image(const char *labels, const char *image, const char *expected)
+{
+	char copy[3][1024];
+	const char *const texts[] = { labels, image, expected };
+	struct sg_error error = { "" };
+	struct sg_labels all = { .name = "n" };
+	json_t *request = NULL, *wanted;
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(copy[i], sizeof(copy[i]), "%s", texts[i]);
+		for (char *c = copy[i]; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+	}
+	all.all = json_loads(copy[0], 0, NULL);
+	all.image = json_loads(copy[1], 0, NULL);
+	wanted = json_loads(copy[2], 0, NULL);
+	assert_true(all.all && all.image && wanted);
+	assert_int_equal(sg_labels_request(&all, ID, NULL, &request, &error), 0);
+	json_object_del(request, "op");
+	json_object_del(request, "container");
+	if (!json_equal(request, wanted)) {
+		json_dumpf(request, stderr, JSON_INDENT(1));
+		fail_msg("%s", labels);
+	}
+	json_decref(request);
+	json_decref(wanted);
+	sg_labels_release(&all);
+}
+
+// What the image says is told apart, so that it can't change what the container was given.
+static void test_of_image(void **state)
+{
+	(void)state;
+	expect_of_image("{'spendgate.budget.limit-usd': '5', 'spendgate.budget.window': '1s', "
+			"'spendgate.budget.behavior': 'soft_alert'}",
+		"{'spendgate.budget.window': '1s', 'spendgate.budget.behavior': 'soft_alert'}",
+		"{'name': 'n', 'budgets': [{'name': 'container', 'limit_usd': '5'}], 'image': "
+		"{'budget': {'window': '1s', 'behavior': 'soft_alert'}}}");
+	expect_of_image("{'spendgate.agent': 'a', 'spendgate.egress': 'host', 'spendgate.profile': "
+			"'p', 'spendgate.team': 't', 'spendgate.unknown-model': 'allow'}",
+		"{'spendgate.egress': 'host', 'spendgate.profile': 'p', 'spendgate.team': 't', "
+		"'spendgate.unknown-model': 'allow', 'spendgate.agent': 'b'}",
+		"{'name': 'a', 'image': {'egress': 'host', 'profile': 'p', 'team': 't', "
+		"'unknown_model': 'allow'}}");
+	// Compose gives its containers a number; images may have the rest of its name, or all.
+	expect_of_image("{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's'}",
+		"{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's'}",
+		"{'name': 'n'}");
+	expect_of_image("{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's', "
+			"'com.docker.compose.container-number': '1'}",
+		"{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's'}",
+		"{'name': 'p-s-1'}");
+	expect_of_image("{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's', "
+			"'com.docker.compose.container-number': '1'}",
+		"{'com.docker.compose.project': 'p', 'com.docker.compose.service': 's', "
+		"'com.docker.compose.container-number': '1'}",
+		"{'name': 'n'}");
+}
+
+// What somebody gives by hand is his, also where the image says the same.
+static void test_added(void **state)
+{
+	struct sg_labels labels = { .all = json_pack("{s:s}", "spendgate.egress", "host"),
+		.image = json_pack("{s:s}", "spendgate.egress", "host") };
+	json_t *more = json_pack("{s:s}", "spendgate.egress", "host"), *request = NULL;
+	struct sg_error error = { "" };
+
+	(void)state;
+	sg_labels_add(&labels, more);
+	assert_int_equal(sg_labels_request(&labels, ID, NULL, &request, &error), 0);
+	assert_string_equal(json_string_value(json_object_get(request, "egress")), "host");
+	assert_null(json_object_get(request, "image"));
+	json_decref(request);
+	json_decref(more);
+	sg_labels_release(&labels);
+}
+
 static void test_bad(void **state)
 {
 	static const struct {
@@ -139,6 +218,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_of_image),
+		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_agent),
 		cmocka_unit_test(test_annotations),
