@@ -248,12 +248,9 @@ void sg_anthropic_end_event(struct sg_response_reader *reader)
 		reader->failed_early = true;
 }
 
-static bool is_filler(const struct sg_sse_event *event)
+static enum sg_event_weight weigh(const struct sg_sse_event *event)
 {
-	static const char name[] = "content_block_delta";
-
-	return event->name_length == sizeof(name) - 1 &&
-	       memcmp(event->name, name, sizeof(name) - 1) == 0;
+	return sg_event_name_ends(event, "content_block_delta") ? SG_EVENT_FILLER : SG_EVENT_COUNTS;
 }
 
 // Advisors, compactions and fallbacks are not in the top level: then the iterations alone are
@@ -291,6 +288,6 @@ const struct sg_api sg_api_anthropic_messages = {
 	.end_event = sg_anthropic_end_event,
 	.end_stream = sg_anthropic_end_stream,
 	.finish_response = sg_anthropic_finish,
-	.is_filler = is_filler,
+	.weigh = weigh,
 	.dialect = SG_DIALECT_ANTHROPIC,
 };

@@ -133,6 +133,14 @@ enum sg_framing {
 	SG_FRAMING_FRAMES,
 	SG_FRAMING_MESSAGES, // of a WebSocket: each is one event
 };
+
+// What a stream's event does to the bill.
+enum sg_event_weight {
+	SG_EVENT_COUNTS, // may be anything
+	SG_EVENT_TOTALS, // running totals only: the next such event says all of them anew
+	SG_EVENT_FILLER, // nothing
+};
+
 // A set of indices: choices, or blocks of content.
 #define SG_INDEX_SET 128
 struct sg_index_set {
@@ -179,6 +187,7 @@ struct sg_response_reader {
 	bool removes_usage; // the filter's: the chunk that was asked for in the agent's place
 	int pass_result;    // of a frame
 	bool skims;
+	struct sg_buf totals; // the last event of running totals, that is not read yet; "" none
 	bool unreadable; // content coding unknown or corrupt
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
@@ -266,9 +275,8 @@ struct sg_api {
 	void (*end_event)(struct sg_response_reader *reader); // NULL: nothing left to do
 	// Before the state is decided. NULL: nothing left to do.
 	void (*finish_response)(struct sg_response_reader *reader);
-	// Does the event say nothing that settles the call, by its looks? NULL: every event is
-	// read.
-	bool (*is_filler)(const struct sg_sse_event *event);
+	// By the event's looks. NULL: every event is read.
+	enum sg_event_weight (*weigh)(const struct sg_sse_event *event);
 	bool takes_form;	     // multipart/form-data
 	bool counts_characters;	     // of wanted strings
 	bool any_body;		     // what the request is does not matter
@@ -381,6 +389,9 @@ void sg_response_count(
 // A count that a header tells.
 void sg_response_header_count(
 	struct sg_response_reader *reader, struct sg_str value, int64_t *ret_count);
+
+// Does the name of the event end so?
+bool sg_event_name_ends(const struct sg_sse_event *event, const char *end);
 
 // Is it the header of that name?
 bool sg_header_is(struct sg_str name, const char *wanted);

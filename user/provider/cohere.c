@@ -287,10 +287,9 @@ static void end_event(struct sg_response_reader *reader)
 		reader->final = reader->event_usage;
 }
 
-static bool is_filler(const struct sg_sse_event *event)
+static enum sg_event_weight weigh(const struct sg_sse_event *event)
 {
-	return event->name_length > 6 &&
-	       memcmp(event->name + event->name_length - 6, "-delta", 6) == 0;
+	return sg_event_name_ends(event, "-delta") ? SG_EVENT_FILLER : SG_EVENT_COUNTS;
 }
 
 static void finish_response(struct sg_response_reader *reader)
@@ -311,7 +310,7 @@ static void finish_response(struct sg_response_reader *reader)
 #define COHERE_PARTS                                                                               \
 	.request_paths = request_paths, .request_path_count = SG_ARRAY_SIZE(request_paths),        \
 	.on_request = on_request, SG_READS_BOTH(response_paths, on_response),                      \
-	.end_event = end_event, .finish_response = finish_response, .is_filler = is_filler,        \
+	.end_event = end_event, .finish_response = finish_response, .weigh = weigh,                \
 	.end_mark = "[DONE]", .dialect = SG_DIALECT_COHERE
 
 static const struct sg_limit_member limit = { .name = "max_tokens" };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/find.h"
 #include "base/money.h"
 #include "provider/gemini.h"
 
@@ -321,6 +322,44 @@ void sg_gemini_count_searches(struct sg_response_reader *reader)
 			: reader->done_searches;
 }
 
+// The value of a member, or NULL. The key's word with a capital, which text seldom has, is looked
+// for, and then what stands before it.
+static const char *find_member(
+	const char *at, const char *end, const char *before, const char *word)
+{
+	const char *start = at;
+	size_t before_length = strlen(before), length = strlen(word);
+
+	at = sg_find_word(at, end, word, length);
+	if (!at || (size_t)(at - start) < before_length ||
+		memcmp(at - before_length, before, before_length) != 0)
+		return NULL;
+	for (at += length; at < end && (*at == ' ' || *at == ':'); at++)
+		;
+	return at < end ? at : NULL;
+}
+
+// Looks at an event of a stream: is it one in mid-answer, of text and totals so far, which the next
+// such event tells anew? What stays as it was said until it is said again (the tier), or adds up,
+// is not in it. In a text that the model wrote the quotes are escaped, so it is not mistaken for a
+// key.
+static enum sg_event_weight weigh(const struct sg_sse_event *event)
+{
+	// Parts of finishReason, promptFeedback, error; of trafficType, serviceTier, and what has
+	// other metadata.
+	static const char *const others[] = { "hR", "tF", "\"error", "cT", "eT", "gM" };
+	const char *end = event->data + event->data_length;
+	const char *usage = find_member(event->data, end, "\"usage", "Metadata\"");
+	const char *model = find_member(event->data, end, "\"model", "Version\"");
+
+	if (!usage || *usage != '{' || !model || *model != '"')
+		return SG_EVENT_COUNTS;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(others); i++)
+		if (sg_find_word(event->data, end, others[i], strlen(others[i])))
+			return SG_EVENT_COUNTS;
+	return SG_EVENT_TOTALS;
+}
+
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
@@ -362,6 +401,7 @@ const struct sg_api sg_api_gemini_generate = {
 	RESPONSE_PARTS,
 	.finish_request = sg_gemini_finish_request,
 	.limit = &limit,
+	.weigh = weigh,
 	.finish_response = finish_response,
 	.end_stream = sg_gemini_end_stream,
 };

@@ -126,13 +126,10 @@ static uint64_t count_characters(const char *bytes, size_t length)
 	return count;
 }
 
-static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length)
+static void keep_text(struct sg_json_scan *scan, const char *bytes, size_t length)
 {
 	size_t room = SG_JSON_TEXT_BYTES - scan->text_length;
 
-	if (!keeps_text(scan))
-		return;
-	scan->decoded_length += length;
 	if (scan->on_text && !scan->in_key)
 		scan->on_text(scan->context, bytes, length);
 	if (scan->counts_characters)
@@ -143,11 +140,21 @@ static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length
 	scan->text_length += length;
 }
 
+static void add_text(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	scan->decoded_length += length;
+	// Of a long text most is only counted.
+	if (scan->text_length < SG_JSON_TEXT_BYTES || scan->on_text || scan->counts_characters)
+		keep_text(scan, bytes, length);
+}
+
 static void add_code_point(struct sg_json_scan *scan, uint32_t point)
 {
 	char out[4];
 	size_t length;
 
+	if (!keeps_text(scan))
+		return;
 	if (point < 0x80) {
 		out[0] = (char)point;
 		length = 1;
@@ -257,7 +264,8 @@ static enum sg_json_state take_escape(struct sg_json_scan *scan, char c)
 	if (!*meaning)
 		return SG_JSON_FAILED;
 	flush_surrogate(scan);
-	add_text(scan, meaning, 1);
+	if (keeps_text(scan))
+		add_text(scan, meaning, 1);
 	return SG_JSON_IN_STRING;
 }
 
@@ -279,6 +287,16 @@ static enum sg_json_state take_hex(struct sg_json_scan *scan, char c)
 }
 
 // ---- Numbers ----
+
+// As written: a number is no text.
+static void add_digit(struct sg_json_scan *scan, char c)
+{
+	if (!keeps_text(scan))
+		return;
+	scan->decoded_length++;
+	if (scan->text_length < SG_JSON_TEXT_BYTES)
+		scan->text[scan->text_length++] = c;
+}
 
 // Returns the next part of the number, or -1 when `c` is no part of it.
 static int next_number_part(enum sg_json_number part, char c)
@@ -368,7 +386,7 @@ static enum sg_json_state start_value(struct sg_json_scan *scan, char c)
 			return SG_JSON_FAILED;
 		scan->number = (enum sg_json_number)part;
 	}
-	add_text(scan, &c, 1);
+	add_digit(scan, c);
 	return SG_JSON_IN_NUMBER;
 }
 
@@ -435,25 +453,49 @@ static enum sg_json_state next_state(struct sg_json_scan *scan, char c)
 	return scan->state;
 }
 
-// Up to the end of the string, or to what is not plain and no escape of one byte.
-static size_t take_string(struct sg_json_scan *scan, const char *bytes, size_t length)
+// Is it an escape of one byte?
+static bool is_escape(const char *bytes, size_t length)
+{
+	return length >= 2 && *bytes == '\\' && escapes[(unsigned char)bytes[1]];
+}
+
+// Bytes up to the end of the string, or to what is not plain and no escape of one byte.
+static size_t pass_text(const char *bytes, size_t length)
+{
+	size_t at = 0;
+
+	for (;;) {
+		at += plain_run(bytes + at, length - at);
+		if (!is_escape(bytes + at, length - at))
+			return at;
+		at += 2;
+	}
+}
+
+static size_t take_text(struct sg_json_scan *scan, const char *bytes, size_t length)
 {
 	size_t at = 0;
 
 	for (;;) {
 		size_t run = plain_run(bytes + at, length - at);
+		bool escape = is_escape(bytes + at + run, length - at - run);
 
-		if (run) {
+		if (run || escape)
 			flush_surrogate(scan);
+		if (run)
 			add_text(scan, bytes + at, run);
-			at += run;
-		}
-		if (length - at < 2 || bytes[at] != '\\' || !escapes[(unsigned char)bytes[at + 1]])
-			break;
-		flush_surrogate(scan);
+		at += run;
+		if (!escape)
+			return at;
 		add_text(scan, &escapes[(unsigned char)bytes[at + 1]], 1);
 		at += 2;
 	}
+}
+
+static size_t take_string(struct sg_json_scan *scan, const char *bytes, size_t length)
+{
+	size_t at = keeps_text(scan) ? take_text(scan, bytes, length) : pass_text(bytes, length);
+
 	scan->offset += at;
 	if (at == length)
 		return at;
@@ -477,7 +519,7 @@ static size_t take_number(struct sg_json_scan *scan, const char *bytes, size_t l
 			return i;
 		}
 		scan->number = (enum sg_json_number)part;
-		add_text(scan, bytes + i, 1);
+		add_digit(scan, bytes[i]);
 		i++;
 		scan->offset++;
 	}

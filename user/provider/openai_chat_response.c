@@ -359,7 +359,7 @@ static void end_event(struct sg_response_reader *reader)
 // A chunk without usage, or with "usage": null. In a text that the model wrote the quotes are
 // escaped, so it is not mistaken for the key. A key that was spelled with escapes would be passed
 // over, and the call charged by its hold.
-static bool is_filler(const struct sg_sse_event *event)
+static enum sg_event_weight weigh(const struct sg_sse_event *event)
 {
 	static const char key[] = "\"usage\"";
 	// Without its first quote: a word that ends far from where it begins with a rare letter.
@@ -369,15 +369,17 @@ static bool is_filler(const struct sg_sse_event *event)
 	const char *at;
 
 	if (event->data[0] != '{')
-		return false; // [DONE]
+		return SG_EVENT_COUNTS; // [DONE]
 	at = sg_find_word(event->data, end, rare, rare_length);
 	if (!at)
-		return true;
+		return SG_EVENT_FILLER;
 	if (at[-1] != '"')
-		return false;
+		return SG_EVENT_COUNTS;
 	for (at += rare_length; at < end && (*at == ' ' || *at == ':'); at++)
 		;
-	return at < end && *at == 'n' && !sg_find_word(at, end, rare, rare_length);
+	return at < end && *at == 'n' && !sg_find_word(at, end, rare, rare_length)
+		       ? SG_EVENT_FILLER
+		       : SG_EVENT_COUNTS;
 }
 
 // prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
@@ -483,8 +485,7 @@ static const struct sg_json_path prompt_texts[] = {
 #define CHAT_PARTS                                                                                 \
 	.request_paths = sg_chat_request_paths, .request_path_count = SG_CHAT_REQUEST_PATHS,       \
 	.on_request = sg_chat_on_request, SG_READS_BOTH(response_paths, on_response),              \
-	.end_event = end_event, .is_filler = is_filler, .end_mark = "[DONE]",                      \
-	.on_header = on_header
+	.end_event = end_event, .weigh = weigh, .end_mark = "[DONE]", .on_header = on_header
 
 const struct sg_api sg_api_openai_chat = {
 	.name = "chat",

@@ -321,10 +321,9 @@ static void end_event(struct sg_response_reader *reader)
 	}
 }
 
-static bool is_filler(const struct sg_sse_event *event)
+static enum sg_event_weight weigh(const struct sg_sse_event *event)
 {
-	return event->name_length > 6 &&
-	       memcmp(event->name + event->name_length - 6, ".delta", 6) == 0;
+	return sg_event_name_ends(event, ".delta") ? SG_EVENT_FILLER : SG_EVENT_COUNTS;
 }
 
 static int64_t more_of(int64_t a, int64_t b)
@@ -403,6 +402,6 @@ const struct sg_api sg_api_openai_responses = {
 	.end_event = end_event,
 	.end_stream = sg_responses_end_stream,
 	.finish_response = finish_response,
-	.is_filler = is_filler,
+	.weigh = weigh,
 	.live = &sg_live_responses,
 };

@@ -15,6 +15,9 @@
 // it.
 #define WHOLE_MAX_EVENT (1u << 20)
 
+// Running totals in a longer event are read at once.
+#define TOTALS_MAX_EVENT 16384
+
 static void on_body_value(void *context, const struct sg_json_value *value)
 {
 	struct sg_response_reader *reader = context;
@@ -85,25 +88,52 @@ static void finish_event(struct sg_response_reader *reader)
 		reader->api->end_event(reader);
 }
 
+static void read_data(struct sg_response_reader *reader, const char *data, size_t length)
+{
+	begin_event(reader);
+	reader->event_data = data;
+	begin_scan(reader);
+	sg_json_scan_feed(&reader->scan, data, length);
+	finish_event(reader);
+}
+
+// What running totals say counts only once nothing says them anew.
+static bool keep_totals(struct sg_response_reader *reader, const struct sg_sse_event *event)
+{
+	if (event->data_length > TOTALS_MAX_EVENT)
+		return false;
+	sg_buf_consume(&reader->totals, sg_buf_length(&reader->totals));
+	return sg_buf_append(&reader->totals, event->data, event->data_length) == 0;
+}
+
+static void read_totals(struct sg_response_reader *reader)
+{
+	size_t length = sg_buf_length(&reader->totals);
+
+	if (!length)
+		return;
+	read_data(reader, (const char *)sg_buf_head(&reader->totals), length);
+	sg_buf_consume(&reader->totals, length);
+}
+
 static void read_event(struct sg_response_reader *reader, const struct sg_sse_event *event)
 {
 	const char *mark = reader->api->end_mark;
+	enum sg_event_weight weight = SG_EVENT_COUNTS;
 
 	begin_event(reader);
 	if (!event->data_length || event->truncated)
 		return;
-	if (reader->skims && reader->produced && reader->api->is_filler &&
-		reader->api->is_filler(event))
+	if (reader->skims && reader->produced && reader->api->weigh)
+		weight = reader->api->weigh(event);
+	if (weight == SG_EVENT_FILLER || (weight == SG_EVENT_TOTALS && keep_totals(reader, event)))
 		return;
+	read_totals(reader);
 	if (mark && event->data_length >= strlen(mark) &&
-		memcmp(event->data, mark, strlen(mark)) == 0) {
+		memcmp(event->data, mark, strlen(mark)) == 0)
 		reader->stream_ended = true;
-		return;
-	}
-	reader->event_data = event->data;
-	begin_scan(reader);
-	sg_json_scan_feed(&reader->scan, event->data, event->data_length);
-	finish_event(reader);
+	else
+		read_data(reader, event->data, event->data_length);
 }
 
 static int on_sse_event(void *context, const struct sg_sse_event *event)
@@ -318,6 +348,7 @@ void sg_response_reader_done(struct sg_response_reader *reader)
 	free(reader->tokens);
 	sg_sse_done(&reader->sse);
 	sg_frames_done(&reader->frames);
+	sg_buf_release(&reader->totals);
 	sg_buf_release(&reader->held);
 	sg_buf_release(&reader->mark.response);
 	sg_buf_release(&reader->mark.items);
@@ -515,6 +546,7 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 		reader->usage_seen = false;
 		sg_usage_reset(&reader->outcome.usage);
 	}
+	read_totals(reader);
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
 	if (reader->api->finish_response)

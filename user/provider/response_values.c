@@ -43,6 +43,14 @@ void sg_response_count(
 		reader->outcome.bad_evidence = true;
 }
 
+bool sg_event_name_ends(const struct sg_sse_event *event, const char *end)
+{
+	size_t length = strlen(end);
+
+	return event->name_length >= length &&
+	       memcmp(event->name + event->name_length - length, end, length) == 0;
+}
+
 void sg_response_header_count(
 	struct sg_response_reader *reader, struct sg_str value, int64_t *ret_count)
 {

@@ -41,6 +41,10 @@ struct row {
 	"\"usageMetadata\":{\"promptTokenCount\":" prompt ",\"candidatesTokenCount\":" output      \
 	",\"totalTokenCount\":" total "}"
 
+#define VERSION "\"modelVersion\":\"gemini-3-pro\""
+#define EVENT(what, prompt, output, total)                                                         \
+	"data: {" what "," USED(prompt, output, total) "," VERSION "}\r\n\r\n"
+
 static const struct row rows[] = {
 	{ "gemini", GEMINI, .body = "{" STOP "," USED("10", "5", "15") "}", SETTLED, .input = 10,
 		.output = 5 },
@@ -74,6 +78,21 @@ static const struct row rows[] = {
 		.body = "data: {" GOING "," USED("10", "1", "11") "}\r\n\r\n", ESTIMATED },
 	{ "a stream that ended without an end", GEMINI, .content = SSE,
 		.body = "data: {" GOING "," USED("10", "1", "11") "}\r\n\r\n", ESTIMATED },
+	{ "totals in mid-answer are the last ones told", GEMINI, .content = SSE,
+		.body = EVENT(GOING, "10", "1", "11") EVENT(GOING, "10", "2", "12")
+			EVENT(GOING, "10", "4", "14") "data: {" STOP "," VERSION "}\r\n\r\n",
+		SETTLED, .input = 10, .output = 4 },
+	{ "searches in mid-answer count", GEMINI, .content = SSE,
+		.body = EVENT(GOING, "10", "1", "11") EVENT(
+			"\"candidates\":[{\"groundingMetadata\":{\"webSearchQueries\":[\"a\","
+			"\"b\"]}}]",
+			"10", "2", "12") EVENT(GOING, "10", "3", "13") EVENT(STOP, "10", "4", "14"),
+		SETTLED, .input = 10, .output = 4, .searches = 2 },
+	{ "one of two that ends in mid-answer has ended", GEMINI, .content = SSE, .cut = true,
+		.request = "{\"generationConfig\":{\"candidateCount\":2}}",
+		.body = EVENT(GOING, "10", "1", "11") EVENT(STOP, "10", "2", "12")
+			EVENT(GOING, "10", "3", "13") EVENT(STOP, "10", "4", "14"),
+		SETTLED, .input = 10, .output = 4 },
 	{ "one of two has ended", GEMINI,
 		.request = "{\"generationConfig\":{\"candidateCount\":2}}", .content = SSE,
 		.cut = true, .body = "data: {" STOP "," USED("10", "1", "11") "}\r\n\r\n",
