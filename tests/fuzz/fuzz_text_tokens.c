@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // ---- A request ----
 
-static int64_t read_texts(const struct sg_api *api, const char *text, size_t size, size_t piece,
-	int64_t *ret_bytes)
+static int64_t read_texts(
+	const struct sg_api *api, const char *text, size_t size, size_t piece, int64_t *ret_bytes)
 {
 	struct sg_request_facts facts = { .text_bytes = 0, .text_tokens = 0 };
 	struct sg_input_tokens *tokens;

@@ -188,7 +188,7 @@ struct sg_response_reader {
 	int pass_result;    // of a frame
 	bool skims;
 	struct sg_buf totals; // the last event of running totals, that is not read yet; "" none
-	bool unreadable; // content coding unknown or corrupt
+	bool unreadable;      // content coding unknown or corrupt
 	struct sg_inflate *inflate;
 	struct sg_sse sse;
 	struct sg_frames frames;
