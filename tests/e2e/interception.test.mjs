@@ -199,8 +199,8 @@ test('status: a table and JSON of a running daemon', async () => {
 // ---- Around the meter ----
 
 // What each attempt was answered.
-async function around(agent, attempts, caps = { 'max-requests': 1 }) {
-	const result = await daemon.run(agent, caps, [PYTHON, `${here}/agents/around.py`, JSON.stringify(attempts.map((attempt) => ({ to: [WILD, 443], ...attempt })))]);
+async function around(agent, attempts, caps = { 'max-requests': 1 }, through = daemon) {
+	const result = await through.run(agent, caps, [PYTHON, `${here}/agents/around.py`, JSON.stringify(attempts.map((attempt) => ({ to: [WILD, 443], ...attempt })))]);
 	return { ...result, answers: JSON.parse(result.stdout || `"${result.stderr}"`) };
 }
 
@@ -275,6 +275,25 @@ test('TLS that names no host is refused on port 443 of a public address; noise b
 	assert.equal((await wild.bill()).connections, before_.connections);
 	await around('named', [{ name: 'other.example', hidden: true }, { name: 'cloudflare-ech.com' }]);
 	assert.equal((await wild.bill()).connections, before_.connections + 2);
+});
+
+test('pass_hosts: whatever else the agent asks for is refused; providers and what is named are reached', async (t) => {
+	const strict = new Gate(mock);
+	t.after(() => strict.stop());
+	await strict.daemon({ pass_hosts: ['*.allowed.example', `${WILD}:25`] });
+	let greeted = 0;
+	const greeters = [25, 26].map((port) => net.createServer((socket) => {
+		greeted++;
+		socket.on('error', () => {}).end('220 hello\r\n');
+	}).listen(port, WILD));
+	t.after(() => greeters.forEach((greeter) => greeter.close()));
+	const before_ = await wild.bill();
+	const passing = [{ name: 'api.openai.com' }, { name: 'www.Allowed.example' }, { to: [WILD, 8080], plain: true, host: 'api.allowed.example' }, { to: [WILD, 25], plain: true, silent: 4 }];
+	const closed = [{ name: 'other.example' }, { name: 'allowed.example' }, { to: [WILD, 8080], plain: true, host: 'other.example' }, { to: [WILD, 26], plain: true, silent: 4, host: 'other.example' }, { to: [WILD, 26], plain: true, start: 'SSH-2.0-x\r\n' }];
+	const { answers, stderr } = await around('strict', [...passing, ...closed], {}, strict);
+	assert.deepEqual(answers, [OK, OK, OK, '220 hello', ...closed.map(() => CLOSED)], stderr);
+	assert.equal((await wild.bill()).connections, before_.connections + 2, 'the two that are named');
+	assert.equal(greeted, 1);
 });
 
 test('a provider\'s name over plain HTTP, at an address of the agent\'s own, is no evidence: refused and not asked', async () => {

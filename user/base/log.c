@@ -16,6 +16,11 @@ void sg_log_set_level(enum sg_log_level level)
 	atomic_store_explicit(&max_level, level, memory_order_relaxed);
 }
 
+bool sg_log_takes(enum sg_log_level level)
+{
+	return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed);
+}
+
 static const char *level_name(enum sg_log_level level)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -39,7 +44,7 @@ void sg_log(enum sg_log_level level, const char *event, const char *format, ...)
 	size_t length;
 	ssize_t written;
 
-	if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed))
+	if (!sg_log_takes(level))
 		return;
 	sg_clock_format(sg_clock_wall_ns(), stamp, sizeof(stamp));
 	used = snprintf(line, sizeof(line) - 1, "%s %s event=%s ", stamp, level_name(level), event);

@@ -4,12 +4,17 @@
 // thread.
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 
 enum sg_log_level { SG_LOG_ERROR, SG_LOG_WARN, SG_LOG_INFO, SG_LOG_DEBUG };
 
 // Lines above `level` are dropped. Default: SG_LOG_INFO.
 void sg_log_set_level(enum sg_log_level level);
+
+// Is a line of this level written? For what is dear to put into words.
+bool sg_log_takes(enum sg_log_level level);
 
 // `event` is one word; `format` gives "key=value" fields. Control characters are escaped.
 void sg_log(enum sg_log_level level, const char *event, const char *format, ...) SG_PRINTF(3, 4);

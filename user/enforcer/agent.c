@@ -2,12 +2,12 @@
 #include "enforcer/agent.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <uthash.h>
 
 #include "base/address.h"
@@ -80,10 +80,29 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent)
 		SSL_CTX_free(agent->upstream_context);
 		free(agent->origins);
 		sg_keys_free(agent->keys);
+		json_decref(agent->pass_hosts);
 		unref_load(agent->load);
 		free(agent);
 	}
 	return NULL;
+}
+
+bool sg_agent_may_pass(
+	const struct sg_agent *agent, const char *host, const uint8_t address[16], uint16_t port)
+{
+	char place[64];
+
+	if (!agent->pass_hosts)
+		return true;
+	if (!*host) {
+		sg_address_format(address, port, place, sizeof(place));
+		host = place;
+	}
+	for (size_t i = 0; i < json_array_size(agent->pass_hosts); i++)
+		if (fnmatch(json_string_value(json_array_get(agent->pass_hosts, i)), host,
+			    FNM_CASEFOLD) == 0)
+			return true;
+	return false;
 }
 
 bool sg_agent_enter(struct sg_agent *agent)
@@ -281,6 +300,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	agent->policy_exempt = json_is_true(json_object_get(root, "policy_exempt"));
 	agent->egress_host = egress && strcmp(egress, "host") == 0;
 	agent->unnamed_tls = unnamed && strcmp(unnamed, "allow") == 0;
+	agent->pass_hosts = json_incref(json_object_get(root, "pass_hosts"));
 	agent->max_connections =
 		(unsigned)json_integer_value(json_object_get(root, "max_connections"));
 	if (!agent->max_connections)

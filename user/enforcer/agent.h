@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
 #include <openssl/ssl.h>
 
 #include "base/attr.h"
@@ -48,7 +49,8 @@ struct sg_agent {
 	bool egress_host;	    // dial from the host's network namespace
 	enum sg_unknown_model unknown_model;
 	char price_as[SG_MODEL_BYTES];
-	bool unnamed_tls; // to public addresses passes
+	bool unnamed_tls;   // to public addresses passes
+	json_t *pass_hosts; // globs of what else may be reached, NULL: anything
 	unsigned max_connections;
 	struct sg_agent_load *load; // one reference is ours
 	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours
@@ -87,6 +89,11 @@ void sg_agent_leave(struct sg_agent *agent);
 // For each agent, under the table's lock (status).
 typedef int (*sg_agent_visit_fn)(void *context, struct sg_agent *agent);
 int sg_agents_each(struct sg_agents *agents, sg_agent_visit_fn visit, void *context);
+
+// May a connection that is no provider's pass? `host` is the name that it tells; "" for none:
+// ADDRESS:PORT stands for it then.
+bool sg_agent_may_pass(
+	const struct sg_agent *agent, const char *host, const uint8_t address[16], uint16_t port);
 
 // NULL: none.
 const struct sg_origin *sg_agent_origin_by_host(const struct sg_agent *agent, const char *host);

@@ -106,6 +106,8 @@ static void log_call(const struct sg_client *client, const struct sg_request_fac
 {
 	char cost[32];
 
+	if (!sg_log_takes(SG_LOG_DEBUG))
+		return;
 	sg_money_format(settlement->charge.nanousd, cost, sizeof(cost));
 	sg_log(SG_LOG_DEBUG, "call",
 		"agent=%s connection=%llu host=%s model=%s status=%u state=%s usd=%s input=%lld "

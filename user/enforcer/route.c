@@ -89,6 +89,16 @@ static bool is_unnamed(const struct sg_hello *hello)
 	       (hello->encrypted_hello && strcmp(hello->sni, "cloudflare-ech.com") == 0);
 }
 
+// Of no provider: passed through untouched, unless the operator names what may be.
+static enum sg_first pass(const struct sg_client *client, const char *host)
+{
+	return sg_agent_may_pass(
+		       client->agent, host, client->flow.destination, client->flow.destination_port)
+		       ? SG_FIRST_TUNNEL
+		       : refuse(client, "no provider's, and not among the configuration's "
+					"pass_hosts");
+}
+
 // No provider's, as far as its name tells.
 static enum sg_first pass_tls(const struct sg_client *client, const struct sg_hello *hello)
 {
@@ -96,7 +106,7 @@ static enum sg_first pass_tls(const struct sg_client *client, const struct sg_he
 		!client->agent->unnamed_tls)
 		return refuse(client, "TLS that names no host, which may be a provider's: see "
 				      "unnamed_tls in the configuration");
-	return SG_FIRST_TUNNEL;
+	return pass(client, hello->sni);
 }
 
 static enum sg_first route_tls(struct sg_client *client, const uint8_t *data, size_t length)
@@ -151,14 +161,14 @@ static enum sg_first route_http(struct sg_client *client, const uint8_t *data, s
 	if (r == 0)
 		return SG_FIRST_MORE;
 	if (r < 0 || head.host.length >= sizeof(host))
-		return SG_FIRST_TUNNEL;
+		return pass(client, "");
 	for (size_t i = 0; i < head.host.length; i++) {
 		char c = head.host.data[i];
 
 		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 	}
 	if (!find_provider(client, host))
-		return SG_FIRST_TUNNEL;
+		return pass(client, host);
 	// Whoever answers there may say of usage what he likes, which is no evidence.
 	client->unproven = !client->registered;
 	return take(client, SG_FIRST_HTTP);
@@ -169,7 +179,7 @@ static enum sg_first route_http(struct sg_client *client, const uint8_t *data, s
 static enum sg_first route_http2(struct sg_client *client, size_t length)
 {
 	if (!find_provider(client, ""))
-		return SG_FIRST_TUNNEL;
+		return pass(client, "");
 	return length < SG_H2_PREFACE_BYTES ? SG_FIRST_MORE : take(client, SG_FIRST_HTTP2);
 }
 
@@ -193,7 +203,9 @@ static bool looks_like_tls(const uint8_t *data, size_t length)
 bool sg_route_may_greet(const struct sg_client *client)
 {
 	return !sg_agent_origin_by_address(
-		client->agent, client->flow.destination, client->flow.destination_port);
+		       client->agent, client->flow.destination, client->flow.destination_port) &&
+	       sg_agent_may_pass(
+		       client->agent, "", client->flow.destination, client->flow.destination_port);
 }
 
 enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data, size_t length)
@@ -206,5 +218,5 @@ enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data
 	if (looks_like_http(data, length))
 		return route_http(client, data, length);
 	// A registered address is ours whatever is said there: the session's parser has the answer.
-	return find_provider(client, "") ? take(client, SG_FIRST_HTTP) : SG_FIRST_TUNNEL;
+	return find_provider(client, "") ? take(client, SG_FIRST_HTTP) : pass(client, "");
 }

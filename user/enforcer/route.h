@@ -17,11 +17,11 @@ enum sg_first {
 	SG_FIRST_HTTP,	 // plain HTTP/1
 	SG_FIRST_HTTP2,	 // plain HTTP/2, by its preface
 	SG_FIRST_TUNNEL, // anything else
-	SG_FIRST_REFUSE, // malformed or out of memory; logged
+	SG_FIRST_REFUSE, // malformed, out of memory or not to be reached; logged
 };
 
 // May a server be dialled, for its greeting, before the agent has said anything? Not in a
-// registered address's place.
+// registered address's place, nor where the address may not be reached without a name.
 bool sg_route_may_greet(const struct sg_client *client);
 
 enum sg_first sg_route_first_bytes(

@@ -149,6 +149,23 @@ static int check_image_labels(const json_t *value, const char *key, struct sg_er
 	return check_choice(value, key, choices, error);
 }
 
+int sg_config_check_pass_hosts(const json_t *value, struct sg_error *error)
+{
+	bool good = !value || json_is_array(value);
+
+	for (size_t i = 0; good && i < json_array_size(value); i++)
+		good = json_string_length(json_array_get(value, i)) > 0;
+	return good ? 0
+		    : sg_error_set(error, -EINVAL,
+			      "pass_hosts: must be a list of host names or globs, as "
+			      "[\"*.github.com\"]");
+}
+
+static int check_pass_hosts(const json_t *value, const char *key SG_UNUSED, struct sg_error *error)
+{
+	return sg_config_check_pass_hosts(value, error);
+}
+
 static int check_fail_mode(const json_t *value, const char *key, struct sg_error *error)
 {
 	static const char *const choices[] = { "closed", "open", NULL };
@@ -334,6 +351,7 @@ static const struct {
 	{ "max_connections", check_max_connections },
 	{ "unnamed_tls", check_unnamed_tls },
 	{ "image_labels", check_image_labels },
+	{ "pass_hosts", check_pass_hosts },
 	{ "durability", check_durability },
 	{ "unknown_model", check_unknown_model },
 	{ "unbounded", check_amount },

@@ -19,5 +19,8 @@ int sg_config_load(
 int sg_config_check_origins(
 	const json_t *origins, const char *place, struct sg_error *error) SG_WUNRES;
 
+// A list of globs. NULL is fine.
+int sg_config_check_pass_hosts(const json_t *value, struct sg_error *error) SG_WUNRES;
+
 // deny, allow, price_as:MODEL. NULL is fine.
 int sg_config_check_unknown_model(const char *text, struct sg_error *error) SG_WUNRES;

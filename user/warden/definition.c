@@ -41,6 +41,8 @@ static int check_policy(const json_t *object, struct sg_error *error)
 	if (r == 0)
 		r = sg_config_check_unknown_model(
 			json_string_value(json_object_get(object, "unknown_model")), error);
+	if (r == 0)
+		r = sg_config_check_pass_hosts(json_object_get(object, "pass_hosts"), error);
 	if (r == 0 && budgets)
 		r = sg_policy_parse(budgets, &policy, error);
 	return r;
@@ -59,7 +61,7 @@ static bool is_one_of(const char *key, const char *const *words, size_t count)
 static int check_profile(const char *name, const json_t *profile, struct sg_error *error)
 {
 	static const char *const texts[] = { "egress", "unknown_model" };
-	static const char *const others[] = { "budgets", "policy_exempt" };
+	static const char *const others[] = { "budgets", "policy_exempt", "pass_hosts" };
 	int r = check_word("profile", name, error);
 	const char *key;
 	json_t *value;
@@ -139,6 +141,7 @@ static json_t *compose(
 	static const char *const shared[] = { "egress", "unknown_model", "policy_exempt" };
 	const json_t *const only_request[] = { request, NULL };
 	const json_t *const only_config[] = { config, NULL };
+	const json_t *const only_operator[] = { profile ? profile : config, config, NULL };
 	const json_t *const everywhere[] = { request, profile ? profile : config, config, NULL };
 	json_t *definition = json_object(), *origins = json_array(), *budgets = json_array();
 
@@ -155,6 +158,7 @@ static json_t *compose(
 		copy_first(definition, shared[i], everywhere);
 	copy_first(definition, "max_connections", only_config);
 	copy_first(definition, "unnamed_tls", only_config);
+	copy_first(definition, "pass_hosts", only_operator);
 	json_array_extend(budgets, json_object_get(profile, "budgets"));
 	json_array_extend(budgets, json_object_get(request, "budgets"));
 	json_array_extend(origins, json_object_get(request, "origins"));
