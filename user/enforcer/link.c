@@ -2,7 +2,6 @@
 #include "enforcer/link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -16,6 +15,7 @@
 #include "channel/channel.h"
 #include "enforcer/commands.h"
 #include "enforcer/leaf.h"
+#include "enforcer/listeners.h"
 #include "enforcer/reconfigure.h"
 #include "enforcer/status.h"
 #include "enforcer/worker.h"
@@ -26,12 +26,6 @@
 #define CONNECT_WAIT_MS	 10000
 #define MAX_PENDING_SIGN 1024
 
-struct held_listener {
-	struct sg_channel_listener listener;
-	int fds[2];
-	struct held_listener *next;
-};
-
 struct sg_link {
 	char path[108];
 	struct sg_leaves *leaves;
@@ -39,7 +33,7 @@ struct sg_link {
 	struct sg_loop *loop;
 	struct sg_watch watch;
 	struct sg_timer reconnect;
-	struct held_listener *held;
+	struct sg_listeners listeners;
 	pthread_mutex_t lock; // of what follows: asked by workers
 	int fd;		      // -1: the warden is away
 	uint32_t next_sign;
@@ -68,25 +62,11 @@ int sg_link_new(const char *warden_path, struct sg_link **ret_link)
 	return 0;
 }
 
-static struct held_listener *free_held(struct held_listener *held)
-{
-	for (int i = 0; i < 2; i++)
-		if (held->fds[i] >= 0)
-			close(held->fds[i]);
-	free(held);
-	return NULL;
-}
-
 struct sg_link *sg_link_free(struct sg_link *link)
 {
-	struct held_listener *held, *next;
-
 	if (!link)
 		return NULL;
-	for (held = link->held; held; held = next) {
-		next = held->next;
-		free_held(held);
-	}
+	sg_listeners_close(&link->listeners);
 	if (link->fd >= 0)
 		close(link->fd);
 	pthread_mutex_destroy(&link->lock);
@@ -160,94 +140,19 @@ int sg_link_freeze(struct sg_link *link, const char *agent)
 
 // ---- Messages ----
 
-static void post_to_all(struct sg_link *link, const struct sg_mail *mail)
+// Tells a warden that still waits for it what came of its message: a result, a sentence where it
+// failed, and what `fd` is of (-1: nothing).
+static void answer(struct sg_link *link, enum sg_channel_type type, uint32_t id, int result,
+	const char *text, int fd)
 {
-	for (unsigned i = 0; i < link->enforcer->worker_count; i++)
-		if (sg_worker_post(link->enforcer->workers[i], mail) < 0)
-			sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", i);
-}
+	int r = 0;
 
-static struct held_listener **find_held(struct sg_link *link, uint64_t netns_cookie)
-{
-	struct held_listener **at = &link->held;
-
-	while (*at && (*at)->listener.netns_cookie != netns_cookie)
-		at = &(*at)->next;
-	return at;
-}
-
-static void drop_held(struct sg_link *link, uint64_t netns_cookie)
-{
-	struct held_listener **at = find_held(link, netns_cookie), *held = *at;
-
-	if (held) {
-		*at = held->next;
-		free_held(held);
-	}
-}
-
-// Each worker gets descriptors of its own; ours are kept for a warden that comes back.
-static void give_listener(struct sg_link *link, const struct held_listener *held)
-{
-	for (unsigned i = 0; i < link->enforcer->worker_count; i++) {
-		struct sg_mail mail = { .kind = SG_MAIL_LISTENER,
-			.netns_cookie = held->listener.netns_cookie };
-
-		for (int j = 0; j < 2; j++)
-			mail.fds[j] =
-				held->fds[j] < 0 ? -1 : fcntl(held->fds[j], F_DUPFD_CLOEXEC, 0);
-		if (sg_worker_post(link->enforcer->workers[i], &mail) == 0)
-			continue;
-		for (int j = 0; j < 2; j++)
-			if (mail.fds[j] >= 0)
-				close(mail.fds[j]);
-	}
-}
-
-static void on_listener(struct sg_link *link, struct sg_channel_message *message)
-{
-	struct sg_channel_listener listener;
-	struct held_listener *held;
-	unsigned next_fd = 0;
-
-	if (message->header.length != sizeof(listener))
-		return;
-	memcpy(&listener, message->payload, sizeof(listener));
-	held = *find_held(link, listener.netns_cookie);
-	if (held && held->listener.port4 == listener.port4 &&
-		held->listener.port6 == listener.port6)
-		return; // the one that we hold
-	held = calloc(1, sizeof(*held));
-	if (!held) {
-		sg_log(SG_LOG_ERROR, "listener_failed", "reason=\"out of memory\"");
-		return;
-	}
-	held->listener = listener;
-	held->fds[0] = held->fds[1] = -1;
-	if (listener.port4 && next_fd < message->fd_count)
-		held->fds[0] = sg_fd_take(&message->fds[next_fd++]);
-	if (listener.port6 && next_fd < message->fd_count)
-		held->fds[1] = sg_fd_take(&message->fds[next_fd++]);
-	for (int i = 0; i < 2; i++)
-		if (held->fds[i] >= 0 && sg_fd_set_nonblocking(held->fds[i]) < 0)
-			sg_log(SG_LOG_ERROR, "listener_failed", "reason=\"%s\"", strerror(errno));
-	drop_held(link, listener.netns_cookie);
-	held->next = link->held;
-	link->held = held;
-	give_listener(link, held);
-}
-
-static void on_listener_gone(struct sg_link *link, const struct sg_channel_message *message)
-{
-	struct sg_mail mail = { .kind = SG_MAIL_LISTENER_GONE, .fds = { -1, -1 } };
-	struct sg_channel_listener listener;
-
-	if (message->header.length != sizeof(listener))
-		return;
-	memcpy(&listener, message->payload, sizeof(listener));
-	mail.netns_cookie = listener.netns_cookie;
-	drop_held(link, listener.netns_cookie);
-	post_to_all(link, &mail);
+	pthread_mutex_lock(&link->lock);
+	if (link->fd >= 0)
+		r = sg_channel_send(link->fd, type, id, result, text, strlen(text), &fd, fd >= 0);
+	pthread_mutex_unlock(&link->lock);
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 }
 
 static void on_leaf(struct sg_link *link, const struct sg_channel_message *message)
@@ -270,7 +175,7 @@ static void on_leaf(struct sg_link *link, const struct sg_channel_message *messa
 		ok ? (const unsigned char *)message->payload : NULL, message->header.length);
 	if (r < 0)
 		sg_log(SG_LOG_ERROR, "no_leaf", "host=%s reason=\"%s\"", mail.host, strerror(-r));
-	post_to_all(link, &mail);
+	sg_worker_post_all(link->enforcer, &mail);
 }
 
 static void on_socket_made(struct sg_link *link, struct sg_channel_message *message)
@@ -309,13 +214,7 @@ static void on_agent(struct sg_link *link, const struct sg_channel_message *mess
 	if (r < 0)
 		sg_log(SG_LOG_ERROR, "agent_refused", "reason=\"%s\"",
 			error.text[0] ? error.text : strerror(-r));
-	pthread_mutex_lock(&link->lock);
-	if (link->fd >= 0)
-		r = sg_channel_send(link->fd, SG_CHANNEL_AGENT_RESULT, message->header.id, r,
-			error.text, strlen(error.text), NULL, 0);
-	pthread_mutex_unlock(&link->lock);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	answer(link, SG_CHANNEL_AGENT_RESULT, message->header.id, r, error.text, -1);
 }
 
 static int parse_configuration(const struct sg_channel_message *message, json_t **ret_configuration)
@@ -351,23 +250,12 @@ static void on_configuration(struct sg_link *link, const struct sg_channel_messa
 		sg_log(SG_LOG_ERROR, "configuration_refused",
 			"reason=\"%s\" effect=\"it stays as it was\"", text);
 	}
-	pthread_mutex_lock(&link->lock);
-	if (link->fd >= 0)
-		r = sg_channel_send(link->fd, SG_CHANNEL_CONFIG_RESULT, message->header.id, r, text,
-			strlen(text), NULL, 0);
-	pthread_mutex_unlock(&link->lock);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	answer(link, SG_CHANNEL_CONFIG_RESULT, message->header.id, r, text, -1);
 }
 
 void sg_link_send_memfd(struct sg_link *link, enum sg_channel_type type, uint32_t id, int r, int fd)
 {
-	pthread_mutex_lock(&link->lock);
-	if (link->fd >= 0)
-		r = sg_channel_send(link->fd, type, id, r, NULL, 0, &fd, fd >= 0);
-	pthread_mutex_unlock(&link->lock);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	answer(link, type, id, r, "", fd);
 	if (fd >= 0)
 		close(fd);
 }
@@ -392,10 +280,10 @@ static void take_message(struct sg_link *link, struct sg_channel_message *messag
 				"reason=\"the warden's CA certificate can't be read\"");
 		break;
 	case SG_CHANNEL_LISTENER:
-		on_listener(link, message);
+		sg_listeners_take(&link->listeners, link->enforcer, message);
 		break;
 	case SG_CHANNEL_LISTENER_GONE:
-		on_listener_gone(link, message);
+		sg_listeners_drop(&link->listeners, link->enforcer, message);
 		break;
 	case SG_CHANNEL_LEAF:
 		on_leaf(link, message);
@@ -433,23 +321,6 @@ static void close_fds(struct sg_channel_message *message)
 
 // ---- Connecting ----
 
-static int send_held(struct sg_link *link, int fd)
-{
-	int r = 0;
-
-	for (struct held_listener *held = link->held; r == 0 && held; held = held->next) {
-		int fds[2];
-		unsigned count = 0;
-
-		for (int i = 0; i < 2; i++)
-			if (held->fds[i] >= 0)
-				fds[count++] = held->fds[i];
-		r = sg_channel_send(fd, SG_CHANNEL_HELD, 0, 0, &held->listener,
-			sizeof(held->listener), fds, count);
-	}
-	return r;
-}
-
 static int say_hello(struct sg_link *link, int fd)
 {
 	struct sg_channel_hello hello = { .version = SG_CHANNEL_VERSION,
@@ -469,7 +340,7 @@ static int say_hello(struct sg_link *link, int fd)
 	}
 	OPENSSL_free(key);
 	if (r == 0)
-		r = send_held(link, fd);
+		r = sg_listeners_give_back(&link->listeners, fd);
 	if (r == 0)
 		r = sg_channel_send(fd, SG_CHANNEL_READY, 0, 0, NULL, 0, NULL, 0);
 	return r;

@@ -232,6 +232,13 @@ int sg_worker_post(struct sg_worker *worker, const struct sg_mail *mail)
 	return 0;
 }
 
+void sg_worker_post_all(struct sg_enforcer *enforcer, const struct sg_mail *mail)
+{
+	for (unsigned i = 0; i < enforcer->worker_count; i++)
+		if (sg_worker_post(enforcer->workers[i], mail) < 0)
+			sg_log(SG_LOG_ERROR, "mailbox", "worker=%u reason=\"out of memory\"", i);
+}
+
 // ---- Lifecycle ----
 
 static void on_sweep(struct sg_timer *timer)

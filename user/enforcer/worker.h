@@ -125,3 +125,6 @@ struct sg_worker *sg_worker_stop(struct sg_worker *worker);
 // Any thread. A copy is made; descriptors in `mail` belong to the worker then. Returns 0 or -ENOMEM
 // (descriptors stay the caller's).
 int sg_worker_post(struct sg_worker *worker, const struct sg_mail *mail) SG_WUNRES;
+
+// The same for each worker, of mail without descriptors.
+void sg_worker_post_all(struct sg_enforcer *enforcer, const struct sg_mail *mail);
