@@ -46,8 +46,7 @@ integration() { make -s -j"$jobs" integration-tests && make -s check-integration
 kernels() { make -s -j"$jobs" check-kernels; }
 end_to_end() { make -s check-e2e; }
 sanitized_programs() { make -s -j"$jobs" CC=clang SANITIZER=address all && make -s -j"$jobs" CC=clang SANITIZER=thread all; }
-end_to_end_address() { SPENDGATE_BUILD=build/clang-address tests/e2e/run.sh --brief; }
-end_to_end_thread() { SPENDGATE_BUILD=build/clang-thread tests/e2e/run.sh --brief; }
+end_to_end_sanitized() { SPENDGATE_BUILD="build/clang-address build/clang-thread" tests/e2e/run.sh --brief; }
 docker_engine() { tests/docker/run.sh; }
 package() { make -s check-package; }
 demo() { make -s demo; }
@@ -71,8 +70,7 @@ step fuzz fuzz
 step static-analysis static_analysis
 step sanitized-programs sanitized_programs
 step end-to-end end_to_end
-step end-to-end-address-sanitizer end_to_end_address
-step end-to-end-thread-sanitizer end_to_end_thread
+step end-to-end-sanitizers end_to_end_sanitized
 step docker docker_engine
 step package package
 step demo demo

@@ -23,9 +23,9 @@ const BODY = JSON.stringify(chat('mock:tokens=4').body);
 // An agent that speaks for itself: `s` is its TLS connection, `answer()` reads one answer and says (status, headers, body).
 const PRELUDE = `
 import json, os, socket, ssl, sys, time
+context = ssl.create_default_context()
 def connect(session=None):
-    context = ssl.create_default_context() if session is None else session[1]
-    return context.wrap_socket(socket.create_connection(("203.0.113.10", 443), 20), server_hostname="api.openai.com", session=session and session[0])
+    return context.wrap_socket(socket.create_connection(("203.0.113.10", 443), 20), server_hostname="api.openai.com", session=session)
 buffer = b""
 def until(end):
     global buffer
@@ -115,7 +115,7 @@ get = b"GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\nConnection: close
 context = s.context
 s.sendall(get); print(answer()[0], s.session_reused)
 session = s.session
-s = connect((session, context))
+s = connect(session)
 s.sendall(get); print(answer()[0], s.session_reused)`);
 	assert.equal(stdout, '200 False\n200 True\n', stderr);
 	// The provider closes after each answer: the next one needs a connection of its own.

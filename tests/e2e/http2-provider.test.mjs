@@ -82,7 +82,8 @@ test('one stream is cancelled: the others go on, and it is charged what it used'
 test('an upload that its agent gives up is reset, costs nothing, and leaves the connection to the others', async () => {
 	const { stdout, stderr, status } = await gate.run('h2p-upload-left', { 'limit-usd': '1' }, [PYTHON, '-c', `
 import json, socket, ssl, sys
-def connect(): return ssl.create_default_context().wrap_socket(socket.create_connection(("203.0.113.10", 443), 20), server_hostname="api.openai.com")
+context = ssl.create_default_context()
+def connect(): return context.wrap_socket(socket.create_connection(("203.0.113.10", 443), 20), server_hostname="api.openai.com")
 def get():
     s = connect(); s.sendall(b"GET /v1/models HTTP/1.1\\r\\nHost: api.openai.com\\r\\nConnection: close\\r\\n\\r\\n")
     return s.makefile("rb").readline().split()[1].decode()

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs the end-to-end tests in a sandbox of their own: a network namespace with nothing but loopback, and a mount namespace in
 # which the providers' names lead to TEST-NET addresses. A redirect that failed would have nowhere to go. Several files run side by
-# side, each in its sandbox. `--brief`: the core only; SPENDGATE_FILES and SPENDGATE_ONLY (a pattern of names) choose tests.
+# side, each in its sandbox. `--brief`: the core only; SPENDGATE_FILES and SPENDGATE_ONLY (a pattern of names) choose tests,
+# SPENDGATE_BUILD the programs (several folders: each of them).
 set -eu
 cd "$(dirname "$0")"
 
@@ -13,7 +14,10 @@ fail() {
 
 if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 	[ "$(id -u)" = 0 ] || fail "they need root (BPF, cgroups, namespaces)"
-	[ -x "../../${SPENDGATE_BUILD:-build/gcc}/spendgate" ] || fail "${SPENDGATE_BUILD:-build/gcc} has no programs: make"
+	builds=${SPENDGATE_BUILD:-build/gcc}
+	for build in $builds; do
+		[ -x "../../$build/spendgate" ] || fail "$build has no programs: make"
+	done
 	# Again when the list of packages has changed.
 	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent || fail "npm ci failed"
 	if [ "${1:-}" = --brief ]; then
@@ -22,8 +26,12 @@ if [ "${SPENDGATE_SANDBOX:-}" != 1 ]; then
 		files=${SPENDGATE_FILES:-$(ls -S ./*.test.mjs)} # the longest first
 	fi
 	export SPENDGATE_SANDBOX=1
-	# shellcheck disable=SC2086
-	printf '%s\n' $files | xargs -n 1 -P "$(nproc)" ../../tools/run-whole unshare --net --mount --propagation private ./run.sh
+	# They wait more than they work.
+	for build in $builds; do
+		# shellcheck disable=SC2086
+		printf "$build %s\n" $files
+	done | xargs -n 2 -P $((2 * $(nproc))) sh -c \
+		'exec ../../tools/run-whole env SPENDGATE_BUILD="$1" unshare --net --mount --propagation private ./run.sh "$2"' sh
 	exit
 fi
 
