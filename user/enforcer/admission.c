@@ -2,11 +2,13 @@
 #include "enforcer/admission.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "enforcer/afford.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
@@ -70,8 +72,17 @@ static struct sg_call describe(const struct sg_exchange *exchange)
 	return (struct sg_call){ .provider = sg_provider_name(exchange->client->provider),
 		.model = exchange->admission.asked_model,
 		.api = sg_api_name(exchange->route.api),
-		.may_wait = exchange->admission.patience != SG_TAKES_ANY,
+		.may_wait = exchange->waiter.patience != SG_TAKES_ANY,
 		.fingerprint = exchange->admission.fingerprint };
+}
+
+static struct sg_asking asking_of(const struct sg_exchange *exchange)
+{
+	return (struct sg_asking){ .client = exchange->client,
+		.prices = exchange->prices,
+		.facts = &exchange->facts,
+		.call = describe(exchange),
+		.bound = &exchange->admission.bound };
 }
 
 static int take(
@@ -149,79 +160,16 @@ static bool can_clamp(const struct sg_exchange *exchange)
 	       !is_sealed(&exchange->head);
 }
 
-static bool fits(const struct sg_charge *charge, const struct sg_room *room)
-{
-	return charge->nanousd <= room->nanousd && charge->input_tokens <= room->input_tokens &&
-	       charge->output_tokens <= room->output_tokens && room->requests >= 1 &&
-	       charge->input_tokens <= room->tokens &&
-	       charge->output_tokens <= room->tokens - charge->input_tokens;
-}
-
-static int bound_with_limit(
-	const struct sg_exchange *exchange, int64_t limit, struct sg_charge *ret_bound)
-{
-	struct sg_request_facts facts = exchange->facts;
-
-	facts.max_output = limit;
-	return sg_call_bound(exchange->client, exchange->prices, &facts, ret_bound);
-}
-
-// The highest output limit, below the call's own, that the room affords; -1: not even none.
-static int64_t affordable(const struct sg_exchange *exchange, const struct sg_room *room)
-{
-	int64_t low = -1, high = exchange->admission.bound.output_tokens;
-	struct sg_charge bound;
-
-	// Any limit up to `low` fits, none from `high` on.
-	while (high - low > 1) {
-		int64_t middle = low + (high - low) / 2;
-
-		if (bound_with_limit(exchange, middle, &bound) == 0 && fits(&bound, room))
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-// A part of what is there at rest for each of those that wait, but one that is worth a call.
-static int64_t share_of(const struct sg_exchange *exchange, int64_t at_rest)
-{
-	const struct sg_client *client = exchange->client;
-	const struct sg_call call = describe(exchange);
-	int64_t waiting = sg_waiting_count(client->worker, client->agent->account,
-		sg_account_counting(client->agent->account, &call));
-	int64_t share = at_rest / (1 + waiting);
-
-	share = share > SG_CLAMP_SHARE ? share : SG_CLAMP_SHARE;
-	return share < at_rest ? share : at_rest;
-}
-
-static int64_t choose_limit(const struct sg_exchange *exchange)
-{
-	const struct sg_client *client = exchange->client;
-	const struct sg_call call = describe(exchange);
-	struct sg_room now, at_rest;
-	int64_t limit, most;
-
-	sg_account_room(
-		client->worker->enforcer->engine, client->agent->account, &call, &now, &at_rest);
-	limit = share_of(exchange, affordable(exchange, &at_rest));
-	if (exchange->admission.patience != SG_TAKES_ANY)
-		return limit;
-	most = affordable(exchange, &now);
-	return most < limit ? most : limit;
-}
-
 // Returns as sg_hold_take.
 static int take_clamped(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)
 {
 	const struct sg_client *client = exchange->client;
-	int64_t limit = choose_limit(exchange);
+	const struct sg_asking asking = asking_of(exchange);
+	int64_t limit = sg_afford_limit(&asking, exchange->waiter.patience);
 	struct sg_charge bound;
 	int r;
 
-	if (limit < exchange->facts.least_limit || bound_with_limit(exchange, limit, &bound) < 0)
+	if (limit < exchange->facts.least_limit || sg_afford_bound(&asking, limit, &bound) < 0)
 		return -EDQUOT;
 	r = take(exchange, &bound, ret_refusal);
 	if (r < 0)
@@ -242,84 +190,26 @@ static int take_clamped(struct sg_exchange *exchange, struct sg_refusal *ret_ref
 
 // ---- Waiting ----
 
-static int64_t now_ms(const struct sg_exchange *exchange)
+static void ask_again(struct sg_waiter *waiter)
 {
-	return sg_loop_now_ms(exchange->client->worker->loop);
-}
+	struct sg_exchange *exchange =
+		(struct sg_exchange *)((char *)waiter - offsetof(struct sg_exchange, waiter));
 
-// Until the patience is over, or a window forgets something that was spent.
-static void arm_wait(struct sg_exchange *exchange, int64_t forgets_in_ns)
-{
-	int64_t patience_ms = exchange->admission.patience_ms - now_ms(exchange);
-	int64_t forgets_ms = forgets_in_ns / SG_NS_PER_MS + 1;
-
-	sg_exchange_arm(exchange, forgets_ms < patience_ms ? forgets_ms : patience_ms);
-}
-
-static bool wait_for_room(struct sg_exchange *exchange, int64_t wait_ms,
-	struct sg_budget_set waits_for, int64_t forgets_in_ns)
-{
-	struct sg_admission *admission = &exchange->admission;
-	bool first = admission->its_turn;
-
-	admission->waits_for = waits_for;
-	if (sg_waiting_join(exchange, first) < 0)
-		return sg_exchange_refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(ENOMEM));
-	exchange->request = SG_REQUEST_WAIT;
-	admission->its_turn = false;
-	if (!admission->wait_ms) {
-		admission->wait_ms = wait_ms > 0 ? wait_ms : 1;
-		admission->patience_ms = now_ms(exchange) + (admission->wait_ms + 1) / 2;
-	}
-	arm_wait(exchange, forgets_in_ns);
-	return false;
-}
-
-// One that waits already, for whom this one could come to stand in the way. NULL: there is none.
-static const struct sg_exchange *in_front(const struct sg_exchange *exchange)
-{
-	const struct sg_client *client = exchange->client;
-	const struct sg_call call = describe(exchange);
-	struct sg_account *account = client->agent->account;
-	const struct sg_exchange *first;
-	struct sg_room now, at_rest;
-
-	if (exchange->admission.its_turn || !sg_waiting_any(client->worker, account))
-		return NULL;
-	first = sg_waiting_first(client->worker, account, sg_account_counting(account, &call));
-	if (!first)
-		return NULL;
-	sg_account_room(client->worker->enforcer->engine, account, &call, &now, &at_rest);
-	return fits(&exchange->admission.bound, &at_rest) ? first : NULL;
-}
-
-void sg_admission_ask_again(struct sg_exchange *exchange)
-{
-	sg_waiting_leave(exchange);
-	exchange->admission.its_turn = true;
+	sg_exchange_arm(exchange, SG_REQUEST_MS);
 	exchange->request = SG_REQUEST_ADMIT;
 	sg_exchange_resume(exchange);
 }
 
-void sg_admission_on_timer(struct sg_exchange *exchange)
+static bool wait_for_room(struct sg_exchange *exchange, const struct sg_wait *wait)
 {
-	struct sg_worker *worker = exchange->client->worker;
-	struct sg_admission *admission = &exchange->admission;
+	const struct sg_client *client = exchange->client;
 
-	if (now_ms(exchange) < admission->patience_ms) {
-		arm_wait(exchange, INT64_MAX);
-		sg_waiting_on_room(worker);
-		return;
-	}
-	admission->patience = admission->patience == SG_TAKES_WHOLE ? SG_TAKES_SHARE : SG_TAKES_ANY;
-	if (admission->patience == SG_TAKES_SHARE) {
-		admission->patience_ms = now_ms(exchange) + admission->wait_ms / 2;
-		arm_wait(exchange, INT64_MAX);
-	}
-	// Who waits on asks like the others, whoever leaves makes way for them.
-	if (admission->patience == SG_TAKES_ANY)
-		sg_admission_ask_again(exchange);
-	sg_waiting_on_room(worker);
+	exchange->waiter.ask_again = ask_again;
+	if (sg_waiting_join(client->worker, client->agent->account, &exchange->waiter, wait) < 0)
+		return sg_exchange_refuse(exchange, SG_ANSWER_UNAVAILABLE, NULL, strerror(ENOMEM));
+	exchange->request = SG_REQUEST_WAIT;
+	sg_loop_disarm(&exchange->timer); // the waiter has one of its own
+	return false;
 }
 
 // ---- The whole ----
@@ -341,7 +231,7 @@ static bool is_text_in_the_way(const struct sg_exchange *exchange, enum sg_on_ti
 	sg_account_room(
 		client->worker->enforcer->engine, client->agent->account, &call, &now, &at_rest);
 	return sg_call_bound(client, exchange->prices, &facts, &bound) == 0 &&
-	       fits(&bound, &at_rest);
+	       sg_afford_fits(&bound, &at_rest);
 }
 
 static int hold(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)
@@ -356,7 +246,7 @@ static int hold(struct sg_exchange *exchange, struct sg_refusal *ret_refusal)
 		!can_clamp(exchange))
 		return r;
 	// It would fit whole once others are done.
-	if (r == -EAGAIN && exchange->admission.patience == SG_TAKES_WHOLE)
+	if (r == -EAGAIN && exchange->waiter.patience == SG_TAKES_WHOLE)
 		return r;
 	return take_clamped(exchange, ret_refusal);
 }
@@ -378,20 +268,23 @@ static bool passes_unaccounted(const struct sg_exchange *exchange, int error)
 
 bool sg_exchange_admit(struct sg_exchange *exchange)
 {
-	const struct sg_exchange *first;
+	const struct sg_waiter *first;
 	struct sg_refusal refusal;
+	struct sg_asking asking;
 	int r;
 
 	if (!price(exchange))
 		return false;
-	first = in_front(exchange);
+	asking = asking_of(exchange);
+	first = exchange->waiter.its_turn ? NULL : sg_afford_in_front(&asking);
 	if (first)
 		return wait_for_room(
-			exchange, first->admission.wait_ms, first->admission.waits_for, INT64_MAX);
+			exchange, &(struct sg_wait){ first->waits_for, first->wait_ms, INT64_MAX });
 	r = hold(exchange, &refusal);
 	if (r == -EAGAIN && refusal.wait_ns > 0)
-		return wait_for_room(exchange, refusal.wait_ns / SG_NS_PER_MS, refusal.objecting,
-			refusal.forgets_in_ns);
+		return wait_for_room(
+			exchange, &(struct sg_wait){ refusal.objecting,
+					  refusal.wait_ns / SG_NS_PER_MS, refusal.forgets_in_ns });
 	if (r == -EDQUOT || r == -EAGAIN)
 		return sg_exchange_refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 	if (r < 0)

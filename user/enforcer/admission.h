@@ -15,9 +15,3 @@ bool sg_exchange_admit(struct sg_exchange *exchange);
 // Bounds the input by the tokens of its texts, once, where the provider's vocabulary is known and
 // the body is not too long for that. Returns true when the call's bound is a new one.
 bool sg_admission_count_texts(struct sg_exchange *exchange);
-
-// A waiting call's turn: it goes on, or waits on as the first of its queue.
-void sg_admission_ask_again(struct sg_exchange *exchange);
-
-// A waiting call's time is half over, or over.
-void sg_admission_on_timer(struct sg_exchange *exchange);

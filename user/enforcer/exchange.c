@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/admission.h"
 #include "enforcer/client.h"
 #include "enforcer/gate.h"
 #include "enforcer/limits.h"
@@ -19,10 +18,7 @@ static void on_timeout(struct sg_timer *timer)
 	struct sg_exchange *exchange =
 		(struct sg_exchange *)((char *)timer - offsetof(struct sg_exchange, timer));
 
-	if (exchange->request == SG_REQUEST_WAIT)
-		sg_admission_on_timer(exchange);
-	else
-		exchange->side->abort(exchange, "timeout");
+	exchange->side->abort(exchange, "timeout");
 }
 
 void sg_exchange_arm(struct sg_exchange *exchange, int64_t delay_ms)
@@ -109,10 +105,7 @@ static void detach(struct sg_exchange *exchange)
 	*exchange->link = exchange->next;
 	if (exchange->next)
 		exchange->next->link = exchange->link;
-	if (exchange->wait_queue) {
-		sg_waiting_leave(exchange);
-		sg_waiting_tell(exchange->client->worker);
-	}
+	sg_waiting_end(&exchange->waiter);
 	sg_loop_disarm(&exchange->timer);
 	sg_buf_release(&exchange->head_bytes);
 	sg_buf_release(&exchange->answer);

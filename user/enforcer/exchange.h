@@ -17,6 +17,7 @@
 #include "enforcer/body.h"
 #include "enforcer/slice.h"
 #include "enforcer/upstream.h"
+#include "enforcer/waiting.h"
 #include "http/h1.h"
 #include "http/inflate.h"
 #include "loop/loop.h"
@@ -27,7 +28,6 @@ struct sg_client;
 struct sg_gate;
 struct sg_h2_stream;
 struct sg_relay;
-struct sg_wait_queue;
 
 enum sg_request_state {
 	SG_REQUEST_HOLD,    // metered: the body is gathered, nothing is sent before the call is
@@ -50,19 +50,11 @@ enum sg_response_state {
 	SG_RESPONSE_DONE,
 };
 
-// What a waiting call takes as time goes by.
-enum sg_patience { SG_TAKES_WHOLE, SG_TAKES_SHARE, SG_TAKES_ANY };
-
 struct sg_admission {
 	bool priced;
-	bool counted;  // so were the tokens of its texts
-	bool its_turn; // it was the first of those that wait
-	enum sg_patience patience;
-	int64_t wait_ms;		// in all; 0: it has not waited
-	int64_t patience_ms;		// until when, on the loop's clock
-	struct sg_budget_set waits_for; // or those in front of it do
-	struct sg_charge bound;		// of the whole call
-	uint64_t fingerprint;		// of path and body, where a breaker looks at it; else 0
+	bool counted;		// so were the tokens of its texts
+	struct sg_charge bound; // of the whole call
+	uint64_t fingerprint;	// of path and body, where a breaker looks at it; else 0
 	char asked_model[SG_MODEL_BYTES];
 };
 
@@ -98,9 +90,7 @@ struct sg_exchange {
 	bool head_sent;
 	uint64_t sent_bytes; // of the body
 	struct sg_admission admission;
-	struct sg_wait_queue *wait_queue; // NULL: it does not wait
-	struct sg_exchange *wait_next;
-	uint64_t wait_round; // of the worker's, in which it was asked last
+	struct sg_waiter waiter;
 	struct sg_hold hold;
 	const struct sg_price_table *prices; // taken when it was priced first
 	bool unknown_path;		     // held at the operator's amount

@@ -5,15 +5,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "enforcer/admission.h"
-#include "enforcer/client.h"
-#include "enforcer/exchange.h"
+#include "base/clock.h"
 #include "enforcer/worker.h"
 
 struct sg_wait_queue {
 	struct sg_wait_queue *next;
+	struct sg_worker *worker;
 	const struct sg_account *account;
-	struct sg_exchange *first, **last;
+	struct sg_waiter *first, **last;
 	struct sg_budget_set all; // that anybody in it waited for
 };
 
@@ -31,16 +30,16 @@ bool sg_waiting_any(const struct sg_worker *worker, const struct sg_account *acc
 	return find(worker, account) != NULL;
 }
 
-// `exchange` itself, or the next behind it that waits for any of the budgets.
-static struct sg_exchange *next_of(struct sg_exchange *exchange, struct sg_budget_set budgets)
+// `waiter` itself, or the next behind it that waits for any of the budgets.
+static struct sg_waiter *next_of(struct sg_waiter *waiter, struct sg_budget_set budgets)
 {
-	while (exchange && !sg_budget_sets_meet(exchange->admission.waits_for, budgets))
-		exchange = exchange->wait_next;
-	return exchange;
+	while (waiter && !sg_budget_sets_meet(waiter->waits_for, budgets))
+		waiter = waiter->next;
+	return waiter;
 }
 
-struct sg_exchange *sg_waiting_first(const struct sg_worker *worker,
-	const struct sg_account *account, struct sg_budget_set budgets)
+struct sg_waiter *sg_waiting_first(const struct sg_worker *worker, const struct sg_account *account,
+	struct sg_budget_set budgets)
 {
 	const struct sg_wait_queue *queue = find(worker, account);
 
@@ -51,10 +50,10 @@ struct sg_exchange *sg_waiting_first(const struct sg_worker *worker,
 unsigned sg_waiting_count(const struct sg_worker *worker, const struct sg_account *account,
 	struct sg_budget_set budgets)
 {
-	struct sg_exchange *exchange = sg_waiting_first(worker, account, budgets);
+	struct sg_waiter *waiter = sg_waiting_first(worker, account, budgets);
 	unsigned count = 0;
 
-	for (; exchange; exchange = next_of(exchange->wait_next, budgets))
+	for (; waiter; waiter = next_of(waiter->next, budgets))
 		count++;
 	return count;
 }
@@ -74,6 +73,7 @@ static struct sg_wait_queue *make(
 
 	if (!queue)
 		return NULL;
+	queue->worker = worker;
 	queue->account = account;
 	queue->last = &queue->first;
 	queue->all = waits_for;
@@ -82,32 +82,84 @@ static struct sg_wait_queue *make(
 	return queue;
 }
 
-int sg_waiting_join(struct sg_exchange *exchange, bool first)
+// ---- Time ----
+
+static void ask(struct sg_waiter *waiter);
+
+static void on_timer(struct sg_timer *timer);
+
+// Until the patience is over, or a window forgets something that was spent.
+static void arm(struct sg_waiter *waiter, int64_t forgets_in_ns)
 {
-	struct sg_worker *worker = exchange->client->worker;
-	const struct sg_account *account = exchange->client->agent->account;
+	struct sg_loop *loop = waiter->queue->worker->loop;
+	int64_t patience_ms = waiter->patience_ms - sg_loop_now_ms(loop);
+	int64_t forgets_ms = forgets_in_ns / SG_NS_PER_MS + 1;
+
+	sg_loop_arm(loop, &waiter->timer, forgets_ms < patience_ms ? forgets_ms : patience_ms,
+		on_timer);
+}
+
+static void on_timer(struct sg_timer *timer)
+{
+	struct sg_waiter *waiter =
+		(struct sg_waiter *)((char *)timer - offsetof(struct sg_waiter, timer));
+	struct sg_worker *worker = waiter->queue->worker;
+	int64_t now_ms = sg_loop_now_ms(worker->loop);
+
+	if (now_ms < waiter->patience_ms) {
+		arm(waiter, INT64_MAX);
+	} else if (waiter->patience == SG_TAKES_WHOLE) {
+		waiter->patience = SG_TAKES_SHARE;
+		waiter->patience_ms = now_ms + waiter->wait_ms / 2;
+		arm(waiter, INT64_MAX);
+	} else {
+		waiter->patience = SG_TAKES_ANY;
+		ask(waiter);
+	}
+	// Who waits on asks like the others, whoever leaves makes way for them.
+	sg_waiting_on_room(worker);
+}
+
+// ---- The queue ----
+
+static void start_to_wait(struct sg_waiter *waiter, const struct sg_wait *wait)
+{
+	waiter->waits_for = wait->budgets;
+	if (waiter->wait_ms)
+		return;
+	waiter->wait_ms = wait->wait_ms > 0 ? wait->wait_ms : 1;
+	waiter->patience_ms =
+		sg_loop_now_ms(waiter->queue->worker->loop) + (waiter->wait_ms + 1) / 2;
+}
+
+int sg_waiting_join(struct sg_worker *worker, const struct sg_account *account,
+	struct sg_waiter *waiter, const struct sg_wait *wait)
+{
 	struct sg_wait_queue *queue = find(worker, account);
 
 	if (!queue)
-		queue = make(worker, account, exchange->admission.waits_for);
+		queue = make(worker, account, wait->budgets);
 	if (!queue)
 		return -ENOMEM;
-	exchange->wait_next = first ? queue->first : NULL;
-	if (first)
-		queue->first = exchange;
+	waiter->next = waiter->its_turn ? queue->first : NULL;
+	if (waiter->its_turn)
+		queue->first = waiter;
 	else
-		*queue->last = exchange;
-	if (!exchange->wait_next)
-		queue->last = &exchange->wait_next;
-	queue->all = join(queue->all, exchange->admission.waits_for);
-	exchange->wait_queue = queue;
-	exchange->wait_round = worker->wait_round; // asked a moment ago
+		*queue->last = waiter;
+	if (!waiter->next)
+		queue->last = &waiter->next;
+	waiter->queue = queue;
+	waiter->its_turn = false;
+	waiter->round = worker->wait_round; // asked a moment ago
+	start_to_wait(waiter, wait);
+	queue->all = join(queue->all, waiter->waits_for);
+	arm(waiter, wait->forgets_in_ns);
 	return 0;
 }
 
-static void free_queue(struct sg_worker *worker, struct sg_wait_queue *queue)
+static void free_queue(struct sg_wait_queue *queue)
 {
-	struct sg_wait_queue **link = &worker->wait_queues;
+	struct sg_wait_queue **link = &queue->worker->wait_queues;
 
 	while (*link != queue)
 		link = &(*link)->next;
@@ -115,38 +167,43 @@ static void free_queue(struct sg_worker *worker, struct sg_wait_queue *queue)
 	free(queue);
 }
 
-void sg_waiting_leave(struct sg_exchange *exchange)
+static void leave(struct sg_waiter *waiter)
 {
-	struct sg_wait_queue *queue = exchange->wait_queue;
-	struct sg_exchange **link;
+	struct sg_wait_queue *queue = waiter->queue;
+	struct sg_waiter **link;
 
-	if (!queue)
-		return;
-	for (link = &queue->first; *link != exchange; link = &(*link)->wait_next)
+	for (link = &queue->first; *link != waiter; link = &(*link)->next)
 		;
-	*link = exchange->wait_next;
+	*link = waiter->next;
 	if (!*link)
 		queue->last = link;
-	exchange->wait_queue = NULL;
+	waiter->queue = NULL;
+	sg_loop_disarm(&waiter->timer);
 	if (!queue->first)
-		free_queue(exchange->client->worker, queue);
+		free_queue(queue);
+}
+
+static void ask(struct sg_waiter *waiter)
+{
+	leave(waiter);
+	waiter->its_turn = true;
+	waiter->ask_again(waiter);
 }
 
 // Whoever was not asked in this round and waits for no budget that one before him waits for.
-static struct sg_exchange *next_to_ask(
+static struct sg_waiter *next_to_ask(
 	const struct sg_worker *worker, const struct sg_account *account)
 {
 	const struct sg_wait_queue *queue = find(worker, account);
-	struct sg_exchange *exchange = queue ? queue->first : NULL;
-	struct sg_budget_set before = { 0,
-		exchange ? exchange->admission.waits_for.generation : 0 };
+	struct sg_waiter *waiter = queue ? queue->first : NULL;
+	struct sg_budget_set before = { 0, waiter ? waiter->waits_for.generation : 0 };
 
-	for (; exchange && (before.budgets & queue->all.budgets) != queue->all.budgets;
-		exchange = exchange->wait_next) {
-		if (exchange->wait_round != worker->wait_round &&
-			!sg_budget_sets_meet(exchange->admission.waits_for, before))
-			return exchange;
-		before = join(before, exchange->admission.waits_for);
+	for (; waiter && (before.budgets & queue->all.budgets) != queue->all.budgets;
+		waiter = waiter->next) {
+		if (waiter->round != worker->wait_round &&
+			!sg_budget_sets_meet(waiter->waits_for, before))
+			return waiter;
+		before = join(before, waiter->waits_for);
 	}
 	return NULL;
 }
@@ -158,12 +215,12 @@ void sg_waiting_on_room(struct sg_worker *worker)
 	worker->wait_round++;
 	for (; queue; queue = next) {
 		const struct sg_account *account = queue->account;
-		struct sg_exchange *exchange;
+		struct sg_waiter *waiter;
 
 		// It may be freed when its last one is served; no other one can be.
 		next = queue->next;
-		while ((exchange = next_to_ask(worker, account)))
-			sg_admission_ask_again(exchange);
+		while ((waiter = next_to_ask(worker, account)))
+			ask(waiter);
 	}
 }
 
@@ -172,8 +229,13 @@ static void on_told(struct sg_timer *timer)
 	sg_waiting_on_room((struct sg_worker *)((char *)timer - offsetof(struct sg_worker, room)));
 }
 
-void sg_waiting_tell(struct sg_worker *worker)
+void sg_waiting_end(struct sg_waiter *waiter)
 {
-	if (worker->wait_queues)
+	struct sg_worker *worker = waiter->queue ? waiter->queue->worker : NULL;
+
+	if (worker)
+		leave(waiter);
+	*waiter = (struct sg_waiter){ .ask_again = waiter->ask_again };
+	if (worker && worker->wait_queues)
 		sg_loop_arm(worker->loop, &worker->room, 0, on_told);
 }
