@@ -76,6 +76,9 @@ class Responses extends Session {
 
 // ---- OpenAI's realtime ----
 
+// Ten tokens a second of G.711, which has 8,000 bytes a second.
+const soundTokens = (bytes) => Math.ceil(bytes / 800);
+
 class Realtime extends Session {
 	constructor(socket, head, context) {
 		super(socket, head, context, false);
@@ -122,7 +125,7 @@ class Realtime extends Session {
 
 	commit() {
 		const id = `item_${this.items.push({ role: 'user', audio: this.heard })}`;
-		const audio = Math.ceil(this.heard / 100);
+		const audio = soundTokens(this.heard);
 		this.send({ type: 'input_audio_buffer.committed', event_id: 'event_c', item_id: id });
 		const model = this.session.audio.input.transcription?.model;
 		this.heard = 0;
@@ -138,11 +141,12 @@ class Realtime extends Session {
 		const last = this.items.at(-1);
 		const orders = this.orders((last?.content ?? []).map((part) => part.text ?? '').join(' '));
 		if (orders.status) return this.send({ type: 'error', event_id: 'event_e', error: { type: 'invalid_request_error', code: 'as_ordered', message: 'as ordered', param: null, event_id: null } });
-		const heard = this.items.reduce((sum, item) => sum + Math.ceil((item.audio ?? 0) / 100), 0);
+		const heard = this.items.reduce((sum, item) => sum + soundTokens(item.audio ?? 0), 0);
 		const cached = number(orders, 'cached', 0);
 		const text = countTokens(JSON.stringify(this.items));
-		const spoken = number(orders, 'audio', 0);
-		const wanted = Math.min(orders.tokens === 'max' ? 4096 : number(orders, 'tokens', 8), Number.isInteger(limit) ? limit : 4096);
+		const most = Number.isInteger(limit) ? limit : 4096;
+		const wanted = Math.min(orders.tokens === 'max' ? 4096 : number(orders, 'tokens', 8), most);
+		const spoken = Math.min(number(orders, 'audio', 0), most - wanted);
 		const response = (status, extra) => ({ id, object: 'realtime.response', status, status_details: null, output: [], usage: null, ...extra });
 		this.cancelled = false;
 		this.send({ type: 'response.created', event_id: 'event_r', response: response('in_progress') }, orders);

@@ -65,7 +65,8 @@ struct sg_request_place {
 // What a message of a WebSocket session says of the session itself (live.c).
 struct sg_live_marks {
 	char type[80];			  // OpenAI: the event's name
-	char id[96];			  // of the response, or of the item
+	char id[96];			  // of the response, or of the item; of a request: of the
+					  // response that it goes on from, "" where two are named
 	char model[SG_MODEL_BYTES];	  // of the session
 	char transcriber[SG_MODEL_BYTES]; // the model that writes down what the agent says
 	bool transcriber_told;		  // also when there is none
@@ -73,6 +74,11 @@ struct sg_live_marks {
 	bool is_hosted;	  // a tool that the provider runs
 	bool apart;	  // a response that is no part of the conversation
 	bool has_parts;	  // output was produced
+	bool is_unbound;  // what its bytes do not bound: pictures, what the provider has stored
+	bool goes_on;	  // a request names a response that it goes on from
+	bool has_sound;	  // of which its bytes are, or may be
+	bool own_input;	  // a response that does not read the conversation alone
+	bool unprompted;  // the provider begins turns though nothing is said
 	bool is_failed;	  // the response's status
 	bool is_setup;	  // Gemini, here and below
 	bool is_question; // what the model answers to

@@ -11,7 +11,7 @@ extern const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS
 void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json_value *value);
 void sg_gemini_finish_request(struct sg_request_reader *reader);
 
-#define SG_GEMINI_LIVE_PATHS 26
+#define SG_GEMINI_LIVE_PATHS 46
 
 extern const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS];
 extern const struct sg_live_ways sg_gemini_live_ways;

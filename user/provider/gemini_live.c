@@ -33,9 +33,30 @@ enum node {
 	ONE_TOOL_FUNCTIONS,
 	ONE_TOOL_FUNCTIONS_SNAKE,
 	ONE_TOOL_OTHER,
+	// what may hold more than its own bytes
+	HANDLE_OBJECT,
+	HANDLE,
+	HANDLE_OBJECT_SNAKE,
+	TURNS,
+	TURN,
+	PARTS,
+	ONE_TURN_PARTS,
+	PART,
+	PART_TEXT,
+	PART_OTHER,
+	ONE_PART_TEXT,
+	ONE_PART_OTHER,
+	VIDEO,
+	CHUNKS,
+	CHUNKS_SNAKE,
+	ANSWERS,
+	ANSWERS_SNAKE,
+	ANSWER,
+	ANSWER_PARTS,
+	ONE_ANSWER_PARTS,
 };
 
-_Static_assert(ONE_TOOL_OTHER == SG_GEMINI_LIVE_PATHS, "a row for each node");
+_Static_assert(ONE_ANSWER_PARTS == SG_GEMINI_LIVE_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[SETUP - 1] = { SG_JSON_ROOT, "setup", 0 },
@@ -64,6 +85,26 @@ const struct sg_json_path sg_gemini_live_paths[SG_GEMINI_LIVE_PATHS] = {
 	[ONE_TOOL_FUNCTIONS - 1] = { TOOLS, "functionDeclarations", TOOL_FUNCTIONS },
 	[ONE_TOOL_FUNCTIONS_SNAKE - 1] = { TOOLS, "function_declarations", TOOL_FUNCTIONS },
 	[ONE_TOOL_OTHER - 1] = { TOOLS, "*", TOOL_OTHER },
+	[HANDLE_OBJECT - 1] = { SETUP, "sessionResumption", 0 },
+	[HANDLE - 1] = { HANDLE_OBJECT, "handle", 0 },
+	[HANDLE_OBJECT_SNAKE - 1] = { SETUP, "session_resumption", HANDLE_OBJECT },
+	[TURNS - 1] = { CONTENT, "turns", 0 },
+	[TURN - 1] = { TURNS, NULL, 0 },
+	[PARTS - 1] = { TURN, "parts", 0 },
+	[ONE_TURN_PARTS - 1] = { TURNS, "parts", PARTS },
+	[PART - 1] = { PARTS, NULL, 0 },
+	[PART_TEXT - 1] = { PART, "text", 0 },
+	[PART_OTHER - 1] = { PART, "*", 0 },
+	[ONE_PART_TEXT - 1] = { PARTS, "text", PART_TEXT },
+	[ONE_PART_OTHER - 1] = { PARTS, "*", PART_OTHER },
+	[VIDEO - 1] = { SPEECH, "video", 0 },
+	[CHUNKS - 1] = { SPEECH, "mediaChunks", VIDEO },
+	[CHUNKS_SNAKE - 1] = { SPEECH, "media_chunks", VIDEO },
+	[ANSWERS - 1] = { TOOL_RESPONSE, "functionResponses", 0 },
+	[ANSWERS_SNAKE - 1] = { TOOL_RESPONSE, "function_responses", ANSWERS },
+	[ANSWER - 1] = { ANSWERS, NULL, 0 },
+	[ANSWER_PARTS - 1] = { ANSWER, "parts", PART_OTHER },
+	[ONE_ANSWER_PARTS - 1] = { ANSWERS, "parts", PART_OTHER },
 };
 
 // "models/NAME", or a whole path of Vertex.
@@ -99,8 +140,11 @@ void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg
 	case TOOL_OTHER:
 		marks->is_hosted = true;
 		break;
-	case CONTENT:
 	case SPEECH:
+		marks->has_sound = true;
+		marks->is_speech = true;
+		break;
+	case CONTENT:
 		marks->is_speech = true;
 		break;
 	case TURN_COMPLETE:
@@ -113,6 +157,11 @@ void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg
 		break;
 	case OTHER:
 		marks->is_other = true;
+		break;
+	case HANDLE:
+	case PART_OTHER:
+	case VIDEO:
+		marks->is_unbound = true;
 		break;
 	default:
 		break;
@@ -140,6 +189,9 @@ static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
 {
 	const struct sg_live_marks *marks = &live->request.marks;
 
+	// Sound is of any rate: no more than a token a byte.
+	sg_live_add_message(live, demand);
+	live->said.is_unbound = live->said.is_unbound || marks->is_unbound;
 	if (marks->is_other)
 		sg_live_refuse(demand, "its kind is none of those that can be metered");
 	else if (marks->is_setup)

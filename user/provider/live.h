@@ -68,11 +68,23 @@ struct sg_live *sg_live_free(struct sg_live *live);
 void sg_live_ask(struct sg_live *live, const char *bytes, size_t length);
 void sg_live_ask_end(struct sg_live *live, struct sg_live_demand *ret_demand);
 
+// Has the session messages whose output limit can be set?
+bool sg_live_can_limit(const struct sg_live *live);
+
+// After the end of one (facts.can_limit), and before the next: adds the edits that set it. Returns
+// 0 or -ENOTSUP.
+int sg_live_limit(
+	const struct sg_live *live, int64_t tokens, struct sg_request_edits *edits) SG_WUNRES;
+
 // Bytes of one message of the provider, in any pieces, and its end.
 void sg_live_tell(struct sg_live *live, const char *bytes, size_t length);
 void sg_live_tell_end(struct sg_live *live, struct sg_live_news *ret_news);
 
+// Does the provider begin turns though the agent says nothing? Else none of its own begins before
+// a message of the agent needed SG_LIVE_SPEECH or SG_LIVE_QUESTION.
+bool sg_live_is_unprompted(const struct sg_live *live);
+
 // Must a hold stand in this lane, for a turn that the provider may start by itself? Then
-// *ret_facts are that turn's.
+// *ret_facts are that turn's, as of all that was said up to now.
 bool sg_live_stands(
 	const struct sg_live *live, enum sg_live_lane lane, struct sg_request_facts *ret_facts);

@@ -12,10 +12,21 @@ struct sg_live {
 	struct sg_response_options options;
 	struct sg_request_reader request;   // of the agent's message that is being read
 	struct sg_response_reader response; // of the provider's
+	int64_t told_bytes;		    // of the provider's message
 	bool request_begun;
 	bool settled; // the usage that `response` read was told: the next message begins anew
 	bool turns_by_provider;
-	bool hosted_tools;		  // whose results the provider answers to by itself
+	bool hosted_tools; // whose results the provider answers to by itself
+	bool unprompted;   // the provider begins turns though the agent says nothing
+	struct {
+		int64_t text, sound; // tokens, at most, of all that a turn may read
+		int64_t sound_bytes; // beside them, in base64
+		bool is_unbound;     // something that no bytes bound is in it
+	} said;
+	struct {
+		char id[SG_LIVE_ID_BYTES]; // of the last response that told its usage; "": none
+		int64_t tokens;		   // that it read and wrote
+	} last;
 	char transcriber[SG_MODEL_BYTES]; // "": nothing is written down
 	// Gemini: output came that no usage was told for yet; and it was all of it
 	bool answering, untold;
@@ -34,6 +45,15 @@ extern const struct sg_live_ways sg_live_responses;
 
 // The agent's message is refused, for the reason that the words tell.
 void sg_live_refuse(struct sg_live_demand *demand, const char *words);
+
+// Text that the session's next turns read: no more tokens than bytes.
+void sg_live_add_text(struct sg_live *live, int64_t bytes);
+
+// What the message of the agent says becomes a part of what its session's turns read.
+void sg_live_add_message(struct sg_live *live, const struct sg_live_demand *demand);
+
+// The most that a turn reads, into the facts' known_input.
+void sg_live_bound_input(const struct sg_live *live, struct sg_request_facts *facts);
 
 // The turn ended: its outcome is what live->response read.
 void sg_live_end_turn(struct sg_live *live, struct sg_live_news *news);

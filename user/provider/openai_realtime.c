@@ -3,6 +3,7 @@
 // events. Both directions speak of the session in the same words, so one table reads both.
 #include <string.h>
 
+#include "base/money.h"
 #include "provider/live_session.h"
 
 enum node {
@@ -43,6 +44,18 @@ enum node {
 	CACHED_IMAGE,
 	OUTPUT_DETAILS,
 	OUTPUT_AUDIO,
+	IDLE_TIMEOUT,
+	SESSION_PROMPT,
+	RESPONSE_PROMPT,
+	RESPONSE_INPUT,
+	ITEM,
+	ITEM_TYPE,
+	CONTENT,
+	PART,
+	PART_TYPE,
+	PART_IMAGE,
+	RESPONSE_TOOL,
+	RESPONSE_OTHER,
 };
 
 static const struct sg_json_path paths[] = {
@@ -62,7 +75,7 @@ static const struct sg_json_path paths[] = {
 	[TOOL - 1] = { SESSION_TOOLS, NULL, 0 },
 	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
 	[RESPONSE - 1] = { SG_JSON_ROOT, "response", 0 },
-	[RESPONSE_TOOLS - 1] = { RESPONSE, "tools", SESSION_TOOLS },
+	[RESPONSE_TOOLS - 1] = { RESPONSE, "tools", 0 },
 	[MAX_OUTPUT - 1] = { RESPONSE, "max_output_tokens", 0 },
 	[MAX_OUTPUT_OLD - 1] = { RESPONSE, "max_response_output_tokens", MAX_OUTPUT },
 	[CONVERSATION - 1] = { RESPONSE, "conversation", 0 },
@@ -83,11 +96,30 @@ static const struct sg_json_path paths[] = {
 	[CACHED_IMAGE - 1] = { CACHED_DETAILS, "image_tokens", 0 },
 	[OUTPUT_DETAILS - 1] = { USAGE, "output_token_details", 0 },
 	[OUTPUT_AUDIO - 1] = { OUTPUT_DETAILS, "audio_tokens", 0 },
+	[IDLE_TIMEOUT - 1] = { DETECTION, "idle_timeout_ms", 0 },
+	[SESSION_PROMPT - 1] = { SESSION, "prompt", 0 },
+	[RESPONSE_PROMPT - 1] = { RESPONSE, "prompt", 0 },
+	[RESPONSE_INPUT - 1] = { RESPONSE, "input", 0 },
+	[ITEM - 1] = { SG_JSON_ROOT, "item", 0 },
+	[ITEM_TYPE - 1] = { ITEM, "type", 0 },
+	[CONTENT - 1] = { ITEM, "content", 0 },
+	[PART - 1] = { CONTENT, NULL, 0 },
+	[PART_TYPE - 1] = { PART, "type", 0 },
+	[PART_IMAGE - 1] = { PART, "image_url", 0 },
+	[RESPONSE_TOOL - 1] = { RESPONSE_TOOLS, NULL, TOOL },
+	[RESPONSE_OTHER - 1] = { RESPONSE, "*", 0 },
 };
 
 // What either side says of the session.
 static void on_mark(struct sg_live_marks *marks, const struct sg_json_value *value)
 {
+	// Those that their own bytes bound.
+	static const char *const items[] = { "message", "function_call", "function_call_output",
+		NULL };
+	static const char *const parts[] = { "input_text", "text", "output_text", "input_audio",
+		"audio", "output_audio", NULL };
+	static const char *const sounds[] = { "input_audio", "audio", "output_audio", NULL };
+
 	if (value->end)
 		return;
 	switch ((enum node)value->node) {
@@ -127,6 +159,24 @@ static void on_mark(struct sg_live_marks *marks, const struct sg_json_value *val
 	case OUTPUT_ITEM:
 		marks->has_parts = true;
 		break;
+	case IDLE_TIMEOUT:
+		marks->unprompted = value->type != SG_JSON_NULL;
+		break;
+	case RESPONSE_INPUT:
+		marks->own_input = marks->own_input || value->type != SG_JSON_NULL;
+		break;
+	case SESSION_PROMPT:
+	case RESPONSE_PROMPT:
+	case PART_IMAGE:
+		marks->is_unbound = marks->is_unbound || value->type != SG_JSON_NULL;
+		break;
+	case ITEM_TYPE:
+	case PART_TYPE:
+		marks->has_sound = marks->has_sound || sg_is_one_of(value->text, sounds);
+		marks->is_unbound =
+			marks->is_unbound || value->type != SG_JSON_STRING ||
+			!sg_is_one_of(value->text, value->node == ITEM_TYPE ? items : parts);
+		break;
 	default:
 		break;
 	}
@@ -134,11 +184,15 @@ static void on_mark(struct sg_live_marks *marks, const struct sg_json_value *val
 
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	if (value->node == MAX_OUTPUT)
-		sg_request_limit(value, -1, &reader->max_primary);
+	if (value->node == RESPONSE)
+		sg_request_limit_object(reader, value);
+	else if (value->node == MAX_OUTPUT)
+		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 	else
 		on_mark(&reader->marks, value);
 }
+
+static const struct sg_limit_member limit = { .name = "max_output_tokens", .object = "response" };
 
 // ---- Usage ----
 
@@ -220,8 +274,22 @@ static void ask_update(
 	if (marks->turns == SG_TURNS_BY_PROVIDER || marks->is_hosted)
 		live->turns_by_provider = true;
 	live->hosted_tools = live->hosted_tools || marks->is_hosted;
+	live->unprompted = live->unprompted || marks->unprompted;
 	if (marks->transcriber[0])
 		take_transcriber(live, marks);
+}
+
+// What the message adds to what the turns of the session read.
+static void note_said(struct sg_live *live, const struct sg_live_demand *demand)
+{
+	const struct sg_live_marks *marks = &live->request.marks;
+
+	if (strcmp(marks->type, "input_audio_buffer.append") == 0)
+		live->said.sound_bytes =
+			sg_money_add(live->said.sound_bytes, demand->facts.body_bytes);
+	else
+		sg_live_add_message(live, demand);
+	live->said.is_unbound = live->said.is_unbound || marks->is_unbound || marks->is_hosted;
 }
 
 static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
@@ -233,8 +301,9 @@ static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
 	static const char *const speech[] = { "input_audio_buffer.append",
 		"input_audio_buffer.commit", NULL };
 	const struct sg_live_marks *marks = &live->request.marks;
-	int64_t max_output = demand->facts.max_output;
+	const struct sg_request_facts asked = demand->facts;
 
+	note_said(live, demand);
 	if (strcmp(marks->type, "session.update") == 0 ||
 		strcmp(marks->type, "transcription_session.update") == 0) {
 		ask_update(live, marks, demand);
@@ -242,8 +311,14 @@ static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
 		demand->need = SG_LIVE_TURN;
 		demand->apart = marks->apart;
 		demand->facts = live->facts;
-		demand->facts.max_output = max_output;
+		demand->facts.max_output = asked.max_output;
+		demand->facts.can_limit = asked.can_limit;
+		demand->facts.least_limit = asked.least_limit;
+		// An item of the session can be named many times.
+		if (!marks->own_input)
+			sg_live_bound_input(live, &demand->facts);
 		live->turns_by_provider = live->turns_by_provider || marks->is_hosted;
+		live->unprompted = live->unprompted || marks->is_hosted;
 	} else if (sg_is_one_of(marks->type, speech)) {
 		demand->need = SG_LIVE_SPEECH;
 	} else if (!sg_is_one_of(marks->type, free)) {
@@ -253,6 +328,10 @@ static void on_ask(struct sg_live *live, struct sg_live_demand *demand)
 
 static void tell_session(struct sg_live *live, const struct sg_live_marks *marks)
 {
+	// Its instructions and tools, which may be the provider's own or those of the key.
+	sg_live_add_text(live, live->told_bytes);
+	live->said.is_unbound = live->said.is_unbound || marks->is_unbound || marks->is_hosted;
+	live->unprompted = live->unprompted || marks->unprompted;
 	if (marks->model[0])
 		memcpy(live->facts.model, marks->model, sizeof(live->facts.model));
 	if (marks->turns != SG_TURNS_NOT_TOLD)
@@ -309,6 +388,7 @@ const struct sg_api sg_api_openai_realtime = {
 	.request_paths = paths,
 	.request_path_count = SG_ARRAY_SIZE(paths),
 	.on_request = on_request,
+	.limit = &limit,
 	.event_paths = paths,
 	.event_path_count = SG_ARRAY_SIZE(paths),
 	.on_event = on_event,

@@ -7,6 +7,9 @@
 
 #define SG_RESPONSES_REQUEST_PATHS 26
 
+// facts.reasons, of a request that goes on from a response.
+#define SG_REASON_PREVIOUS "previous_response_id"
+
 extern const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS];
 
 void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_json_value *value);

@@ -146,6 +146,18 @@ static void on_tool_environment(struct sg_request_reader *reader, const struct s
 	take_hosted_tool(reader, "container");
 }
 
+static void on_previous(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_live_marks *marks = &reader->marks;
+
+	sg_request_take_window(&reader->facts, SG_REASON_PREVIOUS);
+	if (marks->goes_on || value->length >= sizeof(marks->id))
+		marks->id[0] = 0;
+	else
+		sg_value_copy(value, marks->id, sizeof(marks->id));
+	marks->goes_on = true;
+}
+
 void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
@@ -185,7 +197,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case PREVIOUS_RESPONSE_ID:
 		if (given)
-			sg_request_take_window(facts, "previous_response_id");
+			on_previous(reader, value);
 		break;
 	case CONVERSATION:
 		if (given)

@@ -223,6 +223,8 @@ static int64_t input_bound(const struct sg_price *price, const struct sg_request
 	int64_t image = facts->images_only ? sg_image_tokens(price) : 0;
 
 	// What a hosted tool finds is read by the next turn of its loop.
+	if (facts->known_input > 0 && !facts->tool_turns)
+		return min_of(window, sg_money_add(facts->known_input, overhead));
 	if ((facts->context_window && !facts->images_only) || image < 0 || facts->tool_turns)
 		return window;
 	return min_of(window,
@@ -269,19 +271,26 @@ static int64_t worst_multiplier(const struct sg_price *price, const struct sg_re
 }
 
 // Anthropic writes to its cache only where the request asks for it; others do so by themselves.
-static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices,
+static int64_t dearest_text(const struct sg_price *price, const struct class_prices *prices,
 	const struct sg_request_facts *facts)
 {
 	bool asks = strcmp(price->provider, "anthropic") == 0;
-	int64_t dearest = max_of(max_of(prices->input, prices->cache_read), price->audio_input);
+	int64_t dearest = max_of(prices->input, prices->cache_read);
 
-	dearest = max_of(dearest, price->image_input);
-	dearest = max_of(dearest, max_of(price->audio_cache_read, price->image_cache_read));
 	if (!asks || facts->cache_write)
 		dearest = max_of(dearest, prices->cache_write);
 	if (!asks || facts->cache_write_1h)
 		dearest = max_of(dearest, prices->cache_write_1h);
 	return dearest;
+}
+
+static int64_t dearest_input(const struct sg_price *price, const struct class_prices *prices,
+	const struct sg_request_facts *facts)
+{
+	int64_t dearest = max_of(price->audio_input, price->image_input);
+
+	dearest = max_of(dearest, max_of(price->audio_cache_read, price->image_cache_read));
+	return max_of(dearest, dearest_text(price, prices, facts));
 }
 
 // Of one use of a tool that the provider runs.
@@ -297,8 +306,10 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	// The answer tells the sum of all turns, and is priced by it.
 	struct class_prices prices = prices_for(price, input * turns);
 	bool searches = price->always_searches || strstr(facts->reasons, "web_search") != NULL;
-	wide sum = (wide)input * (wide)dearest_input(price, &prices, facts);
+	int64_t text = facts->known_input > 0 ? max_of(input - counted(facts->known_sound), 0) : 0;
+	wide sum = (wide)(input - text) * (wide)dearest_input(price, &prices, facts);
 
+	sum += (wide)text * (wide)dearest_text(price, &prices, facts);
 	sum += (wide)output *
 	       (wide)max_of(max_of(prices.output, price->audio_output), price->image_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;

@@ -118,6 +118,9 @@ struct sg_request_facts {
 	int64_t images;	    // image parts, by URL or inline
 	bool tools;
 	bool context_window; // input can't be bounded by bytes: take the context window
+	int64_t known_input; // tokens, where something else than the body's bytes bounds what the
+			     // context window would; 0: nothing does
+	int64_t known_sound; // of these, at most; the others are text
 	bool images_only;    // for pictures alone, which have a bound of their own
 	int64_t image_bytes; // of the body: pictures in it
 	int64_t text_bytes; // of the body: text whose tokens were counted (sg_input_tokens_finish),

@@ -352,6 +352,163 @@ static void gemini_in_all_cuts(void **state)
 	sg_live_free(session.live);
 }
 
+// ---- What a turn reads ----
+
+#define REALTIME_TURN "{\"type\":\"response.create\",\"response\":{}}"
+
+static int64_t known_sound(struct session *session)
+{
+	assert_true(stands(session, SG_LIVE_ANSWERS));
+	return session->demand.facts.known_sound;
+}
+
+static int64_t known_input(struct session *session)
+{
+	assert_true(stands(session, SG_LIVE_ANSWERS));
+	return session->demand.facts.known_input;
+}
+
+static void a_realtime_turn_reads_what_was_said(void **state)
+{
+	static const char item[] = "{\"type\":\"conversation.item.create\",\"item\":{\"type\":"
+				   "\"message\",\"content\":[{\"type\":\"input_text\","
+				   "\"text\":\"abc\"}]}}";
+	struct feeder whole = { FEED_WHOLE, 0 };
+	char sound[8200] = "{\"type\":\"input_audio_buffer.append\",\"audio\":\"";
+	struct session session;
+	int64_t before, after;
+
+	(void)state;
+	memset(sound + strlen(sound), 'A', 8100 - strlen(sound));
+	strcpy(sound + 8100, "\"}");
+	open_session(&session, &whole, "openai", "/v1/realtime?model=gpt-realtime");
+	before = known_input(&session);
+	// A byte is a token, and so it is of the provider's own instructions.
+	ask(&session, item);
+	after = known_input(&session);
+	assert_int_equal(after, before + (int64_t)strlen(item) + 64);
+	tell(&session,
+		"{\"type\":\"session.created\",\"session\":{\"instructions\":\"0123456789\"}}");
+	before = known_input(&session);
+	assert_true(before > after + 60);
+	// Ten tokens a second of sound.
+	ask(&session, sound);
+	assert_in_range(known_input(&session), before + 10, before + 11);
+	assert_in_range(known_sound(&session), 10, 11);
+	// What a turn wrote is read by the next one; what it may have written is not known.
+	before = known_input(&session);
+	assert_int_equal(ask(&session, REALTIME_TURN), SG_LIVE_TURN);
+	assert_true(session.demand.facts.known_input > before);
+	before = known_input(&session);
+	tell(&session, "{\"type\":\"response.done\",\"response\":{\"usage\":{\"input_tokens\":5,"
+		       "\"output_tokens\":1000,\"output_token_details\":{\"audio_tokens\":900}}}}");
+	assert_in_range(known_sound(&session), 900, 911);
+	assert_in_range(known_input(&session), before + 1000, before + 1100);
+	tell(&session, "{\"type\":\"response.done\",\"response\":{}}");
+	assert_int_equal(known_input(&session), 0);
+	sg_live_free(session.live);
+}
+
+static void what_no_bytes_bound_is_bound_by_the_window(void **state)
+{
+	static const char *const rows[] = {
+		"{\"type\":\"conversation.item.create\",\"item\":{\"type\":\"message\",\"content\":"
+		"["
+		"{\"type\":\"input_image\",\"image_url\":\"data:\"}]}}",
+		"{\"type\":\"conversation.item.create\",\"item\":{\"type\":\"mcp_call\"}}",
+		"{\"type\":\"session.update\",\"session\":{\"prompt\":{\"id\":\"pmpt_1\"}}}",
+		"{\"type\":\"session.update\",\"session\":{\"tools\":[{\"type\":\"mcp\"}]}}",
+		"{\"type\":\"response.create\",\"response\":{\"prompt\":{\"id\":\"pmpt_1\"}}}",
+	};
+	struct feeder whole = { FEED_WHOLE, 0 };
+	struct session session;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		open_session(&session, &whole, "openai", "/v1/realtime?model=gpt-realtime");
+		assert_true(known_input(&session) > 0);
+		ask(&session, rows[i]);
+		assert_int_equal(known_input(&session), 0);
+		sg_live_free(session.live);
+	}
+	// One response that names items, each as often as it likes; the next one does not.
+	open_session(&session, &whole, "openai", "/v1/realtime?model=gpt-realtime");
+	ask(&session, "{\"type\":\"response.create\",\"response\":{\"input\":[{\"type\":"
+		      "\"item_reference\",\"id\":\"a\"}]}}");
+	assert_int_equal(session.demand.facts.known_input, 0);
+	ask(&session, REALTIME_TURN);
+	assert_true(session.demand.facts.known_input > 0);
+	sg_live_free(session.live);
+}
+
+static void a_response_reads_the_one_before_it(void **state)
+{
+	static const char next[] = "{\"type\":\"response.create\",\"model\":\"gpt-5\","
+				   "\"previous_response_id\":\"r1\",\"input\":\"a\"}";
+	static const char *const others[] = {
+		"{\"type\":\"response.create\",\"model\":\"gpt-5\",\"previous_response_id\":"
+		"\"r0\"}",
+		"{\"type\":\"response.create\",\"model\":\"gpt-5\",\"previous_response_id\":\"r1\","
+		"\"previous_response_id\":\"r1\"}",
+		"{\"type\":\"response.create\",\"model\":\"gpt-5\",\"previous_response_id\":\"r1\","
+		"\"prompt\":{\"id\":\"p\"}}",
+		"{\"type\":\"response.create\",\"model\":\"gpt-4o\",\"previous_response_id\":"
+		"\"r1\"}",
+		next, // after one of another model
+	};
+	struct feeder whole = { FEED_WHOLE, 0 };
+	struct session session;
+
+	(void)state;
+	open_session(&session, &whole, "openai", "/v1/responses");
+	ask(&session, next);
+	assert_int_equal(session.demand.facts.known_input, 0);
+	tell(&session, "{\"type\":\"response.completed\",\"response\":{\"id\":\"r1\",\"usage\":{"
+		       "\"input_tokens\":900,\"input_tokens_details\":{\"cached_tokens\":400},"
+		       "\"output_tokens\":70}}}");
+	ask(&session, next);
+	assert_in_range(session.demand.facts.known_input, 970 + sizeof(next), 1300);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(others); i++) {
+		assert_int_equal(ask(&session, others[i]), SG_LIVE_TURN);
+		assert_int_equal(session.demand.facts.known_input, 0);
+		assert_true(session.demand.facts.context_window);
+	}
+	sg_live_free(session.live);
+}
+
+static void a_gemini_turn_reads_what_was_said(void **state)
+{
+	static const char text[] =
+		"{\"clientContent\":{\"turns\":[{\"parts\":[{\"text\":\"a\"}]}]}}";
+	static const char *const rows[] = {
+		"{\"clientContent\":{\"turns\":[{\"parts\":[{\"inlineData\":{}}]}]}}",
+		"{\"clientContent\":{\"turns\":{\"parts\":{\"fileData\":{}}}}}",
+		"{\"realtimeInput\":{\"video\":{}}}",
+		"{\"realtime_input\":{\"media_chunks\":[{}]}}",
+		"{\"toolResponse\":{\"functionResponses\":[{\"parts\":[]}]}}",
+	};
+	struct feeder whole = { FEED_WHOLE, 0 };
+	struct session session;
+	int64_t before;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		open_session(&session, &whole, "gemini", GEMINI "?key=k");
+		ask(&session, "{\"setup\":{\"model\":\"models/m\"}}");
+		before = known_input(&session);
+		ask(&session, text);
+		assert_int_equal(known_input(&session), before + (int64_t)strlen(text) + 64);
+		ask(&session, rows[i]);
+		assert_int_equal(known_input(&session), 0);
+		sg_live_free(session.live);
+	}
+	open_session(&session, &whole, "gemini", GEMINI "?key=k");
+	ask(&session,
+		"{\"setup\":{\"model\":\"models/m\",\"sessionResumption\":{\"handle\":\"h\"}}}");
+	assert_int_equal(known_input(&session), 0);
+	sg_live_free(session.live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +518,10 @@ int main(void)
 		cmocka_unit_test(ends_without_usage),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(gemini_in_all_cuts),
+		cmocka_unit_test(a_realtime_turn_reads_what_was_said),
+		cmocka_unit_test(what_no_bytes_bound_is_bound_by_the_window),
+		cmocka_unit_test(a_response_reads_the_one_before_it),
+		cmocka_unit_test(a_gemini_turn_reads_what_was_said),
 	};
 
 	return cmocka_run_group_tests_name("live", tests, NULL, NULL);

@@ -31,6 +31,9 @@ static const char prices[] =
 	" \"cache_write\": \"2.5\", \"flex\": \"0.5\", \"priority\": \"1.75\", \"regional\": "
 	"\"1.1\","
 	" \"context_window\": 10000, \"max_output\": 1000},"
+	"{\"provider\": \"openai\", \"model\": \"hears\", \"input\": \"4\", \"output\": \"16\","
+	" \"audio_input\": \"32\", \"audio_output\": \"64\", \"context_window\": 10000,"
+	" \"max_output\": 1000},"
 	"{\"provider\": \"openai\", \"model\": \"seeks\", \"input\": \"2\", \"output\": \"8\","
 	" \"web_search_per_1k\": \"50\", \"always_searches\": true, \"context_window\": 10000,"
 	" \"max_output\": 1000},"
@@ -89,6 +92,19 @@ static const struct {
 		25800000 },
 	{ "what bytes do not bound", "openai", { .model = "small", .context_window = true }, 10000,
 		100, 25800000 },
+	{ "a session's own bound", "openai",
+		{ .model = "small", .context_window = true, .known_input = 3000 }, 3256, 100,
+		8940000 },
+	// 2,256 x 4 + 1,000 x 32 + 100 x 64
+	{ "of which some may be sound", "openai",
+		{ .model = "hears",
+			.context_window = true,
+			.known_input = 3000,
+			.known_sound = 1000 },
+		3256, 100, 47424000 },
+	{ "a session's own bound, above the window", "openai",
+		{ .model = "small", .context_window = true, .known_input = INT64_MAX }, 10000, 100,
+		25800000 },
 	{ "may become priority", "openai", { .model = "small", .service_tier = "auto" }, 1320, 100,
 		7175000 },
 	{ "priority", "openai", { .model = "small", .service_tier = "priority" }, 1320, 100,
