@@ -62,14 +62,14 @@ test('live: a turn of text and speech, its price computed by hand: 7 x 0.50 + 8 
 });
 
 test('realtime: text, cached text and speech, its price computed by hand: 31 x 4 + 40 x 0.40 + 3 x 16 + 100 x 64', async () => {
-	const result = await run('realtime', { turns: ['mock:tokens=3 mock:audio=100 mock:cached=40'] }); // 121 bytes of items
+	const result = await run('realtime', { turns: ['mock:tokens=3 mock:audio=100 mock:cached=40'], limit: 200 }); // 121 bytes of items
 	assert.equal((await agrees(result)).nanousd, '6588000');
 });
 
 test('realtime: the budget ends within a session: an error event, then 1008', async () => {
-	// A turn is held for at 32,000 tokens of audio in and 50 out: a dollar and a bit.
+	// A turn costs some 0.26, and is held for at what was said so far and 4,096 out.
 	const turns = Array.from({ length: 400 }, () => 'mock:tokens=50 mock:audio=4000');
-	const result = await run('realtime', { turns }, '3');
+	const result = await run('realtime', { turns, limit: 4096 }, '3');
 	const { seen, status } = result;
 	assert.equal(seen.close.code, 1008);
 	assert.match(seen.close.reason, /insufficient_quota/);
@@ -79,6 +79,13 @@ test('realtime: the budget ends within a session: an error event, then 1008', as
 	assert.ok(BigInt(bill.nanousd) <= dollars('3'));
 	assert.equal(status.refused, 1, 'refused once');
 	assert.equal(bill.seen.filter((call) => call.upgrade).length, 1, 'no SDK connected again');
+});
+
+test('realtime: turns of text are held for at what was said, not at the context window', async () => {
+	// 32,000 tokens of sound would be a dollar.
+	const result = await run('realtime', { turns: Array(20).fill('mock:tokens=50') }, '0.12');
+	assert.deepEqual([result.seen.errors, result.seen.usage.length], [[], 20]);
+	assert.equal((await agrees(result)).calls, 20);
 });
 
 test('responses: the budget ends within a session, and the SDK that may reconnect does not', async () => {
@@ -124,7 +131,7 @@ test('realtime: without detection of turns nothing is held between them', async 
 
 test('realtime: a transcription by a model without a price ends the session', async () => {
 	const session = { type: 'realtime', audio: { input: { transcription: { model: 'made-up' } } } };
-	const { seen, status } = await run('realtime', { session, turns: ['hello'] });
+	const { seen, status } = await run('realtime', { session, turns: ['audio:hello='] });
 	assert.deepEqual([seen.close.code, seen.errors[0].code, status.refused], [1008, 'unknown_model', 1]);
 	assert.equal((await mock.bill()).calls, 0);
 });
@@ -202,14 +209,64 @@ test('npm ws: what can not be read does not pass, and the session ends', async (
 	assert.equal((await mock.bill()).calls, 0);
 });
 
-test('npm ws: a second response that no longer fits is never asked for; the first, which runs, is charged exactly', async () => {
-	const ask = (input) => JSON.stringify({ type: 'response.create', model: 'gpt-5', input, max_output_tokens: 50 });
+const RESPONSES = 'wss://api.openai.com/v1/responses';
+const ask = (input, more = {}) => JSON.stringify({ type: 'response.create', model: 'gpt-5', input, max_output_tokens: 50, ...more });
+
+test('npm ws: without a wait, a second response that does not fit is never asked for; the first, which runs, is charged exactly', async () => {
 	// Each is held for at a tenth of a cent.
-	const result = await run('ws', { url: 'wss://api.openai.com/v1/responses', turns: [ask('mock:tokens=30 mock:delay=20'), ask('mock:tokens=30')], together: true, staysMs: 1500 }, '0.0015');
+	const result = await run('ws', { url: RESPONSES, turns: [ask('mock:tokens=30 mock:delay=20'), ask('mock:tokens=30')], together: true, staysMs: 1500 }, '0.0015', ['--wait', '0s']);
 	assert.deepEqual([result.seen.close.code, result.seen.events.at(-1), result.seen.usage.length], [1008, 'error', 0]);
 	const bill = await agrees(result);
 	assert.deepEqual([bill.calls, bill.output_tokens, result.status.calls, result.status.estimated, result.status.refused], [1, 30, 1, 0, 1]);
 });
+
+test('npm ws: turns wait for those that run, in their order; a ping is answered meanwhile', async () => {
+	const turns = [ask('mock:tokens=30 mock:delay=30'), ask('mock:tokens=20'), ask('mock:tokens=10')];
+	const result = await run('ws', { url: RESPONSES, turns, together: true, pingAfterMs: 400, piece: 31 }, '0.0015');
+	const { seen, status } = result;
+	assert.deepEqual(seen.errors, []);
+	assert.deepEqual(seen.usage.map((usage) => usage.output_tokens), [30, 20, 10]);
+	assert.ok(seen.events.indexOf('pong: still there') < seen.events.indexOf('response.completed'), JSON.stringify(seen.events));
+	assert.equal(seen.events.filter((event) => event.startsWith('pong')).length, 2, 'each ping has one pong');
+	const bill = await agrees(result);
+	assert.deepEqual([bill.calls, status.refused, seen.close.code], [3, 0, 1000]);
+});
+
+test('npm ws: who closes while a turn of his waits takes it with him', async () => {
+	const result = await run('ws', { url: RESPONSES, turns: [ask('mock:tokens=30 mock:delay=40'), ask('mock:tokens=20')], together: true, closeAfterMs: 500, staysMs: 1500 }, '0.0015');
+	const bill = await agrees(result);
+	assert.deepEqual([bill.calls, bill.output_tokens, result.status.refused, result.seen.close.code], [1, 30, 0, 1000]);
+});
+
+for (const [api, url, text] of [['responses', RESPONSES, ask('mock:tokens=10 mock:delay=5')], ['realtime', URL, create()]])
+	test(`npm ws: ${api}: sessions at once, near the cap, are served one after another`, async () => {
+		const result = await run('many', { url, turns: Array(8).fill(text) }, api === 'responses' ? '0.0025' : '0.1');
+		assert.deepEqual(result.seen.codes, Array(8).fill(1000), result.stderr);
+		const bill = await agrees(result);
+		assert.deepEqual([bill.calls, result.status.refused], [8, 0]);
+	});
+
+const said = (text) => JSON.stringify({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text }] } });
+// Of each the provider says all that its limit allows; the cap is worth less than one.
+const CLAMPED = {
+	responses: { url: RESPONSES, cap: '0.02', turns: [ask('mock:tokens=max', { max_output_tokens: 4000 })] },
+	'responses without a limit': { url: RESPONSES, cap: '0.02', turns: [ask('mock:tokens=max', { max_output_tokens: undefined })] },
+	realtime: { url: URL, cap: '0.13', silent: 1, turns: [said('mock:tokens=1 mock:audio=9999'), create({ response: { max_output_tokens: 4096 } })] },
+	'realtime without a limit': { url: URL, cap: '0.13', silent: 1, turns: [said('mock:tokens=1 mock:audio=9999'), create({ response: undefined })] },
+};
+
+for (const [kind, { url, cap, turns, silent = 0 }] of Object.entries(CLAMPED))
+	test(`case 66: ${kind} over a WebSocket: served with a lower limit, never above the cap`, async () => {
+		const clamped = await run('ws', { url, turns, silent, piece: 17 }, cap, ['--on-tight', 'clamp']);
+		assert.deepEqual(clamped.seen.errors, []);
+		assert.equal(clamped.seen.usage.length, 1);
+		const bill = await agrees(clamped);
+		assert.ok(BigInt(bill.nanousd) <= dollars(cap), bill.usd);
+		assert.ok(BigInt(bill.nanousd) * 10n >= dollars(cap) * 3n, `${bill.usd}: what was there was used`);
+		await mock.reset();
+		const denied = await run('ws', { url, turns, silent }, cap);
+		assert.deepEqual([denied.seen.close.code, denied.seen.errors.length, (await mock.bill()).calls], [1008, 0, 0]);
+	});
 
 test('npm ws: an upgrade that the provider declines gets its answer, and costs nothing', async () => {
 	await mock.faults({ status: 503 });

@@ -209,6 +209,17 @@ bool sg_account_has_budgets(struct sg_account *account)
 	return has;
 }
 
+bool sg_account_may_clamp(struct sg_account *account)
+{
+	bool may = false;
+
+	pthread_mutex_lock(&account->lock);
+	for (unsigned i = 0; i < account->count; i++)
+		may |= account->budgets[i]->policy.on_tight != SG_TIGHT_DENY;
+	pthread_mutex_unlock(&account->lock);
+	return may;
+}
+
 bool sg_account_wants_fingerprint(struct sg_account *account)
 {
 	bool wants = false;

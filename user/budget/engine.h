@@ -266,6 +266,9 @@ void sg_account_count_refused(struct sg_account *account);
 // Is there any budget that its calls must fit (its own, or one that it shares)?
 bool sg_account_has_budgets(struct sg_account *account);
 
+// Does any of these budgets lower the output limit of calls that do not fit (clamp, cut)?
+bool sg_account_may_clamp(struct sg_account *account);
+
 // Does a breaker look at what is asked? Then sg_call.fingerprint is wanted.
 bool sg_account_wants_fingerprint(struct sg_account *account);
 

@@ -34,6 +34,18 @@ static void on_upstream(struct sg_upstream_user *user)
 	sg_relay_run(((struct sg_relay *)user)->client);
 }
 
+// The turn that waits may go on, or wait on.
+static void on_room(struct sg_turns *turns)
+{
+	struct sg_relay *relay =
+		(struct sg_relay *)((char *)turns - offsetof(struct sg_relay, turns));
+	struct sg_turns_refusal refusal = { .model = "" };
+	enum sg_turns_verdict verdict = sg_turns_retry(turns, &refusal);
+
+	sg_relay_heed(relay, verdict, &refusal);
+	sg_relay_run(relay->client);
+}
+
 struct sg_relay *sg_relay_free(struct sg_relay *relay)
 {
 	if (!relay)
@@ -44,6 +56,7 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 	sg_loop_disarm(&relay->timer);
 	sg_live_free(relay->live);
 	sg_buf_release(&relay->control);
+	sg_buf_release(&relay->message.frames);
 	free(relay->event);
 	free(relay);
 	return NULL;
@@ -68,7 +81,7 @@ static int relay_new(const struct sg_exchange *exchange, struct sg_relay **ret_r
 	relay->upstream_user = (struct sg_upstream_user){ .on_event = on_upstream };
 	sg_websocket_init(&relay->from_agent, SG_WEBSOCKET_FROM_CLIENT);
 	sg_websocket_init(&relay->from_provider, SG_WEBSOCKET_FROM_SERVER);
-	sg_turns_init(&relay->turns, client, relay->live);
+	sg_turns_init(&relay->turns, client, relay->live, on_room);
 	*ret_relay = relay;
 	return 0;
 }
@@ -83,16 +96,15 @@ bool sg_relay_prepare(struct sg_exchange *exchange)
 		exchange->side->abort(exchange, "resources");
 		return false;
 	}
-	if (!sg_turns_stand(&exchange->relay->turns, &refusal)) {
+	if (sg_turns_open(&exchange->relay->turns, &refusal) == SG_TURNS_REFUSE) {
 		memcpy(exchange->facts.model, refusal.model, sizeof(refusal.model));
 		sg_exchange_refuse(exchange, refusal.kind,
 			refusal.kind == SG_ANSWER_BUDGET ? &refusal.refusal : NULL, refusal.detail);
 		return false;
 	}
-	// Where no hold stands yet, none will be to be had.
-	if (!exchange->relay->turns.first &&
-		sg_account_is_exhausted(client->worker->enforcer->engine, client->agent->account,
-			&refusal.refusal)) {
+	// Of turns that are not known yet: where nothing is left, none will be held.
+	if (sg_account_is_exhausted(
+		    client->worker->enforcer->engine, client->agent->account, &refusal.refusal)) {
 		sg_exchange_refuse(exchange, SG_ANSWER_BUDGET, &refusal.refusal, NULL);
 		return false;
 	}
@@ -143,11 +155,20 @@ static void drain(struct sg_relay *relay)
 	sg_relay_arm(relay, SG_DRAIN_MS);
 }
 
+// Nothing of the agent goes on any more.
+static void stop_listening(struct sg_relay *relay)
+{
+	sg_turns_give_up(&relay->turns);
+	sg_relay_resume(relay);
+	sg_buf_release(&relay->message.frames);
+}
+
 // The agent's connection is gone.
 void sg_relay_leave(struct sg_relay *relay)
 {
 	relay->agent_dead = true;
 	sg_buf_release(&relay->client->out);
+	stop_listening(relay);
 	if (relay->state == SG_RELAY_OPEN || relay->state == SG_RELAY_ENDING) {
 		relay->agent_left = relay->agent_left || relay->state == SG_RELAY_OPEN;
 		drain(relay);
@@ -156,13 +177,14 @@ void sg_relay_leave(struct sg_relay *relay)
 
 void sg_relay_end(struct sg_relay *relay, unsigned status, const char *reason)
 {
+	stop_listening(relay);
 	relay->state = SG_RELAY_ENDING;
 	relay->close_status = status;
 	snprintf(relay->close_reason, sizeof(relay->close_reason), "%s", reason);
 	sg_relay_arm(relay, SG_DRAIN_MS);
 }
 
-void sg_relay_refuse(struct sg_relay *relay, const struct sg_turns_refusal *refusal)
+static void refuse(struct sg_relay *relay, const struct sg_turns_refusal *refusal)
 {
 	const struct sg_client *client = relay->client;
 	const struct sg_refusal *budget =
@@ -176,13 +198,31 @@ void sg_relay_refuse(struct sg_relay *relay, const struct sg_turns_refusal *refu
 		.wall_ns = sg_clock_wall_ns() };
 	char reason[SG_CLOSE_REASON_BYTES] = "";
 
-	if (relay->state != SG_RELAY_OPEN)
-		return;
 	sg_refusal_note(client, refusal->kind, SG_WEBSOCKET_POLICY, budget, refusal->model,
 		refusal->detail);
 	if (sg_answer_render_end(&answer, &relay->event, reason) < 0)
 		relay->event = NULL; // the Close frame says it, too
 	sg_relay_end(relay, SG_WEBSOCKET_POLICY, reason);
+}
+
+void sg_relay_heed(struct sg_relay *relay, enum sg_turns_verdict verdict,
+	const struct sg_turns_refusal *refusal)
+{
+	if (relay->state != SG_RELAY_OPEN)
+		return;
+	switch (verdict) {
+	case SG_TURNS_GO:
+		sg_relay_resume(relay);
+		if (sg_relay_message_pass(relay, relay->turns.limit) < 0)
+			sg_relay_leave(relay);
+		break;
+	case SG_TURNS_WAIT:
+		sg_relay_pause(relay);
+		break;
+	case SG_TURNS_REFUSE:
+		refuse(relay, refusal);
+		break;
+	}
 }
 
 // Where the provider's message ends, ours may begin.
@@ -271,6 +311,7 @@ void sg_relay_run(struct sg_client *client)
 	while (progress) {
 		progress = sg_relay_step_agent(relay);
 		progress |= sg_relay_step_provider(relay);
+		sg_relay_answer_ping(relay);
 		if (relay->state == SG_RELAY_ENDING)
 			sg_relay_tell_end(relay);
 		if (relay->state == SG_RELAY_DRAINING && !sg_turns_in_progress(&relay->turns))

@@ -22,8 +22,7 @@ static void on_provider_piece(struct sg_relay *relay, const struct sg_websocket_
 		// Settled before the agent has the message, so that its next one finds the room.
 		sg_live_tell(relay->live, piece->data, piece->length);
 		sg_live_tell_end(relay->live, &news);
-		if (!sg_turns_news(&relay->turns, &news, &refusal))
-			sg_relay_refuse(relay, &refusal);
+		sg_relay_heed(relay, sg_turns_news(&relay->turns, &news, &refusal), &refusal);
 		break;
 	case SG_WEBSOCKET_CONTROL:
 		if (piece->opcode == SG_WEBSOCKET_CLOSE) {

@@ -2,47 +2,44 @@
 #include "enforcer/turns.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/money.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
-#include "enforcer/limits.h"
-#include "enforcer/record.h"
+#include "enforcer/turns_state.h"
 #include "enforcer/worker.h"
 
 #define UPGRADED 101
 
-enum turn_state {
-	TURN_STANDING, // for one that the provider may start
-	TURN_WAITING,  // asked for
-	TURN_BEGUN,
-};
+// Tokens that a hold which stands has ready for what will be said next, so that it need not be
+// raised with every piece of sound.
+#define SPARE_INPUT 512
 
-struct sg_turn {
-	struct sg_turn *next;
-	enum turn_state state;
-	enum sg_live_lane lane;
-	bool apart; // beside the one that the session is in
-	char id[SG_LIVE_ID_BYTES];
-	struct sg_request_facts facts;
-	struct sg_hold hold;
-	const struct sg_price_table *prices; // in force when its hold was taken
-	int64_t started_ms;
-};
-
-void sg_turns_init(
-	struct sg_turns *turns, const struct sg_client *client, const struct sg_live *live)
+static void ask_again(struct sg_waiter *waiter)
 {
-	*turns = (struct sg_turns){ .client = client, .live = live };
+	struct sg_turns *turns =
+		(struct sg_turns *)((char *)waiter - offsetof(struct sg_turns, waiter));
+
+	turns->on_room(turns);
 }
 
-// ---- The list ----
+void sg_turns_init(struct sg_turns *turns, const struct sg_client *client,
+	const struct sg_live *live, void (*on_room)(struct sg_turns *turns))
+{
+	*turns = (struct sg_turns){
+		.client = client,
+		.live = live,
+		.limit = -1,
+		.on_room = on_room,
+		.waiter.ask_again = ask_again,
+	};
+}
 
 static struct sg_turn *find(
-	const struct sg_turns *turns, enum sg_live_lane lane, enum turn_state state)
+	const struct sg_turns *turns, enum sg_live_lane lane, enum sg_turn_state state)
 {
 	struct sg_turn *turn = turns->first;
 
@@ -56,215 +53,232 @@ static struct sg_turn *find_begun(
 {
 	struct sg_turn *turn = turns->first;
 
-	while (turn && (turn->lane != lane || turn->state != TURN_BEGUN ||
+	while (turn && (turn->lane != lane || turn->state != SG_TURN_BEGUN ||
 			       (*id && strcmp(turn->id, id) != 0)))
 		turn = turn->next;
 	return turn;
 }
 
-static struct sg_turn *append(struct sg_turns *turns, enum sg_live_lane lane, enum turn_state state,
-	const struct sg_request_facts *facts)
+// A turn with a hold of its own. Returns as sg_turn_hold.
+static int add(struct sg_turns *turns, enum sg_live_lane lane, enum sg_turn_state state,
+	const struct sg_request_facts *facts, struct sg_turns_refusal *ret_refusal,
+	struct sg_turn **ret_turn)
 {
-	struct sg_turn *turn = calloc(1, sizeof(*turn)), **end = &turns->first;
+	struct sg_turn *turn = sg_turn_append(turns, lane, state);
+	int r;
 
 	if (!turn)
-		return NULL;
-	turn->lane = lane;
-	turn->state = state;
-	turn->facts = *facts;
-	turn->started_ms = sg_loop_now_ms(turns->client->worker->loop);
-	turn->prices = sg_call_prices(turns->client);
-	while (*end)
-		end = &(*end)->next;
-	*end = turn;
-	turns->count++;
+		return sg_turn_refuse(
+			ret_refusal, SG_ANSWER_UNAVAILABLE, "too many responses at once");
+	r = sg_turn_hold(turns, turn, facts, ret_refusal);
+	if (r < 0)
+		sg_turn_drop(turns, turn);
+	else
+		*ret_turn = turn;
+	return r;
+}
+
+// ---- The hold that stands ----
+
+// Must one stand? A turn of the provider's own needs a word of the agent, with few exceptions.
+static bool must_stand(
+	const struct sg_turns *turns, enum sg_live_lane lane, struct sg_request_facts *ret_facts)
+{
+	return sg_live_stands(turns->live, lane, ret_facts) &&
+	       (turns->lanes[lane].heard || sg_live_is_unprompted(turns->live));
+}
+
+static bool covers(const struct sg_turn *turn, const struct sg_request_facts *facts)
+{
+	return !turn->facts.known_input ||
+	       (facts->known_input && facts->known_input <= turn->facts.known_input &&
+		       facts->known_sound <= turn->facts.known_sound);
+}
+
+static struct sg_request_facts with_spare(const struct sg_request_facts *facts)
+{
+	struct sg_request_facts more = *facts;
+
+	if (more.known_input) {
+		more.known_input += SPARE_INPUT;
+		more.known_sound += SPARE_INPUT;
+	}
+	return more;
+}
+
+// What was said since goes into the turn, too.
+static int raise_turn(struct sg_turns *turns, struct sg_turn *turn,
+	const struct sg_request_facts *said, struct sg_turns_refusal *ret_refusal)
+{
+	struct sg_request_facts facts = turn->facts, more;
+
+	facts.known_input = said->known_input;
+	facts.known_sound = said->known_sound;
+	facts.can_limit = false; // its message has gone
+	more = with_spare(&facts);
+	return sg_turn_hold(turns, turn, &more, ret_refusal) == 0
+		       ? 0
+		       : sg_turn_hold(turns, turn, &facts, ret_refusal);
+}
+
+static int add_standing(struct sg_turns *turns, enum sg_live_lane lane,
+	const struct sg_request_facts *facts, struct sg_turns_refusal *ret_refusal,
+	struct sg_turn **ret_turn)
+{
+	struct sg_request_facts more = with_spare(facts);
+
+	return add(turns, lane, SG_TURN_STANDING, &more, ret_refusal, ret_turn) == 0
+		       ? 0
+		       : add(turns, lane, SG_TURN_STANDING, facts, ret_refusal, ret_turn);
+}
+
+// Of what the agent says each piece is written down, however many are in work; of answers there is
+// one at a time.
+static struct sg_turn *next_in_lane(const struct sg_turns *turns, enum sg_live_lane lane)
+{
+	struct sg_turn *turn = turns->first;
+
+	while (turn && (turn->lane != lane || turn->apart ||
+			       (lane == SG_LIVE_TRANSCRIPTIONS && turn->state != SG_TURN_STANDING)))
+		turn = turn->next;
 	return turn;
 }
 
-static void drop(struct sg_turns *turns, struct sg_turn *turn)
+static int stand(
+	struct sg_turns *turns, enum sg_live_lane lane, struct sg_turns_refusal *ret_refusal)
 {
-	struct sg_turn **at = &turns->first;
-
-	while (*at != turn)
-		at = &(*at)->next;
-	*at = turn->next;
-	turns->count--;
-	sg_price_table_give_back(turn->prices);
-	free(turn);
-}
-
-static void release(struct sg_turns *turns, struct sg_turn *turn)
-{
-	sg_hold_release(turns->client->worker->enforcer->engine, &turn->hold);
-	drop(turns, turn);
-}
-
-// ---- Holds ----
-
-static bool refuse(struct sg_turns_refusal *refusal, enum sg_answer_kind kind, const char *detail)
-{
-	refusal->kind = kind;
-	snprintf(refusal->detail, sizeof(refusal->detail), "%s", detail);
-	return false;
-}
-
-static bool bound_turn(const struct sg_client *client, const struct sg_turn *turn,
-	struct sg_request_facts *facts, struct sg_charge *ret_bound,
-	struct sg_turns_refusal *ret_refusal)
-{
-	int r;
-
-	memcpy(ret_refusal->model, facts->model, sizeof(ret_refusal->model));
-	r = sg_call_bound(client, turn->prices, facts, ret_bound);
-	if (r == -ENOENT)
-		return refuse(ret_refusal, SG_ANSWER_UNKNOWN_MODEL, ret_refusal->model);
-	if (r < 0)
-		return refuse(ret_refusal, SG_ANSWER_UNBOUNDED, facts->reasons);
-	return true;
-}
-
-// What the engine said to a hold, or to more of one.
-static bool is_held(int r, struct sg_turns_refusal *ret_refusal)
-{
-	if (r == -EDQUOT)
-		return refuse(ret_refusal, SG_ANSWER_BUDGET, "");
-	return r == 0 || refuse(ret_refusal, SG_ANSWER_UNAVAILABLE, strerror(-r));
-}
-
-static bool take_hold(struct sg_turns *turns, struct sg_turn *turn, const struct sg_charge *bound,
-	struct sg_turns_refusal *ret_refusal)
-{
-	const struct sg_client *client = turns->client;
-	const struct sg_call call = { .provider = sg_provider_name(client->provider),
-		.model = turn->facts.model,
-		.api = turn->lane == SG_LIVE_TRANSCRIPTIONS ? "transcription" : "live" };
-	bool soft_alert = false;
-	int r = sg_hold_take(client->worker->enforcer->engine, client->worker->index,
-		client->agent->account, &call, bound, &turn->hold, &ret_refusal->refusal,
-		&soft_alert);
-
-	if (soft_alert)
-		sg_record_soft_alert(client, turn->facts.model, &ret_refusal->refusal);
-	return is_held(r, ret_refusal);
-}
-
-// A turn with a hold of its own. Returns NULL when it is refused.
-static struct sg_turn *add(struct sg_turns *turns, enum sg_live_lane lane, enum turn_state state,
-	const struct sg_request_facts *facts, struct sg_turns_refusal *ret_refusal)
-{
-	struct sg_turn *turn =
-		turns->count < SG_LIVE_MAX_TURNS ? append(turns, lane, state, facts) : NULL;
-	struct sg_charge bound;
-
-	if (!turn) {
-		refuse(ret_refusal, SG_ANSWER_UNAVAILABLE, "too many responses at once");
-		return NULL;
-	}
-	if (bound_turn(turns->client, turn, &turn->facts, &bound, ret_refusal) &&
-		take_hold(turns, turn, &bound, ret_refusal))
-		return turn;
-	drop(turns, turn);
-	return NULL;
-}
-
-static int64_t above(int64_t needed, int64_t held)
-{
-	return needed > held ? needed - held : 0;
-}
-
-// The hold that stands becomes that of a turn which is asked for: as large as this one needs.
-static bool adopt(struct sg_turns *turns, struct sg_turn *turn,
-	const struct sg_request_facts *facts, struct sg_turns_refusal *ret_refusal)
-{
-	struct sg_request_facts asked = *facts;
-	struct sg_charge bound, *held = &turn->hold.bound, more;
-	struct sg_engine *engine = turns->client->worker->enforcer->engine;
-
-	if (!bound_turn(turns->client, turn, &asked, &bound, ret_refusal))
-		return false;
-	more = (struct sg_charge){ .nanousd = above(bound.nanousd, held->nanousd),
-		.input_tokens = above(bound.input_tokens, held->input_tokens),
-		.output_tokens = above(bound.output_tokens, held->output_tokens) };
-	if ((more.nanousd || more.input_tokens || more.output_tokens) &&
-		!is_held(sg_hold_top_up(engine, &turn->hold, &more, false, &ret_refusal->refusal),
-			ret_refusal))
-		return false;
-	sg_hold_lower(engine, &turn->hold, &bound);
-	turn->facts = asked;
-	turn->state = TURN_WAITING;
-	return true;
-}
-
-bool sg_turns_stand(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
-{
+	struct sg_turn *turn = next_in_lane(turns, lane);
 	struct sg_request_facts facts;
+	int r = 0;
 
-	for (enum sg_live_lane lane = 0; lane < SG_LIVE_LANES; lane++) {
-		struct sg_turn *turn = turns->first;
-
-		// Of what the agent says each piece is written down, however many are in work; of
-		// answers there is one at a time.
-		while (turn &&
-			(turn->lane != lane || turn->apart ||
-				(lane == SG_LIVE_TRANSCRIPTIONS && turn->state != TURN_STANDING)))
-			turn = turn->next;
-		if (turn || !sg_live_stands(turns->live, lane, &facts))
-			continue;
-		turn = add(turns, lane, turns->lanes[lane].asked ? TURN_WAITING : TURN_STANDING,
-			&facts, ret_refusal);
-		if (!turn)
-			return false;
+	if (!must_stand(turns, lane, &facts) || (turn && turn->state == SG_TURN_BEGUN))
+		return 0;
+	if (!turn)
+		r = add_standing(turns, lane, &facts, ret_refusal, &turn);
+	else if (!covers(turn, &facts))
+		r = raise_turn(turns, turn, &facts, ret_refusal);
+	if (r == 0 && turn->state == SG_TURN_STANDING && turns->lanes[lane].asked) {
+		turn->state = SG_TURN_ASKED;
 		turns->lanes[lane].asked = false;
 	}
-	return true;
+	return r;
 }
 
 // ---- What the agent asks for ----
 
-static void on_question(struct sg_turns *turns)
+// Another one that runs may end, and be read by this one, before this one begins.
+static void add_open_turns(const struct sg_turns *turns, struct sg_request_facts *facts)
 {
-	struct sg_turn *standing = find(turns, SG_LIVE_ANSWERS, TURN_STANDING);
+	const struct sg_turn *turn = turns->first;
 
-	if (standing)
-		standing->state = TURN_WAITING;
-	else
-		turns->lanes[SG_LIVE_ANSWERS].asked = true;
+	for (; turn && facts->known_input; turn = turn->next) {
+		int64_t tokens = turn->hold.bound.output_tokens;
+
+		if (turn->lane != SG_LIVE_ANSWERS || turn->state == SG_TURN_STANDING)
+			continue;
+		facts->known_input = sg_money_add(facts->known_input, tokens);
+		facts->known_sound = sg_money_add(facts->known_sound, tokens);
+	}
 }
 
-static bool on_turn(struct sg_turns *turns, const struct sg_live_demand *demand,
-	struct sg_turns_refusal *ret_refusal)
+static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
 {
-	struct sg_turn *turn = find(turns, SG_LIVE_ANSWERS, TURN_STANDING);
+	struct sg_live_demand *demand = &turns->demand;
+	struct sg_request_facts facts = demand->facts;
+	struct sg_turn *turn = find(turns, SG_LIVE_ANSWERS, SG_TURN_STANDING);
+	int r;
 
-	if (turn && !demand->apart)
-		return adopt(turns, turn, &demand->facts, ret_refusal);
-	turn = add(turns, SG_LIVE_ANSWERS, TURN_WAITING, &demand->facts, ret_refusal);
-	if (turn)
-		turn->apart = demand->apart;
-	return turn != NULL;
+	add_open_turns(turns, &facts);
+	if (turn && !demand->apart) {
+		r = sg_turn_hold(turns, turn, &facts, ret_refusal);
+		if (r == 0)
+			sg_turn_trim(turns, turn);
+	} else {
+		r = add(turns, SG_LIVE_ANSWERS, SG_TURN_ASKED, &facts, ret_refusal, &turn);
+	}
+	if (r < 0)
+		return r;
+	turn->state = SG_TURN_ASKED;
+	turn->apart = demand->apart;
+	demand->need = SG_LIVE_NOTHING;
+	return 0;
 }
 
-bool sg_turns_demand(struct sg_turns *turns, const struct sg_live_demand *demand,
+// All that must be held for is, or the session waits or ends.
+static enum sg_turns_verdict hold_all(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
+{
+	const struct sg_client *client = turns->client;
+	int r = turns->demand.need == SG_LIVE_TURN ? ask_for_turn(turns, ret_refusal) : 0;
+
+	for (enum sg_live_lane lane = 0; r == 0 && lane < SG_LIVE_LANES; lane++)
+		r = stand(turns, lane, ret_refusal);
+	if (turns->over)
+		return SG_TURNS_GO;
+	if (r == -EAGAIN) {
+		if (turns->waiter.queue || sg_waiting_join(client->worker, client->agent->account,
+						   &turns->waiter, &turns->wait) == 0)
+			return SG_TURNS_WAIT;
+		r = sg_turn_refuse(ret_refusal, SG_ANSWER_UNAVAILABLE, strerror(ENOMEM));
+	}
+	sg_waiting_end(&turns->waiter);
+	return r == 0 ? SG_TURNS_GO : SG_TURNS_REFUSE;
+}
+
+enum sg_turns_verdict sg_turns_retry(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
+{
+	return hold_all(turns, ret_refusal);
+}
+
+enum sg_turns_verdict sg_turns_open(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
+{
+	struct sg_request_facts facts;
+	struct sg_turn *turn;
+	int r;
+
+	if (!sg_live_stands(turns->live, SG_LIVE_ANSWERS, &facts))
+		return SG_TURNS_GO;
+	facts.max_output = 1; // it may ask for no more
+	r = add(turns, SG_LIVE_ANSWERS, SG_TURN_STANDING, &facts, ret_refusal, &turn);
+	if (r == 0)
+		sg_turn_release(turns, turn);
+	return r == -EPERM ? SG_TURNS_REFUSE : SG_TURNS_GO;
+}
+
+static void hear(struct sg_turns *turns)
+{
+	for (enum sg_live_lane lane = 0; lane < SG_LIVE_LANES; lane++)
+		turns->lanes[lane].heard = turns->lanes[lane].spoken = true;
+}
+
+enum sg_turns_verdict sg_turns_demand(struct sg_turns *turns, const struct sg_live_demand *demand,
 	struct sg_turns_refusal *ret_refusal)
 {
+	turns->limit = -1;
 	switch (demand->need) {
 	case SG_LIVE_REFUSE:
-		return refuse(ret_refusal, SG_ANSWER_BAD_BODY, demand->facts.malformed);
+		sg_turn_refuse(ret_refusal, SG_ANSWER_BAD_BODY, demand->facts.malformed);
+		return SG_TURNS_REFUSE;
 	case SG_LIVE_TURN:
-		if (!on_turn(turns, demand, ret_refusal))
-			return false;
+		turns->demand = *demand;
 		break;
 	case SG_LIVE_QUESTION:
-		on_question(turns);
+		turns->lanes[SG_LIVE_ANSWERS].heard = true;
+		turns->lanes[SG_LIVE_ANSWERS].asked = true;
 		break;
 	case SG_LIVE_SPEECH:
-		for (enum sg_live_lane lane = 0; lane < SG_LIVE_LANES; lane++)
-			turns->lanes[lane].spoken = true;
+		hear(turns);
 		break;
 	case SG_LIVE_NOTHING:
 		break;
 	}
-	return sg_turns_stand(turns, ret_refusal);
+	return hold_all(turns, ret_refusal);
+}
+
+void sg_turns_give_up(struct sg_turns *turns)
+{
+	turns->over = true;
+	turns->demand.need = SG_LIVE_NOTHING;
+	sg_waiting_end(&turns->waiter);
 }
 
 // ---- What the provider tells ----
@@ -273,7 +287,6 @@ bool sg_turns_demand(struct sg_turns *turns, const struct sg_live_demand *demand
 // usage will be charged all the same.
 static struct sg_turn *cover(struct sg_turns *turns, enum sg_live_lane lane)
 {
-	static const struct sg_charge none = { .requests = 1 };
 	const struct sg_client *client = turns->client;
 	struct sg_turns_refusal refusal;
 	struct sg_request_facts facts;
@@ -284,12 +297,11 @@ static struct sg_turn *cover(struct sg_turns *turns, enum sg_live_lane lane)
 		"agent=%s connection=%llu host=%s reason=\"the provider began a response that "
 		"nobody asked for\"",
 		client->agent->name, (unsigned long long)client->connection, client->host);
-	turn = add(turns, lane, TURN_BEGUN, &facts, &refusal);
-	if (turn)
+	if (add(turns, lane, SG_TURN_BEGUN, &facts, &refusal, &turn) == 0)
 		return turn;
-	turn = append(turns, lane, TURN_BEGUN, &facts);
-	if (turn && !take_hold(turns, turn, &none, &refusal)) {
-		drop(turns, turn);
+	turn = sg_turn_append(turns, lane, SG_TURN_BEGUN);
+	if (turn && sg_turn_hold_nothing(turns, turn, &facts, &refusal) < 0) {
+		sg_turn_drop(turns, turn);
 		turn = NULL;
 	}
 	return turn;
@@ -297,10 +309,10 @@ static struct sg_turn *cover(struct sg_turns *turns, enum sg_live_lane lane)
 
 static struct sg_turn *next_turn(struct sg_turns *turns, enum sg_live_lane lane)
 {
-	struct sg_turn *turn = find(turns, lane, TURN_WAITING);
+	struct sg_turn *turn = find(turns, lane, SG_TURN_ASKED);
 
 	if (!turn)
-		turn = find(turns, lane, TURN_STANDING);
+		turn = find(turns, lane, SG_TURN_STANDING);
 	return turn ? turn : cover(turns, lane);
 }
 
@@ -313,7 +325,7 @@ static void on_begun(struct sg_turns *turns, const struct sg_live_news *news)
 	turn = next_turn(turns, news->lane);
 	if (!turn)
 		return;
-	turn->state = TURN_BEGUN;
+	turn->state = SG_TURN_BEGUN;
 	memcpy(turn->id, news->id, sizeof(turn->id));
 	turns->lanes[news->lane].spoken = false;
 }
@@ -329,26 +341,26 @@ static void on_ended(struct sg_turns *turns, struct sg_live_news *news)
 		return;
 	sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms, &turn->hold,
 		&news->outcome, &settlement);
-	drop(turns, turn);
+	sg_turn_drop(turns, turn);
 }
 
 // The error may be about something else: where the provider starts turns by itself, the hold stands
 // for one of these.
 static void on_denied(struct sg_turns *turns, const struct sg_live_news *news)
 {
-	struct sg_turn *turn = find(turns, news->lane, TURN_WAITING);
+	struct sg_turn *turn = find(turns, news->lane, SG_TURN_ASKED);
 	struct sg_request_facts facts;
 
 	if (!turn)
 		return;
-	if (!turn->apart && !find(turns, news->lane, TURN_STANDING) &&
-		sg_live_stands(turns->live, news->lane, &facts))
-		turn->state = TURN_STANDING;
+	if (!turn->apart && !find(turns, news->lane, SG_TURN_STANDING) &&
+		must_stand(turns, news->lane, &facts))
+		turn->state = SG_TURN_STANDING;
 	else
-		release(turns, turn);
+		sg_turn_release(turns, turn);
 }
 
-bool sg_turns_news(
+enum sg_turns_verdict sg_turns_news(
 	struct sg_turns *turns, struct sg_live_news *news, struct sg_turns_refusal *ret_refusal)
 {
 	switch (news->kind) {
@@ -364,7 +376,7 @@ bool sg_turns_news(
 		on_denied(turns, news);
 		break;
 	}
-	return sg_turns_stand(turns, ret_refusal);
+	return hold_all(turns, ret_refusal);
 }
 
 // ---- The end ----
@@ -373,13 +385,14 @@ bool sg_turns_in_progress(const struct sg_turns *turns)
 {
 	const struct sg_turn *turn = turns->first;
 
-	while (turn && turn->state == TURN_STANDING)
+	while (turn && turn->state == SG_TURN_STANDING)
 		turn = turn->next;
 	return turn != NULL;
 }
 
 void sg_turns_end(struct sg_turns *turns, bool orderly, bool by_agent)
 {
+	sg_turns_give_up(turns);
 	while (turns->first) {
 		struct sg_turn *turn = turns->first;
 		struct sg_settlement settlement = { .http_status = UPGRADED,
@@ -388,12 +401,13 @@ void sg_turns_end(struct sg_turns *turns, bool orderly, bool by_agent)
 		struct sg_outcome outcome = { .state = SG_EXCHANGE_ESTIMATED,
 			.usage.input_tokens = -1 };
 
-		if (turn->state == TURN_STANDING && (orderly || !turns->lanes[turn->lane].spoken)) {
-			release(turns, turn);
+		if (turn->state == SG_TURN_STANDING &&
+			(orderly || !turns->lanes[turn->lane].spoken)) {
+			sg_turn_release(turns, turn);
 			continue;
 		}
 		sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms,
 			&turn->hold, &outcome, &settlement);
-		drop(turns, turn);
+		sg_turn_drop(turns, turn);
 	}
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The turns of a WebSocket session and the hold of each: taken before a turn can begin, settled
 // when it has told its usage. Turns that the provider starts by itself are covered by a hold that
-// stands for the next one. Worker thread only.
+// stands for the next one, from the agent's first word on that may start one. Where others hold the
+// room, the session waits, as calls do (waiting.h): nothing more that the agent says may go on
+// meanwhile. Worker thread only.
 #pragma once
 
 #include <stdbool.h>
 
 #include "base/attr.h"
 #include "budget/engine.h"
+#include "enforcer/waiting.h"
 #include "provider/live.h"
 #include "provider/refusal.h"
 
@@ -20,12 +23,25 @@ struct sg_turns {
 	struct sg_turn *first; // the oldest
 	unsigned count;
 	struct {
-		bool spoken; // the agent said what may begin a turn, since the last one began
-		bool asked;  // and what will begin one, while another was in progress
+		bool heard;  // the agent said what may begin a turn,
+		bool spoken; // since the last one began
+		bool asked;  // and what will begin one, for which none is held yet
 	} lanes[SG_LIVE_LANES];
+	struct sg_waiter waiter;
+	struct sg_wait wait;	      // for what, when a hold could not be had
+	struct sg_live_demand demand; // for a turn that is not held yet; SG_LIVE_NOTHING: none is
+	int64_t limit; // of the output that the turn asked for last gets; -1: its own
+	bool over;     // nothing more of the agent goes on
+	void (*on_room)(struct sg_turns *turns);
 };
 
-// Why a session can't go on.
+enum sg_turns_verdict {
+	SG_TURNS_GO,
+	SG_TURNS_WAIT,	 // nothing more of the agent may go on, until sg_turns_retry says so
+	SG_TURNS_REFUSE, // the session can't go on
+};
+
+// Why it can't.
 struct sg_turns_refusal {
 	enum sg_answer_kind kind;
 	struct sg_refusal refusal; // SG_ANSWER_BUDGET
@@ -33,19 +49,30 @@ struct sg_turns_refusal {
 	char detail[SG_MODEL_BYTES];
 };
 
-void sg_turns_init(
-	struct sg_turns *turns, const struct sg_client *client, const struct sg_live *live);
+// `on_room`: sg_turns_retry is to be called, when the session waits.
+void sg_turns_init(struct sg_turns *turns, const struct sg_client *client,
+	const struct sg_live *live, void (*on_room)(struct sg_turns *turns));
 
-// A message of the agent may go on when this returns true.
-bool sg_turns_demand(struct sg_turns *turns, const struct sg_live_demand *demand,
+// Before the session: is there room for a turn of it, now or when others are done? Returns
+// SG_TURNS_GO or SG_TURNS_REFUSE.
+enum sg_turns_verdict sg_turns_open(
+	struct sg_turns *turns, struct sg_turns_refusal *ret_refusal) SG_WUNRES;
+
+// A message of the agent: may it go on? With SG_TURNS_GO, turns->limit is the output limit to be
+// set in it (only where demand->facts.can_limit).
+enum sg_turns_verdict sg_turns_demand(struct sg_turns *turns, const struct sg_live_demand *demand,
 	struct sg_turns_refusal *ret_refusal) SG_WUNRES;
 
-// A message of the provider was read. Returns false when the session can't go on.
-bool sg_turns_news(struct sg_turns *turns, struct sg_live_news *news,
+// A message of the provider was read.
+enum sg_turns_verdict sg_turns_news(struct sg_turns *turns, struct sg_live_news *news,
 	struct sg_turns_refusal *ret_refusal) SG_WUNRES;
 
-// Takes the holds that must stand. Returns false when one can't be had.
-bool sg_turns_stand(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal) SG_WUNRES;
+// There may be room for what the session waits for. As sg_turns_demand, for the same message.
+enum sg_turns_verdict sg_turns_retry(
+	struct sg_turns *turns, struct sg_turns_refusal *ret_refusal) SG_WUNRES;
+
+// Nothing more of the agent goes on: what was waited for is not needed any more.
+void sg_turns_give_up(struct sg_turns *turns);
 
 // Is any usage still to be told?
 bool sg_turns_in_progress(const struct sg_turns *turns);

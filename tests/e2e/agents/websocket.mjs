@@ -43,10 +43,11 @@ const closed = (code, reason) => {
 
 // Sends turns one after another; each waits for its end, or for that of the session.
 async function converse(send, leave) {
+	let silent = orders.silent ?? 0; // so many of them are not answered
 	for (const text of seen.close ? [] : orders.turns) {
 		const ended = later();
 		send(text);
-		if (orders.together) continue;
+		if (orders.together || silent-- > 0) continue;
 		if (orders.abortAfter) {
 			while (deltas < orders.abortAfter && !seen.close) await sleep(2);
 			break;
@@ -54,12 +55,31 @@ async function converse(send, leave) {
 		await ended;
 		if (seen.close || (orders.stopAtError && seen.errors.length)) break;
 	}
-	while (orders.together && !seen.close) await later();
+	while (orders.together && !seen.close && seen.usage.length < orders.turns.length) await later();
 	if (!seen.close) leave();
 	for (let i = 0; i < 400 && !seen.close; i++) await sleep(10);
 }
 
+// One turn in each of many sessions at once, over the bare protocol.
+function ask(text) {
+	return new Promise((resolve) => {
+		const ws = new WebSocket(orders.url, { headers: { authorization: 'Bearer sk-planted-secret-key' } });
+		ws.on('open', () => ws.send(text));
+		ws.on('message', (data) => {
+			note(JSON.parse(data));
+			if (/"type":"response.(done|completed)"/.test(data)) ws.close();
+		});
+		ws.on('unexpected-response', (request, response) => resolve(response.statusCode));
+		ws.on('error', () => {});
+		ws.on('close', resolve);
+	});
+}
+
 const agents = {
+	async many() {
+		seen.codes = await Promise.all(orders.turns.map(ask));
+	},
+
 	async realtime() {
 		const rt = new OpenAIRealtimeWS({ model: orders.model ?? 'gpt-realtime' }, client);
 		rt.on('event', note);
@@ -117,7 +137,10 @@ const agents = {
 			});
 		});
 		ws.on('message', (data) => note(JSON.parse(data)));
-		ws.on('pong', (data) => (seen.pong = `${data}`));
+		ws.on('pong', (data) => {
+			seen.pong = `${data}`;
+			seen.events.push(`pong: ${data}`);
+		});
 		ws.on('error', fail);
 		ws.on('close', closed);
 		await new Promise((resolve) => ws.on('open', resolve).on('close', resolve).on('unexpected-response', resolve).on('error', resolve));
@@ -127,6 +150,8 @@ const agents = {
 		}
 		seen.extensions = ws.extensions;
 		ws.ping('are you there');
+		if (orders.pingAfterMs) setTimeout(() => ws.ping('still there'), orders.pingAfterMs);
+		if (orders.closeAfterMs) setTimeout(() => ws.close(1000, 'enough'), orders.closeAfterMs);
 		await converse((text) => {
 			for (let at = 0; at < text.length; at += orders.piece ?? text.length) ws.send(text.slice(at, at + (orders.piece ?? text.length)), { fin: at + (orders.piece ?? text.length) >= text.length, binary: !!orders.binary });
 		}, () => ws.close(1000, 'bye'));
