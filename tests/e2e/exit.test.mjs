@@ -16,7 +16,7 @@ after(() => mock.stop());
 const daemonIn = async (preparation, prefix = '', env = {}) => {
 	const gate = new Gate(mock, env);
 	const result = await start('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${preparation}\nexec ${prefix} "$0"`, program('spendgated')], { env: gate.env }).done;
-	await start(program('spendgated'), ['--purge'], { env: gate.env }).done; // what it had pinned before it failed
+	assert.ok(!fs.existsSync(gate.env.SPENDGATE_PIN_DIR), 'what it had pinned before it failed');
 	return result;
 };
 const told = async (result, code, pattern) => {
@@ -52,6 +52,33 @@ test('73: a full disk at the start', async () => {
 	const fill = `mount -t tmpfs -o size=64k none ${full}; head -c 1000000 /dev/zero > ${full}/filler 2>/dev/null || true`;
 	await told(daemonIn(fill, '', { SPENDGATE_STATE_DIR: `${full}/state` }), 73, /No space left on device" remedy="make room on that file system/);
 	await told(daemonIn(fill, '', { SPENDGATE_RUN_DIR: `${full}/run` }), 73, /No space left on device/);
+});
+test('1: a start that fails leaves nothing pinned where nobody is fenced, and every fence where somebody is', async () => {
+	const gate = new Gate(mock);
+	const pins = gate.env.SPENDGATE_PIN_DIR, state = gate.env.SPENDGATE_STATE_DIR;
+	// After the pins comes the CA, in a folder.
+	const failing = async () => {
+		fs.mkdirSync(state, { recursive: true });
+		if (fs.existsSync(`${state}/ca`)) fs.renameSync(`${state}/ca`, `${state}/away`);
+		fs.writeFileSync(`${state}/ca`, '');
+		await told(start(program('spendgated'), [], { env: gate.env }).done, 1, /start_failed reason=".*\/ca/);
+		fs.rmSync(`${state}/ca`);
+		if (fs.existsSync(`${state}/away`)) fs.renameSync(`${state}/away`, `${state}/ca`);
+	};
+	await failing();
+	assert.ok(!fs.existsSync(pins));
+
+	await gate.daemon();
+	const agent = gate.begin('fenced', { 'max-requests': 1 }, ['sh', '-c', 'echo up; exec sleep 1000']);
+	await until(() => agent.stdout === 'up\n', 'the agent');
+	gate.running.child.kill('SIGKILL');
+	await gate.running.exited;
+	await failing();
+	assert.ok(fs.existsSync(`${pins}/agents/1/sg_connect6`));
+	await gate.daemon();
+	agent.child.kill('SIGTERM');
+	await agent.done;
+	await gate.stop();
 });
 test('1: a second instance on the same directory', async () => {
 	const gate = new Gate(mock);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -139,6 +140,7 @@ int sg_redirect_open(
 	const char *pin_directory, struct sg_redirect **ret_redirect, struct sg_error *error)
 {
 	struct sg_redirect *redirect = calloc(1, sizeof(*redirect));
+	bool is_new = access(pin_directory, F_OK) < 0;
 	int r;
 
 	if (!redirect)
@@ -153,6 +155,9 @@ int sg_redirect_open(
 	if (r == 0)
 		r = sg_redirect_adopt_links(redirect, error);
 	if (r < 0) {
+		if (is_new && sg_redirect_remove_all(redirect) < 0)
+			sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
+				pin_directory);
 		sg_redirect_close(redirect);
 		return r;
 	}

@@ -58,11 +58,17 @@ static const char *const patterns[] = {
 
 // ---- The CA ----
 
+// Only for a file that is merged for the first time: OpenSSL takes longer to start than all the
+// rest.
 static int encode_ca(struct sg_bundles *bundles)
 {
-	BIO *text = BIO_new_mem_buf(bundles->ca, (int)bundles->ca_length);
-	X509 *certificate = text ? PEM_read_bio_X509(text, NULL, NULL, NULL) : NULL;
+	BIO *text;
+	X509 *certificate;
 
+	if (bundles->ca_der)
+		return 0;
+	text = BIO_new_mem_buf(bundles->ca, (int)bundles->ca_length);
+	certificate = text ? PEM_read_bio_X509(text, NULL, NULL, NULL) : NULL;
 	if (certificate)
 		bundles->ca_der_length = i2d_X509(certificate, &bundles->ca_der);
 	X509_free(certificate);
@@ -77,8 +83,6 @@ int sg_bundles_open(struct sg_bundles *bundles, struct sg_error *error)
 
 	snprintf(path, sizeof(path), "%s/trust/ca.pem", bundles->run_directory);
 	r = sg_fd_read_file(path, SG_CERTIFICATES_LIMIT, &bundles->ca, &bundles->ca_length);
-	if (r == 0)
-		r = encode_ca(bundles);
 	bundles->done = json_object();
 	if (r == 0 && !bundles->done)
 		r = -ENOMEM;
@@ -107,10 +111,12 @@ static bool has(const char *data, size_t length, const void *part, size_t part_l
 // Appends ours and theirs. Returns 1, 0: nothing in it that a client could trust, or us already, or
 // -errno.
 static int combine(
-	const struct sg_bundles *bundles, const char *theirs, size_t length, struct sg_buf *merged)
+	struct sg_bundles *bundles, const char *theirs, size_t length, struct sg_buf *merged)
 {
-	int r;
+	int r = encode_ca(bundles);
 
+	if (r < 0)
+		return r;
 	if (has(theirs, length, bundles->ca, bundles->ca_length) ||
 		has(theirs, length, bundles->ca_der, (size_t)bundles->ca_der_length))
 		return 0;
@@ -128,8 +134,7 @@ static int combine(
 }
 
 // Returns 1 with a merged file at `source`, 0 or -errno as combine().
-static int make(
-	const struct sg_bundles *bundles, const char *theirs, size_t length, char *ret_source)
+static int make(struct sg_bundles *bundles, const char *theirs, size_t length, char *ret_source)
 {
 	struct sg_buf merged = { 0 };
 	int r = sg_merged_find(bundles->run_directory, bundles->ca, bundles->ca_length, theirs,

@@ -142,19 +142,21 @@ static int run(struct sg_warden *warden, const struct options *options, struct s
 {
 	struct signals signals = { .watch.fd = -1, .warden = warden };
 	int signal_fd = block_signals(), r;
+	bool started;
 
 	if (signal_fd < 0)
 		return sg_error_set(error, signal_fd, "signalfd: %s", strerror(-signal_fd));
 	r = sg_setup_start(warden, error);
 	if (r == 0)
 		r = sg_loop_watch(warden->loop, &signals.watch, signal_fd, EPOLLIN, on_signal);
-	if (r == 0) {
+	started = r == 0;
+	if (started) {
 		sg_setup_tell_ready(options->ready_fd);
 		sg_log(SG_LOG_INFO, "started", "run=%s state=%s", warden->run_directory,
 			warden->state_directory);
 		r = sg_loop_run(warden->loop);
 	}
-	sg_setup_stop(warden);
+	sg_setup_stop(warden, started);
 	close(signal_fd);
 	return r;
 }

@@ -244,12 +244,30 @@ static void remove_run_files(const struct sg_warden *warden)
 	rmdir(path);
 }
 
-void sg_setup_stop(struct sg_warden *warden)
+static void see_alive(
+	void *context, uint32_t agent_id SG_UNUSED, uint64_t cgroup_id SG_UNUSED, bool alive)
 {
-	bool remove = warden->on_demand && !warden->agents;
+	bool *anybody = context;
+
+	*anybody = *anybody || alive;
+}
+
+// By what is pinned: a start that failed knows no agents yet. Pins that can't be read may fence.
+static bool is_anybody_fenced(const struct sg_warden *warden)
+{
+	bool anybody = false;
+
+	return !warden->redirect || warden->agents ||
+	       sg_redirect_each_agent(warden->redirect, see_alive, &anybody) < 0 || anybody;
+}
+
+void sg_setup_stop(struct sg_warden *warden, bool started)
+{
+	bool remove;
 
 	if (!warden->loop)
 		return;
+	remove = (warden->on_demand || !started) && !is_anybody_fenced(warden);
 	sg_control_stop(warden);
 	sg_namespaces_shut(&warden->namespaces);
 	sg_enforcer_stop(warden);
@@ -260,7 +278,7 @@ void sg_setup_stop(struct sg_warden *warden)
 	// Whatever is still in the group is ended before the fence is taken away.
 	if (remove)
 		leave_cgroup(warden);
-	if (remove && warden->redirect && sg_redirect_remove_all(warden->redirect) < 0)
+	if (remove && sg_redirect_remove_all(warden->redirect) < 0)
 		sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
 			warden->pin_directory);
 	sg_namespaces_done(&warden->namespaces);
