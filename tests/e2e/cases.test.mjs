@@ -64,7 +64,7 @@ for call in range(400):
 
 test('case 26: soft_alert over the cap: served, and an audit line each time', async () => {
 	const own = new Gate(mock);
-	await own.daemon({ budgets: [{ name: 'soft', scope: 'host', behavior: 'soft_alert', max_requests: 1, window: '1h' }] });
+	await own.daemon({ refusal: 'reference', budgets: [{ name: 'soft', scope: 'host', behavior: 'soft_alert', max_requests: 1, window: '1h' }] });
 	try {
 		const { results } = await own.agent('openai.mjs', 'c26', {}, { calls: Array(3).fill(chat('mock:tokens=2')), maxRetries: 0 });
 		assert.deepEqual(results.map((result) => result.ok), [true, true, true]);
@@ -72,6 +72,10 @@ test('case 26: soft_alert over the cap: served, and an audit line each time', as
 		const told = () => fs.readFileSync(path.join(own.env.SPENDGATE_STATE_DIR, 'ledger/audit.jsonl'), 'utf8').split('\n').filter((line) => line.includes('"soft_alert"') && line.includes('"c26"'));
 		await until(() => told().length >= 2, 'two lines of the audit log');
 		assert.equal(told().length, 2);
+		// What is refused there is so in the plain shape.
+		const post = ['-d', JSON.stringify(chat('mock:tokens=2').body), 'https://api.openai.com/v1/chat/completions'];
+		const { stdout } = await own.run('c26-plain', { 'max-requests': 1, window: '1h' }, ['curl', '-sS', '-i', '-m', '5', '-H', 'content-type: application/json', ...post, '--next', '-sS', '-i', '-m', '5', '-H', 'content-type: application/json', ...post]);
+		assert.match(stdout, /200 OK[^]*429 Too Many Requests[^]*retry-after: 3600[^]*"type":"rate_limited"[^]*"code":"rate_limited"/i);
 	} finally {
 		await own.stop();
 	}

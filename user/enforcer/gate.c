@@ -78,7 +78,7 @@ void sg_gate_tell(const struct sg_exchange *exchange, enum sg_log_level level, c
 void sg_gate_deny(struct sg_exchange *exchange, const char *reason)
 {
 	sg_exchange_refuse(
-		exchange, SG_ANSWER_POLICY, NULL, *reason ? reason : "no reason was told");
+		exchange, SG_ANSWER_EVALUATOR, NULL, *reason ? reason : "no reason was told");
 }
 
 bool sg_gate_survives(struct sg_exchange *exchange, const char *why)

@@ -177,6 +177,7 @@ static int open_parts(struct sg_enforcer *enforcer, const struct options *option
 	if (r < 0)
 		return r;
 	enforcer->prices = prices;
+	enforcer->refuses_plainly = is_text(configuration, "refusal", "reference");
 	enforcer->budget_fail_open = is_text(configuration, "budget_fail_mode", "open");
 	sg_set_amounts(enforcer, configuration);
 	r = sg_upstream_context_new(NULL, ret_context, error);

@@ -104,7 +104,8 @@ static void name_restart_keys(
 	const json_t *running, const json_t *next, char *ret_restart, size_t size)
 {
 	static const char *const keys[] = { "user", "workers", "durability", "providers",
-		"retention", "compiled", "governance", "policy", "webhook", "budget_fail_mode" };
+		"retention", "compiled", "governance", "policy", "webhook", "budget_fail_mode",
+		"refusal" };
 
 	*ret_restart = 0;
 	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++) {

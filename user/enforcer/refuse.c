@@ -7,6 +7,7 @@
 #include "enforcer/client.h"
 #include "enforcer/limits.h"
 #include "enforcer/record.h"
+#include "enforcer/worker.h"
 
 static const char *answer_reason(enum sg_answer_kind kind)
 {
@@ -23,7 +24,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_GRPC] = "grpc",
 		[SG_ANSWER_PLAIN] = "plain_http",
 		[SG_ANSWER_UPSTREAM] = "upstream",
-		[SG_ANSWER_POLICY] = "policy",
+		[SG_ANSWER_EVALUATOR] = "policy",
 		[SG_ANSWER_UNAVAILABLE] = "unavailable",
 	};
 
@@ -47,7 +48,7 @@ static bool is_recorded(enum sg_answer_kind kind)
 	return kind == SG_ANSWER_BUDGET || kind == SG_ANSWER_UNKNOWN_MODEL ||
 	       kind == SG_ANSWER_UNKNOWN_PATH || kind == SG_ANSWER_UNBOUNDED ||
 	       kind == SG_ANSWER_SIGNED || kind == SG_ANSWER_GRPC || kind == SG_ANSWER_PLAIN ||
-	       kind == SG_ANSWER_POLICY;
+	       kind == SG_ANSWER_EVALUATOR;
 }
 
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,
@@ -76,6 +77,7 @@ bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 		.kind = kind,
 		.provider = client->provider,
 		.api = exchange->route.api,
+		.plain = client->worker->enforcer->refuses_plainly,
 		.stainless = exchange->stainless,
 		.refusal = refusal,
 		.agent = client->agent->name,

@@ -47,6 +47,7 @@ struct sg_enforcer {
 	struct sg_leaves *leaves;
 	struct sg_evaluator *evaluator; // NULL: no policy plane
 	struct sg_webhook *webhook;	// NULL: nobody is told of alerts
+	bool refuses_plainly;		// `refusal: reference`
 	bool budget_fail_open;		// what can't be accounted for passes
 	struct sg_link *link;
 	uint64_t netns_cookie; // of this process

@@ -47,11 +47,32 @@ static const struct refusal_shape shapes[] = {
 		"permission_error", true },
 	[SG_ANSWER_UPSTREAM] = { 502, "Bad Gateway", "api_connection_error", "upstream_unreachable",
 		"api_error", false },
-	[SG_ANSWER_POLICY] = { 403, "Forbidden", "invalid_request_error", "policy_denied",
+	[SG_ANSWER_EVALUATOR] = { 403, "Forbidden", "invalid_request_error", "policy_denied",
 		"permission_error", true },
 	[SG_ANSWER_UNAVAILABLE] = { 503, "Service Unavailable", "server_error", "cannot_account",
 		"api_error", false },
 };
+
+// For those who come from the reference: its reasons are types and codes.
+static const struct refusal_shape plain_money = { 429, "Too Many Requests", "budget_exceeded",
+	"budget_exceeded", "budget_exceeded", false };
+static const struct refusal_shape plain_rate = { 429, "Too Many Requests", "rate_limited",
+	"rate_limited", "rate_limited", false };
+
+static bool is_plain(const struct sg_answer *answer)
+{
+	return answer->kind == SG_ANSWER_BUDGET && answer->plain;
+}
+
+// Of the budget, in seconds; of a calendar's what is left of it. 0: it has no end.
+static int64_t whole_window(const struct sg_refusal *refusal)
+{
+	int64_t ns = refusal->calendar == SG_NO_CALENDAR && refusal->window_ns > 0
+			     ? refusal->window_ns
+			     : refusal->resets_in_ns;
+
+	return ns > 0 ? (ns + SG_NS_PER_SEC - 1) / SG_NS_PER_SEC : 0;
+}
 
 // Seconds until a retry may succeed, when that is soon; 0: final.
 static int64_t retry_after(const struct sg_answer *answer)
@@ -217,7 +238,7 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 	case SG_ANSWER_UPSTREAM:
 		snprintf(out, size, "spendgate can't reach the provider: %.400s", detail);
 		break;
-	case SG_ANSWER_POLICY:
+	case SG_ANSWER_EVALUATOR:
 		snprintf(out, size, "denied by policy: %.300s", detail);
 		break;
 	case SG_ANSWER_UNAVAILABLE:
@@ -337,10 +358,17 @@ static int render_grpc(const struct sg_answer *answer, struct sg_buf *out)
 	return r < 0 ? r : sg_buf_append(out, "\r\n\r\n", 4);
 }
 
+static const struct refusal_shape *shape_of(const struct sg_answer *answer)
+{
+	if (is_plain(answer))
+		return answer->refusal->money ? &plain_money : &plain_rate;
+	return retry_after(answer) ? &soon_again : &shapes[answer->kind];
+}
+
 int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigned *ret_status)
 {
-	int64_t seconds = retry_after(answer);
-	const struct refusal_shape *shape = seconds ? &soon_again : &shapes[answer->kind];
+	int64_t seconds = is_plain(answer) ? whole_window(answer->refusal) : retry_after(answer);
+	const struct refusal_shape *shape = shape_of(answer);
 	unsigned status = shape->status;
 	const char *phrase = shape->reason_phrase;
 	char *body;
@@ -349,7 +377,7 @@ int sg_answer_render(const struct sg_answer *answer, struct sg_buf *out, unsigne
 	*ret_status = status;
 	if (answer->kind == SG_ANSWER_GRPC)
 		return render_grpc(answer, out);
-	if (answer->kind == SG_ANSWER_BUDGET && !seconds && !takes_429(answer)) {
+	if (answer->kind == SG_ANSWER_BUDGET && shape->final && !takes_429(answer)) {
 		status = final_statuses[sg_refusal_dialect(answer)].status;
 		phrase = final_statuses[sg_refusal_dialect(answer)].phrase;
 	}

@@ -25,8 +25,8 @@ enum sg_answer_kind {
 	SG_ANSWER_GRPC,	 // gRPC to a provider: status 7 in a response of 200; `detail` is its path
 	SG_ANSWER_PLAIN, // 403: a provider's name over plain HTTP, where nothing proves that it is
 			 // he
-	SG_ANSWER_UPSTREAM, // 502: the provider can't be reached or its certificate is not trusted
-	SG_ANSWER_POLICY,   // 403: the policy evaluator denies it, or gave no verdict
+	SG_ANSWER_UPSTREAM,  // 502: the provider can't be reached or its certificate is not trusted
+	SG_ANSWER_EVALUATOR, // 403: the policy evaluator denies it, or gave no verdict
 	SG_ANSWER_UNAVAILABLE, // 503: we can't account for the call right now (journal full): fail
 			       // closed
 };
@@ -35,6 +35,8 @@ struct sg_answer {
 	enum sg_answer_kind kind;
 	const struct sg_provider *provider; // NULL: plain shape
 	const struct sg_api *api;	    // of the refused call; NULL: not known
+	bool plain;	// SG_ANSWER_BUDGET: in the plain shape of the reference (429, Retry-After
+			// the whole window), whatever the SDK makes of it
 	bool stainless; // x-stainless-lang was in the request: 429 in place of 402
 	const struct sg_refusal *refusal; // SG_ANSWER_BUDGET
 	const char *agent;		  // for the message
@@ -45,7 +47,8 @@ struct sg_answer {
 };
 
 // Appends a whole HTTP/1.1 response. A cap that refills within 60 s: 429 with Retry-After and no
-// x-should-retry; every other budget refusal is final (x-should-retry: false, no Retry-After).
+// x-should-retry; every other budget refusal is final (x-should-retry: false, no Retry-After), but
+// for plain ones.
 // Every budget refusal carries the object "budget". Returns 0 or -ENOMEM/-ENOBUFS; *ret_status is
 // the HTTP status, for the log.
 int sg_answer_render(

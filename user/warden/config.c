@@ -173,6 +173,13 @@ static int check_fail_mode(const json_t *value, const char *key, struct sg_error
 	return check_choice(value, key, choices, error);
 }
 
+static int check_refusal(const json_t *value, const char *key, struct sg_error *error)
+{
+	static const char *const choices[] = { "provider", "reference", NULL };
+
+	return check_choice(value, key, choices, error);
+}
+
 // Read in whole when it is completed, below.
 static int check_remote(const json_t *value, const char *key, struct sg_error *error)
 {
@@ -368,6 +375,7 @@ static const struct {
 	{ "policy", check_remote },
 	{ "webhook", check_remote },
 	{ "budget_fail_mode", check_fail_mode },
+	{ "refusal", check_refusal },
 	{ "compiled", check_directory },
 	{ "api", check_api },
 	{ "governance", check_directory },

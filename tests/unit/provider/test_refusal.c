@@ -364,6 +364,40 @@ static void each_provider_in_its_own_words(void **state)
 	}
 }
 
+static void the_reference_s_plain_shape(void **state)
+{
+	struct sg_refusal refusal = money_refusal;
+	struct sg_answer answer = answer_for("openai", &refusal);
+	struct rendered rendered;
+	json_t *error;
+
+	(void)state;
+	answer.plain = true;
+	answer.stainless = false;
+	render(&answer, &rendered);
+	error = json_object_get(rendered.body, "error");
+	assert_int_equal(rendered.status, 429);
+	header_is(&rendered, "retry-after", "86400");
+	header_is(&rendered, "x-should-retry", NULL);
+	assert_string_equal(json_string_value(json_object_get(error, "type")), "budget_exceeded");
+	assert_string_equal(json_string_value(json_object_get(error, "code")), "budget_exceeded");
+	assert_string_equal(json_string_value(json_object_get(
+				    json_object_get(rendered.body, "budget"), "name")),
+		"daily");
+	release(&rendered);
+	// Anthropic's has no code; what never resets tells no time.
+	answer.provider = sg_provider_by_name("anthropic");
+	refusal.money = false;
+	refusal.window_ns = 0;
+	refusal.resets_in_ns = -1;
+	render(&answer, &rendered);
+	error = json_object_get(rendered.body, "error");
+	assert_int_equal(rendered.status, 429);
+	header_is(&rendered, "retry-after", NULL);
+	assert_string_equal(json_string_value(json_object_get(error, "type")), "rate_limited");
+	release(&rendered);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +411,7 @@ int main(void)
 		cmocka_unit_test(every_other_answer_has_its_status),
 		cmocka_unit_test(connection_and_head),
 		cmocka_unit_test(what_agents_send_stays_in_its_string),
+		cmocka_unit_test(the_reference_s_plain_shape),
 	};
 
 	return cmocka_run_group_tests_name("refusal", tests, NULL, NULL);

@@ -87,6 +87,7 @@ static void test_bad(void **state)
 		{ "{\"user\": 7}", "user: " },
 		{ "{\"durability\": \"always\"}", "durability: " },
 		{ "{\"log_level\": \"loud\"}", "log_level: " },
+		{ "{\"refusal\": \"rude\"}", "refusal: " },
 		{ "{\"image_labels\": \"any\"}", "image_labels: must be tighten or trusted" },
 		{ "{\"unknown_model\": \"price_as:\"}", "unknown_model" },
 		{ "{\"unknown_model\": 1}", "unknown_model: " },
