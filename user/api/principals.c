@@ -216,3 +216,11 @@ bool sg_principal_covers(const struct sg_principal *principal, const char *agent
 			return true;
 	return false;
 }
+
+bool sg_principal_covers_all(const struct sg_principal *principal)
+{
+	for (size_t i = 0; i < json_array_size(principal->patterns); i++)
+		if (strcmp(json_string_value(json_array_get(principal->patterns, i)), "*") == 0)
+			return true;
+	return false;
+}

@@ -39,3 +39,6 @@ const struct sg_principal *sg_principals_find(
 const char *sg_principal_name(const struct sg_principal *principal);
 bool sg_principal_may(const struct sg_principal *principal, enum sg_verb verb);
 bool sg_principal_covers(const struct sg_principal *principal, const char *agent);
+
+// Is it for every agent there may ever be ("*")?
+bool sg_principal_covers_all(const struct sg_principal *principal);

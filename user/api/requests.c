@@ -182,6 +182,78 @@ static void name_principal(const struct call *call, char *out, size_t size)
 	snprintf(out, size, "api:%s", sg_principal_name(call->principal));
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static bool is_shared(const json_t *budget)
+{
+	const char *scope = text_of(budget, "scope");
+
+	return *scope && strcmp(scope, "agent") != 0;
+}
+
+// Does an override speak of a budget that agents share? `budgets`: what it is merged with.
+static bool is_about_shared(const json_t *override, const json_t *budgets)
+{
+	const char *name = text_of(override, "name");
+	bool shared = is_shared(override);
+	size_t index;
+	json_t *budget;
+
+	json_array_foreach((json_t *)budgets, index, budget) shared =
+		shared ||
+		(is_shared(budget) && (!*name || strcmp(name, text_of(budget, "name")) == 0));
+	return shared;
+}
+
+// Of the agent's live overrides those that a DELETE takes back.
+static bool takes_back_shared(const struct call *call, const json_t *live, const json_t *budgets)
+{
+	const char *budget = call->request->budget;
+	bool shared = false;
+	size_t index;
+	json_t *override;
+
+	json_array_foreach((json_t *)live, index, override) shared =
+		shared || ((!budget || strcmp(budget, text_of(override, "name")) == 0) &&
+				  is_about_shared(override, budgets));
+	return shared;
+}
+
+// A budget of scope label or host is everybody's whom it names: who is not for all agents changes
+// none, by way of those that he is for. `override` NULL: what a DELETE takes back.
+static bool may_change(struct call *call, const json_t *override)
+{
+	static const char problem[] = "the budget is shared with agents that are out of scope";
+	struct sg_error error = { "" };
+	json_t *shown = NULL, *agent, *budgets;
+	bool shared;
+
+	if (sg_principal_covers_all(call->principal))
+		return true;
+	// An agent that is not known yet has no budgets: *shown stays NULL.
+	if (sg_control_show(call->options->control, call->agent, &shown, &error) == -ENOMEM) {
+		answer_failure(call, -ENOMEM, &error);
+		return false;
+	}
+	agent = json_array_get(json_object_get(shown, "agents"), 0);
+	budgets = json_object_get(agent, "budgets");
+	shared = override ? is_about_shared(override, budgets)
+			  : takes_back_shared(call,
+				    json_object_get(json_object_get(agent, "layers"), "live"),
+				    budgets);
+	json_decref(shown);
+	if (shared) {
+		note_denied(call, SG_VERB_BUDGET_SET, problem);
+		answer_error(call, 403, problem);
+	}
+	return !shared;
+}
+
 // Takes `override`. Returns whether it is in force.
 static bool set_override(struct call *call, json_t *override, json_t **ret_answer)
 {
@@ -189,6 +261,10 @@ static bool set_override(struct call *call, json_t *override, json_t **ret_answe
 	char who[80];
 	int r;
 
+	if (!may_change(call, override)) {
+		json_decref(override);
+		return false;
+	}
 	name_principal(call, who, sizeof(who));
 	r = sg_control_set(call->options->control, who, call->agent, override, ret_answer, &error);
 	json_decref(override);
@@ -217,7 +293,8 @@ static void delete_budget(struct call *call)
 	int r;
 
 	if (!is_allowed(call, SG_VERB_BUDGET_SET) ||
-		!is_in_scope(call, SG_VERB_BUDGET_SET, "agent is out of scope"))
+		!is_in_scope(call, SG_VERB_BUDGET_SET, "agent is out of scope") ||
+		!may_change(call, NULL))
 		return;
 	name_principal(call, who, sizeof(who));
 	r = sg_control_remove(call->options->control, who, call->agent, call->request->budget, NULL,

@@ -65,7 +65,9 @@ static int set_up(void **state)
 		return -1;
 	control_options.engine = engine;
 	control_options.audit = audit;
-	list = json_pack("[o, o]",
+	list = json_pack("[o, o, o]",
+		principal(
+			"owner", "token-of-the-owner-of-all", "[\"fleet.budget.set\"]", "[\"*\"]"),
 		principal("operator", "token-of-the-operator",
 			"[\"fleet.status\", \"fleet.query_metrics\", \"fleet.budget.get\", "
 			"\"fleet.budget.set\", "
@@ -165,6 +167,45 @@ static void verbs_and_scopes(void **state)
 	assert_string_equal(
 		json_string_value(json_object_get(json_array_get(lines, 0), "who")), "api:watcher");
 	json_decref(lines);
+}
+
+// What agents share is not changed by way of one of them.
+static void shared_budgets_are_for_who_is_for_all(void **state)
+{
+	static const char everybody[] =
+		"{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 9, "
+		"\"window\": \"24h\"}";
+	static const char *const bodies[] = { everybody,
+		"{\"name\": \"red\", \"scope\": \"label\", \"label\": \"team=red\", "
+		"\"limit_usd\": 9, \"window\": \"24h\"}",
+		"{\"name\": \"all\", \"limit_usd\": 9}", "{\"name\": \"all\", \"scope\": null}",
+		"{\"name\": \"all\", \"scope\": \"agent\"}", "{\"limit_usd\": 9}" };
+	json_t *own = json_loads("[{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 1, "
+				 "\"window\": \"24h\"}]",
+		0, NULL);
+	struct sg_account *account;
+	struct sg_error error = { "" };
+
+	(void)state;
+	assert_int_equal(sg_control_register(control, "writer-1", "", own, &account, &error), 0);
+	json_decref(own);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(bodies); i++)
+		assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", bodies[i],
+			403, "shared");
+	assert_answer(
+		"token-of-the-operator", "PATCH", "/v1/budgets/writer-9", everybody, 403, "shared");
+	assert_answer("token-of-the-operator", "POST", "/fleet/budget/set",
+		"{\"claw_id\": \"writer-1\", \"limit_usd\": 9, \"window\": \"1h\"}", 403, "shared");
+	assert_answer("token-of-the-owner-of-all", "PATCH", "/v1/budgets/writer-1", everybody, 200,
+		"\"limit_usd\":9");
+	assert_answer(
+		"token-of-the-operator", "DELETE", "/v1/budgets/writer-1", NULL, 403, "shared");
+	// Beside it he sets what is the agent's own.
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1",
+		"{\"name\": \"mine\", \"max_requests\": 3, \"window\": \"1h\"}", 200,
+		"\"max_requests\":3");
+	assert_answer("token-of-the-owner-of-all", "DELETE", "/v1/budgets/writer-1", NULL, 200,
+		"\"limit_usd\":1");
 }
 
 static void lists_show_only_what_is_in_scope(void **state)
@@ -322,6 +363,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_has_no_token_is_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(verbs_and_scopes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			shared_budgets_are_for_who_is_for_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			lists_show_only_what_is_in_scope, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_change_names_its_principal, set_up, tear_down),
