@@ -318,6 +318,15 @@ test('a method that is said to be another is refused', async () => {
 	assert.equal((await mock.bill()).requests, before_ + 1);
 });
 
+test('a call of whose answer parts are left out is refused at Google, whichever way it asks', async () => {
+	const before_ = (await mock.bill()).requests;
+	const path = '/v1beta/models/gemini-2.5-flash:generateContent', call = { name: 'generativelanguage.googleapis.com', host: 'generativelanguage.googleapis.com', path };
+	const masked = [{ path: `${path}?fields=candidates` }, { path: `${path}?alt=sse&%24fields=candidates` }, { path: `${path}?$ct=text/plain` }, { headers: 'x-goog-FieldMask: candidates\r\n' }];
+	const { answers } = await around('masked', [call, ...masked.map((more) => ({ ...call, ...more }))], { 'limit-usd': '5' });
+	assert.deepEqual(answers, ['HTTP/1.1 502 Bad Gateway', ...Array(4).fill('HTTP/1.1 403 Forbidden')], 'the mock is no host of Google\'s: what is not refused fails there');
+	assert.equal((await mock.bill()).requests, before_);
+});
+
 test('a ClientHello that is begun and not ended is waited for, then closed', async () => {
 	assert.deepEqual((await patient).answers, [CLOSED]);
 });

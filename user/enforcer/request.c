@@ -119,6 +119,18 @@ static bool overrides_method(const struct sg_h1_head *head)
 	       sg_h1_find(head, "x-method-override");
 }
 
+// Of an answer that is told in part the cost may be left out.
+static bool filters_answer(const struct sg_exchange *exchange)
+{
+	const struct sg_h1_head *head = &exchange->head;
+	bool filters = exchange->route.filters_answer;
+
+	for (size_t i = 0; i < head->header_count; i++)
+		filters = filters || sg_provider_header_filters(
+					     exchange->client->provider, head->headers[i].name);
+	return filters;
+}
+
 void sg_exchange_reject(struct sg_exchange *exchange, const char *reason)
 {
 	exchange->request = SG_REQUEST_DONE;
@@ -176,6 +188,8 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 		return;
 	}
 	exchange->route = sg_provider_route(client->provider, head->method, path, head->upgrade);
+	if (exchange->route.kind == SG_ROUTE_POLL && filters_answer(exchange))
+		exchange->route.kind = SG_ROUTE_FREE;
 	switch (exchange->route.kind) {
 	case SG_ROUTE_UNKNOWN:
 		if (exchange->route.api && client->worker->enforcer->unknown_path_hold) {
@@ -193,7 +207,12 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 			sg_exchange_dial(exchange, false);
 		break;
 	case SG_ROUTE_METERED:
-		start_metered(exchange);
+		if (filters_answer(exchange))
+			sg_exchange_refuse(exchange, SG_ANSWER_UNKNOWN_PATH, NULL,
+				"a call whose answer is filtered (fields, $fields, "
+				"X-Goog-FieldMask) or whose type is set by $ct");
+		else
+			start_metered(exchange);
 		break;
 	case SG_ROUTE_POLL:
 	case SG_ROUTE_FREE:

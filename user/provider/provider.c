@@ -466,6 +466,50 @@ static int query_value(struct sg_str path, const char *name, char *out, size_t s
 	return (int)used;
 }
 
+// In any spelling that the query's escapes allow.
+static bool is_named(const char *at, const char *stop, const char *name)
+{
+	for (; at < stop && *at != '='; at++, name++) {
+		int high = *at == '%' && stop - at > 2 ? hex_digit(at[1]) : -1;
+		int low = high >= 0 ? hex_digit(at[2]) : -1;
+
+		if (!*name || *name != (char)(low < 0 ? *at : high << 4 | low))
+			return false;
+		at += low < 0 ? 0 : 2;
+	}
+	return !*name;
+}
+
+static bool has_parameter(struct sg_str path, const char *name)
+{
+	const char *at = memchr(path.data, '?', path.length), *end = path.data + path.length;
+
+	while (at && ++at < end) {
+		const char *next = memchr(at, '&', (size_t)(end - at));
+
+		if (is_named(at, next ? next : end, name))
+			return true;
+		at = next;
+	}
+	return false;
+}
+
+// Google's system parameters: a mask of the answer's fields, also as a header; and Content-Type.
+static bool filters_answer(const struct sg_provider *provider, struct sg_str path)
+{
+	static const char *const names[] = { "fields", "$fields", "$ct" };
+	bool found = false;
+
+	for (size_t i = 0; provider->dialect == SG_DIALECT_GOOGLE && i < SG_ARRAY_SIZE(names); i++)
+		found = found || has_parameter(path, names[i]);
+	return found;
+}
+
+bool sg_provider_header_filters(const struct sg_provider *provider, struct sg_str name)
+{
+	return provider->dialect == SG_DIALECT_GOOGLE && sg_header_is(name, "x-goog-fieldmask");
+}
+
 // A session names its model in the query, or in its messages. One that joins a call of WebRTC or
 // SIP would speak of media that don't pass here.
 static void route_upgrade(const struct sg_provider *provider, const char *normal,
@@ -505,7 +549,9 @@ static void route_get(const struct sg_provider *provider, const char *path, stru
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade)
 {
-	struct sg_route route = { .kind = SG_ROUTE_UNKNOWN, .traits = provider->traits };
+	struct sg_route route = { .kind = SG_ROUTE_UNKNOWN,
+		.traits = provider->traits,
+		.filters_answer = filters_answer(provider, path) };
 	const struct sg_path_rule *rule;
 	char normal[MAX_PATH];
 

@@ -38,11 +38,13 @@ enum sg_route_kind {
 
 struct sg_route {
 	enum sg_route_kind kind;
-	const struct sg_api *api;   // when metered, live, or a poll; of an unknown path: what an
-				    // amount of the operator's is charged by
-	unsigned traits;	    // of the provider: what its answers say in its own way
-	bool by_amount;		    // what the request says bounds nothing
-	char model[SG_MODEL_BYTES]; // where the path or its query names it, else ""
+	const struct sg_api *api; // when metered, live, or a poll; of an unknown path: what an
+				  // amount of the operator's is charged by
+	unsigned traits;	  // of the provider: what its answers say in its own way
+	bool by_amount;		  // what the request says bounds nothing
+	bool filters_answer; // a parameter may take out of the answer what it cost, or says that
+			     // the body is of another type than its header does
+	char model[SG_MODEL_BYTES];	      // where the path or its query names it, else ""
 	char pending_id[SG_PENDING_ID_BYTES]; // of a poll: which call it asks about
 };
 
@@ -69,6 +71,9 @@ bool sg_provider_is_region(const char *host, size_t length);
 // only; a path that does not normalise is unknown.
 struct sg_route sg_provider_route(
 	const struct sg_provider *provider, struct sg_str method, struct sg_str path, bool upgrade);
+
+// Does the header take parts out of the provider's answer?
+bool sg_provider_header_filters(const struct sg_provider *provider, struct sg_str name);
 
 // Where a call is made: the location in a path of Vertex, the region in a host of AWS. "" else.
 void sg_provider_region(struct sg_str host, struct sg_str path, char out[32]);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "provider/provider.h"
@@ -284,6 +285,48 @@ static void upgrades_are_refused(void **state)
 		assert_string_equal(route_name(&rows[i], true), "unknown");
 }
 
+// What the answer of a call leaves out may be what it cost.
+static void parameters_that_filter_an_answer(void **state)
+{
+	static const struct {
+		const char *provider, *query;
+		bool filters;
+	} queries[] = {
+		{ "gemini", "", false },
+		{ "gemini", "?", false },
+		{ "gemini", "?key=fields&alt=sse", false },
+		{ "gemini", "?fieldsx=a&xfields=a&field=a&ct=a", false },
+		{ "gemini", "?fields=candidates", true },
+		{ "gemini", "?fields", true },
+		{ "gemini", "?alt=sse&$fields=candidates", true },
+		{ "gemini", "?&%24fields=a", true },
+		{ "gemini", "?%66i%65lds=a", true },
+		{ "gemini", "?fields%00=a", false },
+		{ "gemini", "?fields%", false },
+		{ "gemini", "?$ct=application/x-protobuf", true },
+		{ "vertex", "?fields=a", true },
+		{ "openai", "?fields=a", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(queries); i++) {
+		const struct sg_provider *provider = sg_provider_by_name(queries[i].provider);
+		char path[128];
+		struct sg_route route;
+
+		snprintf(
+			path, sizeof(path), "/v1beta/models/g:generateContent%s", queries[i].query);
+		route = sg_provider_route(provider, (struct sg_str){ "POST", 4 },
+			(struct sg_str){ path, strlen(path) }, false);
+		if (route.filters_answer != queries[i].filters)
+			fail_msg("%s %s", queries[i].provider, path);
+	}
+	assert_true(sg_provider_header_filters(
+		sg_provider_by_name("gemini"), (struct sg_str){ "X-Goog-FieldMask", 16 }));
+	assert_false(sg_provider_header_filters(
+		sg_provider_by_name("gemini"), (struct sg_str){ "X-Goog-Api-Key", 14 }));
+}
+
 static void a_path_may_name_the_model(void **state)
 {
 	static const char path[] = "/openai/deployments/prod%2D4o/chat/completions";
@@ -423,6 +466,7 @@ int main(void)
 		cmocka_unit_test(paths_go_where_the_table_says),
 		cmocka_unit_test(upgrades_are_refused),
 		cmocka_unit_test(upgrades),
+		cmocka_unit_test(parameters_that_filter_an_answer),
 		cmocka_unit_test(a_path_may_name_the_model),
 		cmocka_unit_test(a_configuration_adds_providers),
 		cmocka_unit_test(a_path_that_is_too_long_is_unknown),
