@@ -10,6 +10,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "base/json.h"
+
 #define MAX_PRINCIPALS 256
 #define MIN_TOKEN      16
 #define MAX_TOKEN      512
@@ -95,21 +97,11 @@ static int parse_patterns(const json_t *object, const json_t **ret_patterns, str
 
 static int check_keys(const json_t *object, struct sg_error *error)
 {
-	static const char *const known[] = { "name", "token_sha256", "verbs", "agents",
-		"claw_ids" };
-	const char *key;
-	json_t *value;
+	static const char *const known[] = { "name", "token_sha256", "verbs", "agents", "claw_ids",
+		NULL };
+	const char *unknown = sg_json_unknown_key(object, known);
 
-	json_object_foreach((json_t *)object, key, value)
-	{
-		size_t i = 0;
-
-		while (i < SG_ARRAY_SIZE(known) && strcmp(known[i], key) != 0)
-			i++;
-		if (i == SG_ARRAY_SIZE(known))
-			return sg_error_set(error, -EINVAL, "unknown key \"%.80s\"", key);
-	}
-	return 0;
+	return unknown ? sg_error_set(error, -EINVAL, "unknown key \"%.80s\"", unknown) : 0;
 }
 
 static int parse_one(const json_t *object, struct sg_principal *principal, struct sg_error *error)

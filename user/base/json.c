@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <string.h>
 
 json_t *sg_json_parse(const char *text, size_t length, const char *place, struct sg_error *error)
 {
@@ -15,4 +16,21 @@ json_t *sg_json_parse(const char *text, size_t length, const char *place, struct
 		sg_error_set(error, -EINVAL, "line %d, column %d: %s", where.line, where.column,
 			where.text);
 	return document;
+}
+
+const char *sg_json_unknown_key(const json_t *object, const char *const *known)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		size_t i = 0;
+
+		while (known[i] && strcmp(known[i], key) != 0)
+			i++;
+		if (!known[i])
+			return key;
+	}
+	return NULL;
 }

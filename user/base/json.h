@@ -13,3 +13,7 @@
 // "place:line:column", or without a place (NULL) as "line, column", for a caller who names it.
 json_t *sg_json_parse(
 	const char *text, size_t length, const char *place, struct sg_error *error) SG_WUNRES;
+
+// The first key of the object that is not among `known`, whose last is NULL; NULL: there is none.
+// Lives as long as the object has it.
+const char *sg_json_unknown_key(const json_t *object, const char *const *known);

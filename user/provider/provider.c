@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "provider/table.h"
 #include "tokens/tokens.h"
 
@@ -241,10 +242,10 @@ static int configure_hosts(const json_t *hosts, struct configured *row, struct s
 
 static int configure(const json_t *item, struct configured *row, struct sg_error *error)
 {
+	static const char *const known[] = { "name", "hosts", "prefix", NULL };
 	const char *name = json_string_value(json_object_get(item, "name"));
 	const json_t *prefix = json_object_get(item, "prefix");
-	const char *key;
-	json_t *value;
+	const char *unknown = sg_json_unknown_key(item, known);
 
 	if (!name || !is_plain(name, "abcdefghijklmnopqrstuvwxyz0123456789-_", sizeof(row->name)) ||
 		sg_provider_by_name(name))
@@ -253,13 +254,9 @@ static int configure(const json_t *item, struct configured *row, struct sg_error
 			"bytes",
 			configured_count, sizeof(row->name) - 1);
 	strcpy(row->name, name);
-	json_object_foreach((json_t *)item, key, value)
-	{
-		if (strcmp(key, "name") != 0 && strcmp(key, "hosts") != 0 &&
-			strcmp(key, "prefix") != 0)
-			return sg_error_set(
-				error, -EINVAL, "provider %s: unknown key \"%.40s\"", name, key);
-	}
+	if (unknown)
+		return sg_error_set(
+			error, -EINVAL, "provider %s: unknown key \"%.40s\"", name, unknown);
 	if (prefix && (!is_plain(json_string_value(prefix),
 			       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./",
 			       MAX_PREFIX) ||

@@ -66,24 +66,16 @@ static int check_socket_mode(const json_t *value, struct sg_error *error)
 
 static int check_api(const json_t *value, const char *key, struct sg_error *error)
 {
-	static const char *const known[] = { "listen", "socket_mode", "principals" };
+	static const char *const known[] = { "listen", "socket_mode", "principals", NULL };
 	const json_t *listen_at = json_object_get(value, "listen");
 	struct sg_principals *principals = NULL;
 	uint8_t address[16];
 	uint16_t port;
-	const char *name;
-	json_t *item;
+	const char *unknown = sg_json_unknown_key(value, known);
 	int r = json_is_object(value) ? 0 : sg_error_set(error, -EINVAL, "must be an object");
 
-	json_object_foreach((json_t *)value, name, item)
-	{
-		size_t i = 0;
-
-		while (i < SG_ARRAY_SIZE(known) && strcmp(known[i], name) != 0)
-			i++;
-		if (r == 0 && i == SG_ARRAY_SIZE(known))
-			r = sg_error_set(error, -EINVAL, "unknown key \"%s\"", name);
-	}
+	if (unknown)
+		r = sg_error_set(error, -EINVAL, "unknown key \"%s\"", unknown);
 	if (r == 0 && listen_at &&
 		(!json_is_string(listen_at) ||
 			sg_address_parse(json_string_value(listen_at), address, &port) < 0))
@@ -217,7 +209,8 @@ static int check_unknown_model(const json_t *value, const char *key, struct sg_e
 static int check_origin(
 	const json_t *origin, const char *place, size_t index, struct sg_error *error)
 {
-	static const char *const known[] = { "host", "address", "provider", "plain", "http2" };
+	static const char *const known[] = { "host", "address", "provider", "plain", "http2",
+		NULL };
 	const char *host = json_string_value(json_object_get(origin, "host"));
 	const char *address = json_string_value(json_object_get(origin, "address"));
 	const json_t *provider = json_object_get(origin, "provider");
@@ -225,21 +218,13 @@ static int check_origin(
 	const json_t *http2 = json_object_get(origin, "http2");
 	uint8_t bytes[16];
 	uint16_t port;
-	const char *key;
-	json_t *value;
+	const char *unknown = sg_json_unknown_key(origin, known);
 
 	if (!json_is_object(origin))
 		return sg_error_set(error, -EINVAL, "%s[%zu]: must be an object", place, index);
-	json_object_foreach((json_t *)origin, key, value)
-	{
-		bool found = false;
-
-		for (size_t i = 0; i < SG_ARRAY_SIZE(known); i++)
-			found = found || strcmp(key, known[i]) == 0;
-		if (!found)
-			return sg_error_set(
-				error, -EINVAL, "%s[%zu]: unknown key \"%s\"", place, index, key);
-	}
+	if (unknown)
+		return sg_error_set(
+			error, -EINVAL, "%s[%zu]: unknown key \"%s\"", place, index, unknown);
 	if (!host || !*host || strlen(host) > 253 ||
 		strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(host))
 		return sg_error_set(

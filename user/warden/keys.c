@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 #include "provider/credential.h"
 #include "provider/provider.h"
 
@@ -119,20 +120,17 @@ static void free_key(char *key)
 
 static int check_names(const json_t *entry, struct sg_error *error)
 {
-	static const char *const known[] = { "agent", "provider", "key_file", "host" };
+	static const char *const known[] = { "agent", "provider", "key_file", "host", NULL };
 	const char *name;
 	json_t *value;
 
 	if (!json_is_object(entry))
 		return sg_error_set(error, -EINVAL, "must be an object");
+	name = sg_json_unknown_key(entry, known);
+	if (name)
+		return sg_error_set(error, -EINVAL, "unknown key \"%s\"", name);
 	json_object_foreach((json_t *)entry, name, value)
 	{
-		size_t i = 0;
-
-		while (i < SG_ARRAY_SIZE(known) && strcmp(known[i], name) != 0)
-			i++;
-		if (i == SG_ARRAY_SIZE(known))
-			return sg_error_set(error, -EINVAL, "unknown key \"%s\"", name);
 		if (!json_string_length(value) || json_string_length(value) > 255)
 			return sg_error_set(error, -EINVAL, "%s: must be a string", name);
 	}

@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "base/json.h"
 
 #define MAX_TIMEOUT_MS 60000
 #define SECRET_LIMIT   4096
@@ -168,17 +169,13 @@ static int complete_timeout(json_t *object, const struct sg_remote *remote, stru
 int sg_remote_check_keys(
 	json_t *object, const char *const *known, const char *place, struct sg_error *error)
 {
-	const char *key;
+	const char *key = sg_json_unknown_key(object, known);
 	json_t *value;
 
+	if (key)
+		return sg_error_set(error, -EINVAL, "%s: unknown key \"%s\"", place, key);
 	json_object_foreach(object, key, value)
 	{
-		size_t i = 0;
-
-		while (known[i] && strcmp(known[i], key) != 0)
-			i++;
-		if (!known[i])
-			return sg_error_set(error, -EINVAL, "%s: unknown key \"%s\"", place, key);
 		if (!json_is_string(value) && strcmp(key, "timeout_ms") != 0 &&
 			strcmp(key, "rules") != 0)
 			return sg_error_set(error, -EINVAL, "%s.%s: must be a string", place, key);
