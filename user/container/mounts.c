@@ -73,7 +73,8 @@ static int make_own(const char *destination)
 
 	if (mkdir(OWN_FOLDER, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	fd = open(destination, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	// What the container has put there is not waited for, were it a pipe.
+	fd = open(destination, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
 	return fd < 0 ? -errno : 0;
 }
 

@@ -30,11 +30,13 @@
 struct groups {
 	uint64_t ids[GROUPS_LIMIT];
 	unsigned count;
+	unsigned left_out; // whose sockets are not looked at
 };
 
 struct found {
 	struct inet_diag_req_v2 *requests;
 	unsigned count;
+	unsigned left_out;
 };
 
 // ---- Which groups ----
@@ -46,10 +48,11 @@ static void add_groups(struct groups *groups, int cgroup_fd, unsigned depth)
 	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
-	if (groups->count < GROUPS_LIMIT &&
-		sg_cgroup_id(cgroup_fd, &groups->ids[groups->count]) == 0)
+	if (depth > DEPTH_LIMIT || groups->count == GROUPS_LIMIT)
+		groups->left_out++;
+	else if (sg_cgroup_id(cgroup_fd, &groups->ids[groups->count]) == 0)
 		groups->count++;
-	while (entries && depth < DEPTH_LIMIT && (entry = readdir(entries))) {
+	while (entries && depth <= DEPTH_LIMIT && (entry = readdir(entries))) {
 		SG_CLEANUP_CLOSE int child = -1;
 
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
@@ -116,8 +119,12 @@ static void take_socket(struct found *found, const struct groups *groups,
 	const struct inet_diag_msg *message = NLMSG_DATA(header);
 
 	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*message)) || !is_wanted(message, protocol) ||
-		!has_group(groups, group_of(header, message)) || found->count == SOCKETS_LIMIT)
+		!has_group(groups, group_of(header, message)))
 		return;
+	if (found->count == SOCKETS_LIMIT) {
+		found->left_out++;
+		return;
+	}
 	found->requests[found->count++] = (struct inet_diag_req_v2){
 		.sdiag_family = message->idiag_family,
 		.sdiag_protocol = protocol,
@@ -206,7 +213,7 @@ static int end_inside(
 		uint8_t protocol;
 	} kinds[] = { { AF_INET, IPPROTO_TCP }, { AF_INET6, IPPROTO_TCP }, { AF_INET, IPPROTO_UDP },
 		{ AF_INET6, IPPROTO_UDP } };
-	struct found found = { calloc(SOCKETS_LIMIT, sizeof(*found.requests)), 0 };
+	struct found found = { .requests = calloc(SOCKETS_LIMIT, sizeof(*found.requests)) };
 	SG_CLEANUP_CLOSE int fd = -1;
 	int r = found.requests ? 0 : -ENOMEM;
 
@@ -224,6 +231,7 @@ static int end_inside(
 	}
 	if (r == 0)
 		r = end_all(fd, &found, result);
+	result->left += found.left_out + groups->left_out;
 	free(found.requests);
 	return r;
 }

@@ -10,7 +10,7 @@
 
 struct sg_sockets_result {
 	unsigned ended;
-	unsigned left; // could not be ended
+	unsigned left; // could not be ended, or are in more and deeper groups than are looked at
 };
 
 // Ends them (SOCK_DESTROY): TCP to whatever is not loopback, and UDP that is connected to port 443
