@@ -285,7 +285,13 @@ int sg_sockets_end(
 		return sg_error_set(error, r,
 			"this kernel can't end connections (CONFIG_INET_DIAG_DESTROY): those from "
 			"before stay, unmetered, until they end: restart what runs");
-	return r < 0 ? sg_error_set(error, r, "the connections from before can't be listed: %s",
-			       strerror(-r))
-		     : 0;
+	if (r < 0)
+		return sg_error_set(
+			error, r, "the connections from before can't be listed: %s", strerror(-r));
+	if (ret_result->left)
+		return sg_error_set(error, -EBUSY,
+			"at least %u connections from before, or groups with some, are left: they "
+			"stay, unmetered, until they end: restart what runs",
+			ret_result->left);
+	return 0;
 }

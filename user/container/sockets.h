@@ -15,6 +15,7 @@ struct sg_sockets_result {
 
 // Ends them (SOCK_DESTROY): TCP to whatever is not loopback, and UDP that is connected to port 443
 // (QUIC). Sockets belong to the cgroup in which they were made, or one below. Returns 0, or -errno
-// with the sentence when they can't be listed; -EOPNOTSUPP: this kernel can't end them.
+// with the sentence when they can't be listed; -EOPNOTSUPP: this kernel can't end them; -EBUSY:
+// some are left.
 int sg_sockets_end(const struct sg_place *place, struct sg_sockets_result *ret_result,
 	struct sg_error *error) SG_WUNRES;
