@@ -80,6 +80,33 @@ test('1: a start that fails leaves nothing pinned where nobody is fenced, and ev
 	await agent.done;
 	await gate.stop();
 });
+test('an upgrade with maps of another layout takes running agents over: they are fenced and metered throughout', async () => {
+	const gate = new Gate(mock);
+	const pins = gate.env.SPENDGATE_PIN_DIR;
+	const curl = `curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`;
+	await mock.reset();
+	await gate.daemon();
+	const agent = gate.begin('upgraded', { 'max-requests': 2 }, ['sh', '-c', `while read -r line; do ${curl}; done`], [], 'pipe');
+	const call = async (expected) => {
+		agent.child.stdin.write('\n');
+		await until(() => agent.stdout === expected, `${expected.length / 4} answers: ${agent.stdout}${agent.stderr}`);
+	};
+	await call('200\n');
+	gate.running.child.kill('SIGKILL');
+	await gate.running.exited;
+	fs.unlinkSync(`${pins}/maps/flows`);
+	await told(start('bpftool', ['map', 'create', `${pins}/maps/flows`, 'type', 'hash', 'key', '32', 'value', '16', 'entries', '64', 'name', 'flows']).done, 0, /^$/);
+	await gate.daemon();
+	await until(() => gate.running.stderr.includes('event=started'), 'the new version');
+	assert.match(gate.running.stderr, /event=pins_set_aside .*made by another version/);
+	assert.ok(fs.existsSync(`${pins}/agents/1/sg_connect6`) && !fs.existsSync(`${pins}/before`));
+	await call('200\n200\n');
+	await call('200\n200\n402\n');
+	assert.equal((await mock.bill()).requests, 2);
+	agent.child.stdin.end();
+	await agent.done;
+	await gate.stop();
+});
 test('1: a second instance on the same directory', async () => {
 	const gate = new Gate(mock);
 	await gate.daemon();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Links and their pins: <pin>/agents/<agent id>/<hook> and <pin>/service/<hook>.
+// Links and their pins: <pin>/agents/<agent id>/<hook> and <pin>/service/<hook>. What was pinned
+// with maps of another layout is moved to <pin>/before and goes on there, until it is attached
+// anew.
 #include "redirect/redirect.h"
 
 #include <dirent.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "redirect/cgroup.h"
 #include "redirect/skel.h"
 
@@ -20,6 +23,8 @@
 static const char *const agent_hooks[] = { "sg_sockops", "sg_getpeername4", "sg_getpeername6",
 	"sg_bind4", "sg_bind6", "sg_sendmsg4", "sg_sendmsg6", "sg_connect4", "sg_connect6" };
 static const char *const service_hooks[] = { "sg_getsockopt" };
+
+#define BEFORE "before"
 
 static struct bpf_program *find_program(const struct sg_redirect *redirect, const char *name)
 {
@@ -58,6 +63,45 @@ static void remove_links(const char *directory)
 			unlinkat(dirfd(entries), entry->d_name, 0);
 	closedir(entries);
 	rmdir(directory);
+}
+
+typedef int (*link_visit_fn)(struct sg_redirect *redirect, const char *directory, const char *hook);
+
+static int each_link(struct sg_redirect *redirect, const char *directory, link_visit_fn visit)
+{
+	DIR *entries = opendir(directory);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!entries)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(entries)))
+		if (entry->d_name[0] != '.')
+			r = visit(redirect, directory, entry->d_name);
+	closedir(entries);
+	return r;
+}
+
+static int detach_link(
+	struct sg_redirect *redirect SG_UNUSED, const char *directory, const char *hook)
+{
+	SG_CLEANUP_CLOSE int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, hook);
+	fd = bpf_obj_get(path);
+	return fd < 0 || bpf_link_detach(fd) < 0 ? -errno : 0;
+}
+
+// At once: a link whose pin is gone runs on for some milliseconds, and with a second one beside it
+// what one redirects is refused by the other.
+static void end_links(struct sg_redirect *redirect, const char *directory)
+{
+	int r = each_link(redirect, directory, detach_link);
+
+	if (r < 0)
+		sg_log(SG_LOG_DEBUG, "pins", "path=%s reason=\"%s\"", directory, strerror(-r));
+	remove_links(directory);
 }
 
 static int attach_all(struct sg_redirect *redirect, const char *const *hooks, size_t count,
@@ -106,7 +150,7 @@ static uint64_t pinned_cgroup(const char *directory, const char *hook)
 
 int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, struct sg_error *error)
 {
-	char directory[PATH_MAX];
+	char directory[PATH_MAX], before[PATH_MAX];
 	uint64_t cgroup_id;
 	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
 
@@ -116,8 +160,13 @@ int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, stru
 	if (pinned_cgroup(directory, service_hooks[0]) == cgroup_id)
 		return 0; // an earlier warden's, with our program in it by now: no moment without
 	remove_links(directory);
-	return attach_all(
+	r = attach_all(
 		redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
+	if (r == 0) {
+		snprintf(before, sizeof(before), "%s/" BEFORE "/service", redirect->pin_directory);
+		end_links(redirect, before);
+	}
+	return r;
 }
 
 static void agent_directory(
@@ -126,10 +175,16 @@ static void agent_directory(
 	snprintf(out, size, "%s/agents/%u", redirect->pin_directory, agent_id);
 }
 
+static void agent_directory_before(
+	const struct sg_redirect *redirect, uint32_t agent_id, char *out, size_t size)
+{
+	snprintf(out, size, "%s/" BEFORE "/agents/%u", redirect->pin_directory, agent_id);
+}
+
 static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_agent_slot slot,
 	struct sg_error *error)
 {
-	char directory[PATH_MAX];
+	char directory[PATH_MAX], before[PATH_MAX];
 	uint64_t cgroup_id;
 	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
 
@@ -146,8 +201,12 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 		    bpf_map__fd(redirect->skeleton->maps.agents), &cgroup_id, &slot, BPF_ANY) < 0) {
 		r = sg_error_set(error, -errno, "map agents: %s", strerror(errno));
 		remove_links(directory);
+		return r;
 	}
-	return r;
+	// The fence of before was there until the new one is.
+	agent_directory_before(redirect, slot.agent_id, before, sizeof(before));
+	end_links(redirect, before);
+	return 0;
 }
 
 int sg_redirect_attach_agent(
@@ -191,34 +250,19 @@ static void forget_flows(struct sg_redirect *redirect, uint32_t agent_id)
 
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
 {
-	char directory[PATH_MAX];
+	char directory[PATH_MAX], before[PATH_MAX];
 
 	agent_directory(redirect, agent_id, directory, sizeof(directory));
-	if (access(directory, F_OK) < 0)
+	agent_directory_before(redirect, agent_id, before, sizeof(before));
+	if (access(directory, F_OK) < 0 && access(before, F_OK) < 0)
 		return -errno;
 	remove_links(directory);
+	remove_links(before);
 	forget_flows(redirect, agent_id);
 	return 0;
 }
 
 // ---- Adoption ----
-
-typedef int (*link_visit_fn)(struct sg_redirect *redirect, const char *directory, const char *hook);
-
-static int each_link(struct sg_redirect *redirect, const char *directory, link_visit_fn visit)
-{
-	DIR *entries = opendir(directory);
-	struct dirent *entry;
-	int r = 0;
-
-	if (!entries)
-		return errno == ENOENT ? 0 : -errno;
-	while (r == 0 && (entry = readdir(entries)))
-		if (entry->d_name[0] != '.')
-			r = visit(redirect, directory, entry->d_name);
-	closedir(entries);
-	return r;
-}
 
 static int update_link(struct sg_redirect *redirect, const char *directory, const char *hook)
 {
@@ -238,15 +282,16 @@ static int update_link(struct sg_redirect *redirect, const char *directory, cons
 	return 0;
 }
 
-static int visit_agents(struct sg_redirect *redirect,
+// `folder`: "agents" or BEFORE "/agents".
+static int visit_agents(struct sg_redirect *redirect, const char *folder,
 	int (*visit)(struct sg_redirect *, uint32_t, const char *, void *), void *context)
 {
-	char path[PATH_MAX], directory[PATH_MAX];
+	char path[PATH_MAX], directory[2 * PATH_MAX];
 	struct dirent *entry;
 	DIR *entries;
 	int r = 0;
 
-	snprintf(path, sizeof(path), "%s/agents", redirect->pin_directory);
+	snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folder);
 	entries = opendir(path);
 	if (!entries)
 		return errno == ENOENT ? 0 : -errno;
@@ -255,7 +300,7 @@ static int visit_agents(struct sg_redirect *redirect,
 
 		if (!agent_id)
 			continue;
-		agent_directory(redirect, agent_id, directory, sizeof(directory));
+		snprintf(directory, sizeof(directory), "%s/%u", path, agent_id);
 		r = visit(redirect, agent_id, directory, context);
 	}
 	closedir(entries);
@@ -271,7 +316,7 @@ static int adopt_agent(struct sg_redirect *redirect, uint32_t agent_id SG_UNUSED
 int sg_redirect_adopt_links(struct sg_redirect *redirect, struct sg_error *error)
 {
 	char service[PATH_MAX];
-	int r = visit_agents(redirect, adopt_agent, NULL);
+	int r = visit_agents(redirect, "agents", adopt_agent, NULL);
 
 	snprintf(service, sizeof(service), "%s/service", redirect->pin_directory);
 	if (r == 0)
@@ -300,8 +345,9 @@ static int tell_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id,
 int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn visit, void *context)
 {
 	struct visit both = { visit, context };
+	int r = visit_agents(redirect, "agents", tell_agent, &both);
 
-	return visit_agents(redirect, tell_agent, &both);
+	return r < 0 ? r : visit_agents(redirect, BEFORE "/agents", tell_agent, &both);
 }
 
 static int remove_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id SG_UNUSED,
@@ -311,12 +357,15 @@ static int remove_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_i
 	return 0;
 }
 
-int sg_redirect_remove_all(struct sg_redirect *redirect)
+static int remove_pins(struct sg_redirect *redirect)
 {
-	static const char *const folders[] = { "agents", "service", "maps" };
+	static const char *const folders[] = { "agents", "service", "maps", BEFORE "/agents",
+		BEFORE "/service", BEFORE "/maps", BEFORE };
 	char path[PATH_MAX];
-	int r = visit_agents(redirect, remove_agent, NULL);
+	int r = visit_agents(redirect, "agents", remove_agent, NULL);
 
+	if (r == 0)
+		r = visit_agents(redirect, BEFORE "/agents", remove_agent, NULL);
 	for (size_t i = 0; i < SG_ARRAY_SIZE(folders); i++) {
 		snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folders[i]);
 		remove_links(path);
@@ -324,4 +373,89 @@ int sg_redirect_remove_all(struct sg_redirect *redirect)
 	if (rmdir(redirect->pin_directory) < 0 && errno != ENOENT && r == 0)
 		r = -errno;
 	return r;
+}
+
+int sg_redirect_remove_all(const char *pin_directory)
+{
+	struct sg_redirect pins = { .skeleton = NULL };
+
+	if ((size_t)snprintf(pins.pin_directory, sizeof(pins.pin_directory), "%s", pin_directory) >=
+		sizeof(pins.pin_directory))
+		return -ENAMETOOLONG;
+	return remove_pins(&pins);
+}
+
+// ---- Another layout ----
+
+// The maps last on the way out and first on the way back: as long as they are there, an opening
+// that was broken off finds the other layout again.
+static const char *const pinned_folders[] = { "agents", "service", "maps" };
+
+static int move_folder(const struct sg_redirect *redirect, const char *from_folder,
+	const char *to_folder, const char *name)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	snprintf(from, sizeof(from), "%s%s/%s", redirect->pin_directory, from_folder, name);
+	snprintf(to, sizeof(to), "%s%s/%s", redirect->pin_directory, to_folder, name);
+	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int sg_redirect_set_aside(struct sg_redirect *redirect)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
+	r = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(pinned_folders); i++)
+		r = move_folder(redirect, "", "/" BEFORE, pinned_folders[i]);
+	return r;
+}
+
+void sg_redirect_put_back(struct sg_redirect *redirect)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/maps", redirect->pin_directory);
+	remove_links(path);
+	for (size_t i = SG_ARRAY_SIZE(pinned_folders); i > 0; i--)
+		if (move_folder(redirect, "/" BEFORE, "", pinned_folders[i - 1]) < 0)
+			sg_log(SG_LOG_WARN, "pins", "path=%s/" BEFORE "/%s reason=\"%s\"",
+				redirect->pin_directory, pinned_folders[i - 1], strerror(errno));
+	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
+	rmdir(path);
+}
+
+bool sg_redirect_is_set_aside(const struct sg_redirect *redirect, uint32_t agent_id)
+{
+	char before[PATH_MAX];
+
+	agent_directory_before(redirect, agent_id, before, sizeof(before));
+	return access(before, F_OK) == 0;
+}
+
+static int count_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id SG_UNUSED,
+	const char *directory SG_UNUSED, void *context)
+{
+	unsigned *count = context;
+
+	++*count;
+	return 0;
+}
+
+unsigned sg_redirect_forget_before(struct sg_redirect *redirect)
+{
+	static const char *const folders[] = { BEFORE "/agents", BEFORE "/service", BEFORE "/maps",
+		BEFORE };
+	unsigned left = 0;
+	char path[PATH_MAX];
+
+	if (visit_agents(redirect, BEFORE "/agents", count_agent, &left) < 0 || left)
+		return left;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(folders); i++) {
+		snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folders[i]);
+		remove_links(path);
+	}
+	return 0;
 }

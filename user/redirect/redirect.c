@@ -97,6 +97,45 @@ static int on_ring(void *context, void *data, size_t size)
 	return ++redirect->events_read < MOST_EVENTS ? 0 : -EAGAIN; // ends the reading
 }
 
+// -EINVAL: a map is pinned with another layout.
+static int load_object(struct sg_redirect *redirect, struct sg_error *error)
+{
+	int r;
+
+	redirect->skeleton = spendgate_bpf__open();
+	if (!redirect->skeleton)
+		return sg_error_set(
+			error, -errno, "the BPF object can't be opened: %s", strerror(errno));
+	r = set_pin_paths(redirect);
+	return r < 0 ? r : spendgate_bpf__load(redirect->skeleton);
+}
+
+// Pins of another version stay in force beside the new ones.
+static int start_anew(struct sg_redirect *redirect, struct sg_error *error)
+{
+	char path[PATH_MAX];
+	int r = sg_redirect_set_aside(redirect);
+
+	if (r < 0)
+		return sg_error_set(error, -EPROTO,
+			"the pins below %s were made by another version, and those of a third one "
+			"are still there (%s): what they fence stays fenced and reaches nothing; "
+			"stop those agents, and run spendgated --purge",
+			redirect->pin_directory, strerror(-r));
+	sg_log(SG_LOG_INFO, "pins_set_aside",
+		"path=%s/before reason=\"they were made by another version\" effect=\"agents are "
+		"fenced by them until they are attached again\"",
+		redirect->pin_directory);
+	spendgate_bpf__destroy(redirect->skeleton);
+	snprintf(path, sizeof(path), "%s/maps", redirect->pin_directory);
+	r = sg_fd_make_directories(path, 0700);
+	if (r == 0)
+		r = load_object(redirect, error);
+	if (r < 0)
+		sg_redirect_put_back(redirect);
+	return r;
+}
+
 static int load(struct sg_redirect *redirect, struct sg_error *error)
 {
 	char path[PATH_MAX];
@@ -109,18 +148,12 @@ static int load(struct sg_redirect *redirect, struct sg_error *error)
 	r = sg_fd_make_directories(path, 0700);
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
-	redirect->skeleton = spendgate_bpf__open();
-	if (!redirect->skeleton)
-		return sg_error_set(
-			error, -errno, "the BPF object can't be opened: %s", strerror(errno));
-	r = set_pin_paths(redirect);
-	if (r == 0)
-		r = spendgate_bpf__load(redirect->skeleton);
-	if (r == -EINVAL)
-		return sg_error_set(error, -EPROTO,
-			"the pins below %s were made by another version: stop the agents and run "
-			"spendgated --purge",
-			redirect->pin_directory);
+	r = load_object(redirect, error);
+	if (r == -EINVAL) {
+		r = start_anew(redirect, error);
+		if (r == -EPROTO)
+			return r;
+	}
 	if (r < 0)
 		return sg_error_set(error, r,
 			"the kernel refuses the BPF programs (%s): Linux 6.1 or later with "
@@ -155,7 +188,7 @@ int sg_redirect_open(
 	if (r == 0)
 		r = sg_redirect_adopt_links(redirect, error);
 	if (r < 0) {
-		if (is_new && sg_redirect_remove_all(redirect) < 0)
+		if (is_new && sg_redirect_remove_all(pin_directory) < 0)
 			sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
 				pin_directory);
 		sg_redirect_close(redirect);

@@ -20,17 +20,26 @@ int sg_redirect_probe(struct sg_error *error) SG_WUNRES;
 
 // Opens the object pinned under `pin_directory` (made when missing, the BPF file system mounted
 // when missing): maps that are pinned there and have the same layout are adopted, links that are
-// pinned get the new programs by BPF_LINK_UPDATE with no unwatched moment. Returns 0 or -errno with
-// the sentence (-EPROTO: pins of another layout).
+// pinned get the new programs by BPF_LINK_UPDATE with no unwatched moment. Pins of another layout
+// are set aside: their programs go on with their own maps, until each agent is attached again.
+// Returns 0 or -errno with the sentence (-EPROTO: others are set aside still).
 int sg_redirect_open(const char *pin_directory, struct sg_redirect **ret_redirect,
 	struct sg_error *error) SG_WUNRES;
 
 // Closes descriptors; pins stay, enforcement stays. Accepts NULL, returns NULL.
 struct sg_redirect *sg_redirect_close(struct sg_redirect *redirect);
 
-// Removes every pin and the directory: enforcement ends. For `spendgate run`'s own daemon when its
-// last agent is gone.
-int sg_redirect_remove_all(struct sg_redirect *redirect) SG_WUNRES;
+// Removes every pin and the directory, of whatever layout: enforcement ends. For `spendgate run`'s
+// own daemon when its last agent is gone.
+int sg_redirect_remove_all(const char *pin_directory) SG_WUNRES;
+
+// Is the agent fenced by pins of another layout? Then sg_redirect_attach_agent (or _guard) makes
+// the fence anew, and takes the other away afterwards. What connects in between is refused.
+bool sg_redirect_is_set_aside(const struct sg_redirect *redirect, uint32_t agent_id);
+
+// Removes what was set aside, unless it still fences somebody. Returns how many agents that are:
+// they reach nothing, since nobody fills their maps.
+unsigned sg_redirect_forget_before(struct sg_redirect *redirect);
 
 // Attaches the getsockopt hook (SG_FLOW) to the cgroup that the warden and the enforcer live in.
 // Replaces what an earlier run pinned there.

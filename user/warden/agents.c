@@ -539,8 +539,10 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	agent->adopted = true;
-	netns_fd = is_guard(agent) ? -1 : open_netns(agent);
-	r = netns_fd < 0 ? 0 : start_agent(warden, agent, netns_fd, error);
+	r = sg_redirect_is_set_aside(warden->redirect, id) ? attach_hooks(warden, agent, error) : 0;
+	netns_fd = r < 0 || is_guard(agent) ? -1 : open_netns(agent);
+	if (r == 0 && netns_fd >= 0)
+		r = start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
 		r = warden->enforcer_ready ? sg_agents_announce(warden, agent, error)
 					   : 0; // else it is told when it is ready

@@ -160,6 +160,20 @@ static int start_redirect(struct sg_warden *warden, struct sg_error *error)
 	return r;
 }
 
+// Pins of an earlier version, when all that is known is attached anew.
+static void forget_before(struct sg_warden *warden)
+{
+	unsigned left = sg_redirect_forget_before(warden->redirect);
+
+	if (left)
+		sg_log(SG_LOG_WARN, "pins_set_aside",
+			"agents=%u reason=\"nothing is known of them but their fence\" "
+			"effect=\"they "
+			"reach nothing\" remedy=\"stop them, and run spendgated --purge before the "
+			"next start\"",
+			left);
+}
+
 int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 {
 	int r = make_directory(warden->run_directory, error);
@@ -191,6 +205,8 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 		r = sg_enforcer_start(warden, error);
 	if (r == 0)
 		r = sg_agents_adopt_all(warden, error);
+	if (r == 0)
+		forget_before(warden);
 	if (r == 0)
 		r = sg_guards_make(warden, warden->config, error);
 	if (r == 0)
@@ -278,7 +294,7 @@ void sg_setup_stop(struct sg_warden *warden, bool started)
 	// Whatever is still in the group is ended before the fence is taken away.
 	if (remove)
 		leave_cgroup(warden);
-	if (remove && sg_redirect_remove_all(warden->redirect) < 0)
+	if (remove && sg_redirect_remove_all(warden->pin_directory) < 0)
 		sg_log(SG_LOG_WARN, "pins", "path=%s reason=\"they can't be removed\"",
 			warden->pin_directory);
 	sg_namespaces_done(&warden->namespaces);
@@ -296,14 +312,11 @@ void sg_setup_stop(struct sg_warden *warden, bool started)
 
 int sg_setup_purge(struct sg_warden *warden, struct sg_error *error)
 {
-	struct sg_redirect *redirect = NULL;
 	char fallback[PATH_MAX];
 	int r = make_directory(warden->run_directory, error);
 
 	if (r == 0)
 		r = take_lock(warden, error);
-	if (r == 0)
-		r = sg_redirect_open(warden->pin_directory, &redirect, error);
 	if (r < 0)
 		return r;
 	// What still runs in the groups is ended before the fence is taken away.
@@ -313,10 +326,9 @@ int sg_setup_purge(struct sg_warden *warden, struct sg_error *error)
 		name_cgroup(warden);
 		leave_cgroup(warden);
 	}
-	r = sg_redirect_remove_all(redirect);
-	sg_redirect_close(redirect);
+	r = sg_redirect_remove_all(warden->pin_directory);
 	remove_run_files(warden);
-	return r;
+	return r < 0 ? sg_error_set(error, r, "%s: %s", warden->pin_directory, strerror(-r)) : 0;
 }
 
 int sg_setup_exit_code(int result)
