@@ -105,6 +105,8 @@ struct sg_request_reader {
 	// the tool that is being read
 	bool tool_is_hosted;
 	int64_t tool_max_uses;	    // -1: not told
+	bool tool_container;	    // it runs in one of the provider's,
+	char tool_memory[16];	    // of this size
 	bool hosted_tools;	    // any
 	int64_t max_tool_calls;	    // of the whole request; 0: not told
 	int64_t best_of, prompts;   // of completions
@@ -176,8 +178,10 @@ struct sg_stream_mark {
 	int64_t sequence;
 };
 
+// Uses of tools that the provider runs.
 struct sg_searches {
-	int64_t web, file;
+	int64_t web, file, pictures, containers;
+	char container[64]; // the last one's id
 };
 
 struct sg_response_reader {
@@ -235,7 +239,7 @@ struct sg_response_reader {
 	bool found_web, found_place; // Gemini: by a search, or in its maps
 	bool unpriced_tool; // Mistral: a tool of the provider's own, whose fee is not known
 	// OpenAI: the output item that is being read, and searches so far
-	bool item_is_search, item_is_no_query, item_is_file_search;
+	bool item_is_search, item_is_no_query, item_is_file_search, item_is_picture;
 	struct sg_searches output_searches; // in the list of all output
 	struct sg_searches events_searches; // in events of one item each
 	int64_t done_searches;		    // Gemini
@@ -395,6 +399,9 @@ void sg_response_count(
 // A count that a header tells.
 void sg_response_header_count(
 	struct sg_response_reader *reader, struct sg_str value, int64_t *ret_count);
+
+// An item of the output begins, of which nothing is known yet.
+void sg_response_begin_item(struct sg_response_reader *reader);
 
 // Does the name of the event end so?
 bool sg_event_name_ends(const struct sg_sse_event *event, const char *end);

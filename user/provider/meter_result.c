@@ -120,6 +120,7 @@ static void set_tool_calls(const struct sg_usage *usage, json_t *result)
 	set_some(calls, "web_search", usage->web_search_requests);
 	set_some(calls, "google_maps", usage->maps_requests);
 	set_some(calls, "file_search", usage->file_search_requests);
+	set_some(calls, "code_interpreter", usage->units.containers);
 	if (json_object_size(calls))
 		json_object_set(result, "tool_calls", calls);
 	json_decref(calls);

@@ -159,6 +159,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case R_COUNT:
 		sg_response_count(reader, value, &usage->output_tokens);
+		reader->usage_seen = reader->event_usage = true;
 		break;
 	case R_DONE_REASON:
 		on_done_reason(reader, value);
@@ -175,6 +176,15 @@ static void end_event(struct sg_response_reader *reader)
 {
 	reader->mark.begun = true;
 	reader->final = reader->final || (reader->stream_ended && reader->usage_seen);
+}
+
+// A prompt that was in the cache as a whole has no count: nothing of it was read.
+static void finish_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (reader->stream_ended && usage->output_tokens >= 0 && usage->input_tokens < 0)
+		usage->input_tokens = 0;
 }
 
 static void finish_embed(struct sg_response_reader *reader)
@@ -194,6 +204,7 @@ const struct sg_api sg_api_ollama = {
 	.name = "ollama",
 	OLLAMA_PARTS,
 	.finish_request = finish_request,
+	.finish_response = finish_response,
 	.limit = &limit,
 	.end_stream = sg_ollama_end_stream,
 };

@@ -56,6 +56,7 @@ enum node {
 	PART_IMAGE,
 	RESPONSE_TOOL,
 	RESPONSE_OTHER,
+	SECONDS,
 };
 
 static const struct sg_json_path paths[] = {
@@ -108,6 +109,7 @@ static const struct sg_json_path paths[] = {
 	[PART_IMAGE - 1] = { PART, "image_url", 0 },
 	[RESPONSE_TOOL - 1] = { RESPONSE_TOOLS, NULL, TOOL },
 	[RESPONSE_OTHER - 1] = { RESPONSE, "*", 0 },
+	[SECONDS - 1] = { USAGE, "seconds", 0 },
 };
 
 // What either side says of the session.
@@ -211,7 +213,9 @@ static void on_event(struct sg_response_reader *reader, const struct sg_json_val
 		[OUTPUT_AUDIO] = &usage->audio_output_tokens,
 	};
 
-	if (value->node == USAGE) {
+	if (value->node == SECONDS) {
+		sg_response_seconds(reader, value, &usage->units.milliseconds);
+	} else if (value->node == USAGE) {
 		if (!value->end && value->type != SG_JSON_NULL)
 			sg_response_begin_usage(reader, value);
 	} else if ((size_t)value->node < SG_ARRAY_SIZE(counts) && counts[value->node]) {
@@ -244,6 +248,9 @@ static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
+	// A transcription by a model that is billed by the time of its sound.
+	if (reader->usage_seen && usage->units.milliseconds && usage->input_tokens < 0)
+		usage->input_tokens = usage->output_tokens = 0;
 	if (!reader->usage_seen || usage->input_tokens < 0)
 		return;
 	take_out(reader, &usage->input_tokens, usage->cache_read_tokens);

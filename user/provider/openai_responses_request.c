@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenAI responses, the request. Fields: the provider's API reference, POST /v1/responses.
+#include <stdio.h>
 #include <string.h>
 
 #include "provider/openai_responses.h"
+
+// A container is billed by sessions of 20 minutes, and no call is held for longer than an hour.
+#define SESSIONS_OF_CONTAINER 3
+#define SMALLEST_MEMORY	      "1g"
 
 enum request_node {
 	MODEL = 1,
@@ -31,9 +36,12 @@ enum request_node {
 	TOOL_ENVIRONMENT_TYPE,
 	CONTEXT_MANAGEMENT,
 	MESSAGE_TYPE,
+	TOOL_CONTAINER,
+	TOOL_CONTAINER_MEMORY,
+	TOOL_ENVIRONMENT_MEMORY,
 };
 
-_Static_assert(MESSAGE_TYPE == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
+_Static_assert(TOOL_ENVIRONMENT_MEMORY == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -62,6 +70,9 @@ const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS]
 	[TOOL_ENVIRONMENT_TYPE - 1] = { TOOL_ENVIRONMENT, "type", 0 },
 	[CONTEXT_MANAGEMENT - 1] = { SG_JSON_ROOT, "context_management", 0 },
 	[MESSAGE_TYPE - 1] = { SG_JSON_ROOT, "type", 0 },
+	[TOOL_CONTAINER - 1] = { TOOL, "container", 0 },
+	[TOOL_CONTAINER_MEMORY - 1] = { TOOL_CONTAINER, "memory_limit", 0 },
+	[TOOL_ENVIRONMENT_MEMORY - 1] = { TOOL_ENVIRONMENT, "memory_limit", TOOL_CONTAINER_MEMORY },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -117,19 +128,56 @@ static void take_hosted_tool(struct sg_request_reader *reader, const char *reaso
 	sg_request_take_window(&reader->facts, reason);
 }
 
+// The dearest counts where the memory is not known, or is not the same for all.
+static void take_memory(struct sg_request_facts *facts, const char *memory)
+{
+	if (facts->kind[0] && strcmp(facts->kind, memory) != 0)
+		memory = "unknown";
+	snprintf(facts->kind, sizeof(facts->kind), "%s", memory);
+}
+
+static void take_container(struct sg_request_reader *reader, const char *reason)
+{
+	reader->facts.units.containers += SESSIONS_OF_CONTAINER;
+	reader->tool_container = true;
+	take_hosted_tool(reader, reason);
+}
+
+// One that the provider makes, of the smallest size where nothing is said; one that is there has a
+// size that this request does not tell.
+static void on_container(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (value->node == TOOL_CONTAINER_MEMORY)
+		sg_value_copy(value, reader->tool_memory, sizeof(reader->tool_memory));
+	else if (value->type == SG_JSON_STRING)
+		strcpy(reader->tool_memory, "unknown");
+}
+
+static void on_tool(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	reader->facts.tools = true;
+	if (!value->end) {
+		reader->tool_container = false;
+		strcpy(reader->tool_memory, SMALLEST_MEMORY);
+	} else if (reader->tool_container) {
+		take_memory(&reader->facts, reader->tool_memory);
+	}
+}
+
 // Tools that the agent runs itself are text; all others run at the provider and feed the model what
-// no byte here bounds. Some cost a fee that no answer tells and no price is known for.
+// no byte here bounds. Pictures of a tool cost a fee that no answer is sure to tell.
 static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const own[] = { "function", "custom", "local_shell", "shell",
 		"apply_patch", "namespace", "computer", "computer_use_preview", NULL };
-	static const char *const with_fee[] = { "code_interpreter", "image_generation", NULL };
 
 	if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, own))
 		return;
-	if (sg_is_one_of(value->text, with_fee)) {
+	if (strcmp(value->text, "image_generation") == 0) {
 		reader->facts.unbounded = true;
 		take_hosted_tool(reader, value->text);
+	} else if (strcmp(value->text, "code_interpreter") == 0) {
+		take_container(reader, value->text);
 	} else if (strcmp(value->text, SG_REASON_FILE_SEARCH) == 0) {
 		take_hosted_tool(reader, SG_REASON_FILE_SEARCH);
 	} else {
@@ -142,8 +190,9 @@ static void on_tool_environment(struct sg_request_reader *reader, const struct s
 {
 	if (strcmp(value->text, "local") == 0)
 		return;
-	reader->facts.unbounded = true;
-	take_hosted_tool(reader, "container");
+	if (strcmp(value->text, "container_auto") != 0)
+		strcpy(reader->tool_memory, "unknown");
+	take_container(reader, "container");
 }
 
 static void on_previous(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -208,7 +257,11 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 			sg_request_take_window(facts, "prompt");
 		break;
 	case TOOL:
-		facts->tools = true;
+		on_tool(reader, value);
+		break;
+	case TOOL_CONTAINER:
+	case TOOL_CONTAINER_MEMORY:
+		on_container(reader, value);
 		break;
 	case TOOL_TYPE:
 		on_tool_type(reader, value);

@@ -39,6 +39,9 @@ enum response_node {
 	R_OWN_KEY,
 	R_ERROR,
 	R_ERROR_CODE,
+	R_CONTAINER,
+	R_ENVIRONMENT,
+	R_ENVIRONMENT_CONTAINER,
 	RESPONSE_NODES,
 	// events only
 	E_RESPONSE = RESPONSE_NODES,
@@ -51,6 +54,9 @@ enum response_node {
 	E_SEQUENCE,
 	E_OUTPUT_INDEX,
 	E_CONTENT_INDEX,
+	E_CONTAINER,
+	E_ENVIRONMENT,
+	E_ENVIRONMENT_CONTAINER,
 };
 
 // The rows of a response object that is `base`.
@@ -79,7 +85,10 @@ enum response_node {
 		[R_COST_DETAILS - 1] = { R_USAGE, "cost_details", 0 },                             \
 		[R_COST_UPSTREAM - 1] = { R_COST_DETAILS, "upstream_inference_cost", 0 },          \
 		[R_OWN_KEY - 1] = { R_USAGE, "is_byok", 0 }, [R_ERROR - 1] = { base, "error", 0 }, \
-		[R_ERROR_CODE - 1] = { R_ERROR, "code", 0 }
+		[R_ERROR_CODE - 1] = { R_ERROR, "code", 0 },                                       \
+		[R_CONTAINER - 1] = { R_ITEM, "container_id", 0 },                                 \
+		[R_ENVIRONMENT - 1] = { R_ITEM, "environment", 0 },                                \
+		[R_ENVIRONMENT_CONTAINER - 1] = { R_ENVIRONMENT, "container_id", R_CONTAINER }
 
 static const struct sg_json_path body_paths[] = { RESPONSE_PATHS(SG_JSON_ROOT) };
 
@@ -95,21 +104,33 @@ static const struct sg_json_path event_paths[] = {
 	[E_SEQUENCE - 1] = { SG_JSON_ROOT, "sequence_number", 0 },
 	[E_OUTPUT_INDEX - 1] = { SG_JSON_ROOT, "output_index", 0 },
 	[E_CONTENT_INDEX - 1] = { SG_JSON_ROOT, "content_index", 0 },
+	[E_CONTAINER - 1] = { E_ITEM, "container_id", 0 },
+	[E_ENVIRONMENT - 1] = { E_ITEM, "environment", 0 },
+	[E_ENVIRONMENT_CONTAINER - 1] = { E_ENVIRONMENT, "container_id", E_CONTAINER },
 };
 
 // A web search costs a fee for each query; opening a page that it found costs none. A search in
-// files costs one a call.
+// files costs one a call. A picture costs what the dearest kind does: its tokens are not in usage.
 static void count_search(const struct sg_response_reader *reader, struct sg_searches *searches)
 {
 	searches->web += reader->item_is_search && !reader->item_is_no_query;
 	searches->file += reader->item_is_file_search;
+	searches->pictures += reader->item_is_picture;
+}
+
+// A session of a container, however often code ran in it.
+static void on_container(const struct sg_json_value *value, struct sg_searches *searches)
+{
+	if (value->type != SG_JSON_STRING || strcmp(searches->container, value->text) == 0)
+		return;
+	sg_value_copy(value, searches->container, sizeof(searches->container));
+	searches->containers++;
 }
 
 static void on_output_item(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	if (!value->end)
-		reader->item_is_search = reader->item_is_no_query = reader->item_is_file_search =
-			false;
+		sg_response_begin_item(reader);
 	else
 		count_search(reader, &reader->output_searches);
 }
@@ -164,6 +185,23 @@ static bool on_place(struct sg_response_reader *reader, const struct sg_json_val
 	return true;
 }
 
+static bool on_count(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+	int64_t *counts[] = {
+		[R_INPUT_TOKENS] = &usage->input_tokens,
+		[R_OUTPUT_TOKENS] = &usage->output_tokens,
+		[R_CACHED] = &usage->cache_read_tokens,
+		[R_CACHE_WRITE] = &usage->cache_write_tokens,
+		[R_REASONING] = &usage->reasoning_tokens,
+	};
+
+	if ((size_t)value->node >= SG_ARRAY_SIZE(counts) || !counts[value->node])
+		return false;
+	sg_response_count(reader, value, counts[value->node]);
+	return true;
+}
+
 static void on_response(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const unfinished[] = { "queued", "in_progress", NULL };
@@ -202,27 +240,19 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 	case E_ITEM_TYPE:
 		reader->item_is_search = strcmp(value->text, "web_search_call") == 0;
 		reader->item_is_file_search = strcmp(value->text, "file_search_call") == 0;
+		reader->item_is_picture = strcmp(value->text, "image_generation_call") == 0;
 		reader->hides_output =
 			reader->hides_output || strcmp(value->text, "reasoning") == 0;
+		break;
+	case R_CONTAINER:
+		on_container(value, &reader->output_searches);
+		break;
+	case E_CONTAINER:
+		on_container(value, &reader->events_searches);
 		break;
 	case R_ACTION_TYPE:
 	case E_ACTION_TYPE:
 		reader->item_is_no_query = strcmp(value->text, "search") != 0;
-		break;
-	case R_INPUT_TOKENS:
-		sg_response_count(reader, value, &usage->input_tokens);
-		break;
-	case R_OUTPUT_TOKENS:
-		sg_response_count(reader, value, &usage->output_tokens);
-		break;
-	case R_CACHED:
-		sg_response_count(reader, value, &usage->cache_read_tokens);
-		break;
-	case R_CACHE_WRITE:
-		sg_response_count(reader, value, &usage->cache_write_tokens);
-		break;
-	case R_REASONING:
-		sg_response_count(reader, value, &usage->reasoning_tokens);
 		break;
 	case R_ERROR_CODE:
 		reader->filtered = sg_response_is_filter_code(value);
@@ -236,7 +266,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	default:
-		if (!on_place(reader, value))
+		if (!on_count(reader, value) && !on_place(reader, value))
 			on_price(reader, value);
 		break;
 	}
@@ -341,10 +371,16 @@ static void finish_response(struct sg_response_reader *reader)
 		more_of(reader->output_searches.web, reader->events_searches.web);
 	usage->file_search_requests =
 		more_of(reader->output_searches.file, reader->events_searches.file);
-	// A background answer is settled by a later poll; a stream that was cut in progress is not
-	// one.
+	usage->units.containers =
+		more_of(reader->output_searches.containers, reader->events_searches.containers);
+	if (usage->units.containers)
+		memcpy(usage->kind, reader->facts->kind, sizeof(usage->kind));
+	usage->units.images =
+		more_of(reader->output_searches.pictures, reader->events_searches.pictures);
+	// A background answer goes on without its stream, and is settled by a later poll; another
+	// one that was cut in progress is not.
 	if (outcome->state == SG_EXCHANGE_PENDING &&
-		(!reader->facts->background || reader->is_stream || reader->usage_seen))
+		(!reader->facts->background || reader->usage_seen || reader->failed_early))
 		outcome->state = SG_EXCHANGE_SETTLED;
 	if (outcome->state != SG_EXCHANGE_PENDING)
 		outcome->pending_id[0] = 0;

@@ -23,6 +23,7 @@ extern const struct sg_path_rule sg_azure_rules[];
 extern const struct sg_path_rule sg_gemini_rules[];
 extern const struct sg_path_rule sg_gemini_polls[];
 extern const struct sg_path_rule sg_chat_and_embeddings_rules[];
+extern const struct sg_path_rule sg_fireworks_workflow_rules[];
 extern const struct sg_path_rule sg_gemini_upload_rules[];
 extern const struct sg_path_rule sg_gemini_store_rules[];
 extern const struct sg_path_rule sg_vertex_rules[];

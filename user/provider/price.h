@@ -28,9 +28,10 @@ struct sg_price_kind {
 // Of models that are billed by the piece, which are few.
 struct sg_price_pieces {
 	struct sg_price_pieces *next; // owned by the table
-	unsigned image_count, image_token_count;
+	unsigned image_count, image_token_count, container_count;
 	struct sg_price_kind images[SG_PRICE_KINDS];	   // micro-dollars a picture
 	struct sg_price_kind image_tokens[SG_PRICE_KINDS]; // output tokens a picture
+	struct sg_price_kind containers[SG_PRICE_KINDS];   // micro-dollars a session
 	int64_t characters;				   // pico-dollars a character
 	int64_t pages;					   // nano-dollars a page
 	int64_t annotated_pages;			   // the same of an annotated one

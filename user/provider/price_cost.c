@@ -154,7 +154,8 @@ static bool is_nothing(const struct sg_usage *usage)
 	return usage->input_tokens == 0 && usage->output_tokens == 0 && !total_input(usage) &&
 	       !usage->reasoning_apart_tokens && !usage->web_search_requests &&
 	       !usage->maps_requests && !usage->file_search_requests && !usage->search_units &&
-	       !units->images && !units->characters && !units->pages && !units->milliseconds;
+	       !units->images && !units->characters && !units->pages && !units->milliseconds &&
+	       !units->containers;
 }
 
 static const struct sg_price *find_used(const struct sg_price_table *table, const char *provider,
@@ -344,6 +345,8 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	// What has no end costs nothing only where output does, and a fee that is not known is no
 	// bound.
 	if (strstr(facts->reasons, SG_REASON_FILE_SEARCH) && !price->file_search)
+		return -ERANGE;
+	if (facts->units.containers && (!price->pieces || !price->pieces->container_count))
 		return -ERANGE;
 	if (facts->unbounded_sound && price->pieces && price->pieces->audio_hour)
 		return -ERANGE;

@@ -88,7 +88,8 @@ int sg_price_pieces_read(const json_t *model, const char *place,
 	};
 	const json_t *images = json_object_get(model, "per_image");
 	const json_t *tokens = json_object_get(model, "image_tokens");
-	bool any = images || tokens;
+	const json_t *containers = json_object_get(model, "per_container");
+	bool any = images || tokens || containers;
 	int r;
 
 	*ret_pieces = NULL;
@@ -97,6 +98,9 @@ int sg_price_pieces_read(const json_t *model, const char *place,
 	if (r == 0)
 		r = read_kinds(tokens, place, "image_tokens", read_tokens, read.image_tokens,
 			&read.image_token_count, error);
+	if (r == 0)
+		r = read_kinds(containers, place, "per_container", read_price, read.containers,
+			&read.container_count, error);
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(members); i++) {
 		const json_t *value = json_object_get(model, members[i].key);
 
@@ -142,11 +146,12 @@ int64_t sg_price_pieces_image_tokens(const struct sg_price_pieces *pieces, const
 sg_wide sg_price_pieces_cost(
 	const struct sg_price_pieces *pieces, const struct sg_units *units, const char *kind)
 {
-	int64_t image, page, milliseconds = units->milliseconds;
+	int64_t image, page, container, milliseconds = units->milliseconds;
 	sg_wide sum = 0;
 
 	if (!pieces)
 		return 0;
+	container = value_of(pieces->containers, pieces->container_count, kind);
 	image = value_of(pieces->images, pieces->image_count, kind);
 	page = strcmp(kind, SG_KIND_ANNOTATED) == 0 && pieces->annotated_pages
 		       ? pieces->annotated_pages
@@ -154,6 +159,7 @@ sg_wide sg_price_pieces_cost(
 	if (milliseconds && milliseconds < pieces->least_audio_ms)
 		milliseconds = pieces->least_audio_ms;
 	sum += counted(units->images) * counted(image) * PER_MICRO;
+	sum += counted(units->containers) * counted(container) * PER_MICRO;
 	sum += counted(units->characters) * counted(pieces->characters) * PER_PICO;
 	sum += counted(units->pages) * counted(page) * PER_NANO;
 	sum += (counted(milliseconds) * counted(pieces->audio_hour) * PER_MICRO + MS_PER_HOUR - 1) /

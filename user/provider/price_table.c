@@ -190,7 +190,8 @@ static int read_model(struct sg_price_table *table, const json_t *model, size_t 
 		"long_context", "web_search_per_1k", "maps_per_1k", "file_search_per_1k",
 		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
 		"geo_us", "fast", "regional", "per_image", "image_tokens", "per_million_characters",
-		"per_1k_pages", "per_1k_annotated_pages", "per_audio_hour", "least_audio_ms" };
+		"per_1k_pages", "per_1k_annotated_pages", "per_audio_hour", "least_audio_ms",
+		"per_container" };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];

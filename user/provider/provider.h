@@ -101,6 +101,7 @@ struct sg_units {
 	int64_t characters;
 	int64_t pages;
 	int64_t milliseconds; // of sound
+	int64_t containers;   // sessions of 20 minutes of those that the provider runs code in
 };
 
 // What the request allows.
@@ -141,7 +142,8 @@ struct sg_request_facts {
 	bool batch;		  // at the batch price
 	struct sg_units units;	  // at most
 	char kind[SG_KIND_BYTES]; // of what is billed by the piece, as the price table names
-				  // it: of a picture "hd/1792x1024", of a page SG_KIND_ANNOTATED
+				  // it: of a picture "hd/1792x1024", of a page
+				  // SG_KIND_ANNOTATED, of a container its memory ("4g")
 	int64_t partial_images;	  // that a stream shows before each
 	bool unbounded_sound;	  // nothing tells how long it may be
 	bool unbounded_input;	  // only what the provider takes bounds it

@@ -239,6 +239,12 @@ const struct sg_path_rule sg_openrouter_rules[] = {
 	END_RULES,
 };
 
+// Pictures and sound, by whatever the workflow is.
+const struct sg_path_rule sg_fireworks_workflow_rules[] = {
+	{ "/*", &sg_api_by_amount },
+	END_RULES,
+};
+
 const struct sg_path_rule sg_perplexity_rules[] = {
 	{ "/chat/completions", &sg_api_openai_chat },
 	{ "/async/chat/completions", &sg_api_openai_run },

@@ -26,6 +26,7 @@ static const struct sg_path_group deepseek_posts[] = {
 	END_GROUPS,
 };
 static const struct sg_path_group fireworks_posts[] = {
+	{ "/inference/v1/workflows", sg_fireworks_workflow_rules },
 	{ "/inference/v1", sg_compatible_rules },
 	END_GROUPS,
 };

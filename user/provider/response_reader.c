@@ -70,7 +70,7 @@ static void begin_event(struct sg_response_reader *reader)
 	reader->event_stops = false;
 	reader->mark.index = 0;
 	reader->mark.stops = false;
-	reader->item_is_search = reader->item_is_no_query = reader->item_is_file_search = false;
+	sg_response_begin_item(reader);
 }
 
 static void begin_scan(struct sg_response_reader *reader)
@@ -522,8 +522,19 @@ static void decide_state(struct sg_response_reader *reader, bool complete)
 		outcome->state = SG_EXCHANGE_SETTLED;
 	else if (is_billed_error(reader))
 		outcome->usage.output_tokens = 0;
-	else if (reader->status >= 400 || (reader->failed_early && !reader->produced))
+	else if (reader->status >= 300 || (reader->failed_early && !reader->produced))
 		outcome->state = SG_EXCHANGE_ERROR_FREE;
+}
+
+// A tier or a speed that was asked for, and of which the answer says nothing: the dearer counts.
+static void assume_asked(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (!usage->service_tier[0] && strcmp(reader->facts->service_tier, "priority") == 0)
+		strcpy(usage->service_tier, "priority");
+	if (!usage->speed[0] && reader->facts->fast)
+		strcpy(usage->speed, "fast");
 }
 
 int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, struct sg_buf *out,
@@ -549,6 +560,7 @@ int sg_response_reader_finish(struct sg_response_reader *reader, bool complete, 
 	read_totals(reader);
 	if (r == 0 && reader->filters && out && sg_buf_length(&reader->held))
 		r = pass_event(reader, 0, false);
+	assume_asked(reader);
 	if (reader->api->finish_response)
 		reader->api->finish_response(reader);
 	reader->outcome.regional = reader->facts->regional;

@@ -43,6 +43,12 @@ void sg_response_count(
 		reader->outcome.bad_evidence = true;
 }
 
+void sg_response_begin_item(struct sg_response_reader *reader)
+{
+	reader->item_is_search = reader->item_is_no_query = false;
+	reader->item_is_file_search = reader->item_is_picture = false;
+}
+
 bool sg_event_name_ends(const struct sg_sse_event *event, const char *end)
 {
 	size_t length = strlen(end);

@@ -123,6 +123,26 @@ static void a_batch_is_held_for_by_its_calls(void **state)
 	assert_true(batch.input_tokens >= 2 * 200000);
 }
 
+// A session costs by the container's memory; where it has no price, there is no bound.
+static void a_container_is_a_fee_beside_the_tokens(void **state)
+{
+	const struct sg_provider *openai = sg_provider_by_name("openai"),
+				 *groq = sg_provider_by_name("groq");
+	struct sg_request_facts facts = { .model = "gpt-5", .choices = 1, .kind = "4g" };
+	struct sg_charge without, with;
+
+	(void)state;
+	assert_int_equal(sg_price_bound(table, openai, &facts, DAY_NS, &without), 0);
+	facts.units.containers = 3;
+	assert_int_equal(sg_price_bound(table, openai, &facts, DAY_NS, &with), 0);
+	assert_int_equal(with.nanousd - without.nanousd, 360000000);
+	strcpy(facts.kind, "unknown");
+	assert_int_equal(sg_price_bound(table, openai, &facts, DAY_NS, &with), 0);
+	assert_int_equal(with.nanousd - without.nanousd, INT64_C(5760000000));
+	strcpy(facts.model, "llama-3.3-70b-versatile");
+	assert_int_equal(sg_price_bound(table, groq, &facts, DAY_NS, &with), -ERANGE);
+}
+
 static int load(void **state)
 {
 	struct sg_error error = { "" };
@@ -145,6 +165,7 @@ int main(void)
 		cmocka_unit_test(tokens_of_a_model_by_the_piece_have_no_price),
 		cmocka_unit_test(a_picture_of_a_model_by_tokens_is_held_for_by_its_kind),
 		cmocka_unit_test(a_batch_is_held_for_by_its_calls),
+		cmocka_unit_test(a_container_is_a_fee_beside_the_tokens),
 	};
 
 	return cmocka_run_group_tests_name("price_pieces", tests, load, unload);

@@ -117,10 +117,27 @@ static const struct row responses_rows[] = {
 	{ "{\"tools\":[{\"type\":\"mcp\"}],\"max_tool_calls\":4,\"max_tool_calls\":null}",
 		{ WINDOW("mcp,no_max_tool_calls"), .tools = true, .unbounded = true } },
 	{ "{\"tools\":[{\"type\":\"code_interpreter\"}],\"max_tool_calls\":1}",
-		{ WINDOW("code_interpreter"), .tools = true, .tool_turns = 1, .unbounded = true } },
+		{ WINDOW("code_interpreter"), .tools = true, .tool_turns = 1, .units.containers = 3,
+			.kind = "1g" } },
+	{ "{\"tools\":[{\"container\":{\"memory_limit\":\"4g\",\"type\":\"auto\"},\"type\":"
+	  "\"code_interpreter\"}],\"max_tool_calls\":1}",
+		{ WINDOW("code_interpreter"), .tools = true, .tool_turns = 1, .units.containers = 3,
+			.kind = "4g" } },
+	// One that is there already, and two that differ: the dearest size may be billed.
+	{ "{\"tools\":[{\"type\":\"code_interpreter\",\"container\":\"c\"}],\"max_tool_calls\":1}",
+		{ WINDOW("code_interpreter"), .tools = true, .tool_turns = 1, .units.containers = 3,
+			.kind = "unknown" } },
+	{ "{\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"memory_limit\":\"4g\"}},"
+	  "{\"type\":\"shell\",\"environment\":{\"type\":\"container_auto\"}}],"
+	  "\"max_tool_calls\":1}",
+		{ WINDOW("code_interpreter,container"), .tools = true, .tool_turns = 1,
+			.units.containers = 6, .kind = "unknown" } },
+	{ "{\"tools\":[{\"type\":\"image_generation\"}],\"max_tool_calls\":1}",
+		{ WINDOW("image_generation"), .tools = true, .tool_turns = 1, .unbounded = true } },
 	{ "{\"tools\":[{\"type\":\"shell\",\"environment\":{\"type\":\"container_auto\"}}],"
 	  "\"max_tool_calls\":1}",
-		{ WINDOW("container"), .tools = true, .tool_turns = 1, .unbounded = true } },
+		{ WINDOW("container"), .tools = true, .tool_turns = 1, .units.containers = 3,
+			.kind = "1g" } },
 	// A compaction is one more call, not under the request's own limit.
 	{ "{\"context_management\":[{\"type\":\"compaction\"}],\"max_output_tokens\":9}",
 		{ WINDOW("compaction"), .tool_turns = 1 } },
@@ -213,6 +230,8 @@ static void run_row(struct feeder *feeder, const void *context)
 	assert_int_equal(facts.unbounded, expected->unbounded);
 	assert_int_equal(facts.tool_turns, expected->tool_turns);
 	assert_int_equal(facts.prediction_bytes, expected->prediction_bytes);
+	assert_int_equal(facts.units.containers, expected->units.containers);
+	assert_string_equal(facts.kind, expected->kind);
 	assert_string_equal(facts.service_tier, expected->service_tier);
 	assert_string_equal(facts.reasons, expected->reasons);
 }
