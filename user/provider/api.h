@@ -378,6 +378,9 @@ bool sg_is_one_of(const char *text, const char *const *words);
 // it; until then what bounds the model does).
 void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit);
 
+// How many answers the request asks for: one at least.
+void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value);
+
 // The output limit of the whole call, and where it stands.
 void sg_request_output_limit(struct sg_request_reader *reader, const struct sg_json_value *value,
 	enum sg_limit_field field);

@@ -125,8 +125,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 			sg_request_take_window(facts, "conversation");
 		break;
 	case GENERATIONS:
-		sg_request_limit(value, 1, &facts->choices);
-		facts->choices = facts->choices < 1 ? 1 : facts->choices;
+		sg_request_choices(facts, value);
 		break;
 	default:
 		break;

@@ -178,8 +178,7 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 		sg_request_output_limit(reader, value, SG_LIMIT_PRIMARY);
 		break;
 	case CANDIDATES:
-		sg_request_limit(value, 1, &facts->choices);
-		facts->choices = facts->choices < 1 ? 1 : facts->choices;
+		sg_request_choices(facts, value);
 		break;
 	case CACHED_CONTENT:
 		if (given)

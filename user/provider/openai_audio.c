@@ -98,7 +98,7 @@ static void finish_transcription(struct sg_request_reader *reader)
 		reader->sound_ms > LEAST_MILLISECONDS ? reader->sound_ms : LEAST_MILLISECONDS;
 	facts->unbounded_sound = reader->sound_has_no_bound;
 	if (facts->unbounded_sound)
-		sg_request_add_reason(facts, "length_of_sound");
+		sg_request_add_reason(facts, SG_REASON_SOUND);
 	if (!is_by_tokens(facts->model))
 		facts->max_output = 0;
 }

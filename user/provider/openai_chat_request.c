@@ -251,8 +251,7 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		sg_request_output_limit(reader, value, SG_LIMIT_FALLBACK);
 		break;
 	case N:
-		sg_request_limit(value, 1, &facts->choices);
-		facts->choices = facts->choices < 1 ? 1 : facts->choices;
+		sg_request_choices(facts, value);
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;

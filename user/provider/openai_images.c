@@ -43,8 +43,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		sg_request_set_model(facts, value);
 		break;
 	case N:
-		sg_request_limit(value, 1, &facts->choices);
-		facts->choices = facts->choices < 1 ? 1 : facts->choices;
+		sg_request_choices(facts, value);
 		break;
 	case SIZE:
 		sg_value_copy(value, reader->size, sizeof(reader->size));

@@ -292,7 +292,7 @@ void sg_responses_finish_request(struct sg_request_reader *reader)
 		facts->tool_turns = reader->max_tool_calls;
 	} else if (reader->hosted_tools) {
 		facts->unbounded = true;
-		sg_request_add_reason(facts, "no_max_tool_calls");
+		sg_request_add_reason(facts, SG_REASON_NO_TOOL_LIMIT);
 	}
 	sg_request_bound_compaction(reader);
 }

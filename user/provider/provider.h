@@ -16,12 +16,14 @@
 #include "http/h1.h"
 #include "provider/request_edit.h"
 
-#define SG_MODEL_BYTES	      128
-#define SG_PENDING_ID_BYTES   96
-#define SG_KIND_BYTES	      40
-#define SG_KIND_ANNOTATED     "annotated"
-#define SG_REASON_FILE_SEARCH "file_search"
-#define SG_COUNT_MAX	      (INT64_C(1) << 53) // counts above it are no evidence
+#define SG_MODEL_BYTES		128
+#define SG_PENDING_ID_BYTES	96
+#define SG_KIND_BYTES		40
+#define SG_KIND_ANNOTATED	"annotated"
+#define SG_REASON_FILE_SEARCH	"file_search"
+#define SG_REASON_SOUND		"length_of_sound"
+#define SG_REASON_NO_TOOL_LIMIT "no_max_tool_calls"
+#define SG_COUNT_MAX		(INT64_C(1) << 53) // counts above it are no evidence
 
 struct sg_provider; // one const table row per provider, e.g. name "openai"
 struct sg_api;	    // one const table row per wire format, e.g. name "chat"

@@ -169,6 +169,16 @@ static void describe_wait(const struct sg_answer *answer, char *out, size_t size
 			(long long)retry_after(answer));
 }
 
+static const char *unbounded_remedy(const char *reasons)
+{
+	if (strstr(reasons, SG_REASON_SOUND))
+		return "Send the sound as WAV, MP3, FLAC or Ogg Opus, whose length it can tell.";
+	if (strstr(reasons, SG_REASON_NO_TOOL_LIMIT))
+		return "Set max_tool_calls, or leave these features out.";
+	return "Leave these features out, or ask the operator for an amount to hold "
+	       "(\"unbounded\").";
+}
+
 static void describe(const struct sg_answer *answer, char *out, size_t size)
 {
 	const char *detail = answer->detail ? answer->detail : "";
@@ -196,10 +206,8 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 			detail);
 		break;
 	case SG_ANSWER_UNBOUNDED:
-		snprintf(out, size,
-			"spendgate can't bound the cost of this request (%.128s). Set "
-			"max_tool_calls, or leave these features out.",
-			detail);
+		snprintf(out, size, "spendgate can't bound the cost of this request (%.128s). %s",
+			detail, unbounded_remedy(detail));
 		break;
 	case SG_ANSWER_SIGNED:
 		snprintf(out, size,

@@ -176,6 +176,13 @@ void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t
 		*ret_limit = absent;
 }
 
+void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	sg_request_limit(value, 1, &facts->choices);
+	if (facts->choices < 1)
+		facts->choices = 1;
+}
+
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)
 {
 	facts->context_window = true;

@@ -9,27 +9,10 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "lib/builtin_prices.h"
 #include "lib/readers.h"
-#include "provider/price.h"
 
 #define WALL_NS (INT64_C(1800000000) * SG_NS_PER_SEC) // 2027
-
-static struct sg_price_table *table;
-
-static int load(void **state)
-{
-	struct sg_error error = { "" };
-
-	(void)state;
-	return sg_price_table_builtin(&table, &error);
-}
-
-static int unload(void **state)
-{
-	(void)state;
-	table = sg_price_table_free(table);
-	return 0;
-}
 
 // 400 bytes, which are 100 tokens and may be 399.
 #define TEN(text) text text text text text text text text text text
@@ -209,5 +192,5 @@ int main(void)
 		cmocka_unit_test(many_inputs_fill_no_more_than_their_windows),
 	};
 
-	return cmocka_run_group_tests_name("hold", tests, load, unload);
+	return cmocka_run_group_tests_name("hold", tests, load_builtin_prices, free_prices);
 }

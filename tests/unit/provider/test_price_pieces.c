@@ -10,11 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "provider/price.h"
+#include "lib/builtin_prices.h"
 
 #define DAY_NS (INT64_C(1790000000) * 1000000000)
-
-static struct sg_price_table *table;
 
 struct row {
 	const char *provider, *model;
@@ -143,21 +141,6 @@ static void a_container_is_a_fee_beside_the_tokens(void **state)
 	assert_int_equal(sg_price_bound(table, groq, &facts, DAY_NS, &with), -ERANGE);
 }
 
-static int load(void **state)
-{
-	struct sg_error error = { "" };
-
-	(void)state;
-	return sg_price_table_builtin(&table, &error);
-}
-
-static int unload(void **state)
-{
-	(void)state;
-	table = sg_price_table_free(table);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,5 +151,5 @@ int main(void)
 		cmocka_unit_test(a_container_is_a_fee_beside_the_tokens),
 	};
 
-	return cmocka_run_group_tests_name("price_pieces", tests, load, unload);
+	return cmocka_run_group_tests_name("price_pieces", tests, load_builtin_prices, free_prices);
 }

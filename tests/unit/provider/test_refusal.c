@@ -270,6 +270,25 @@ static void every_other_answer_has_its_status(void **state)
 	}
 }
 
+static void what_has_no_bound_gets_the_remedy_that_helps(void **state)
+{
+	static const char *const remedies[][2] = { { "audio_file,length_of_sound", "Ogg Opus" },
+		{ "mcp,no_max_tool_calls", "Set max_tool_calls" },
+		{ "deep_research", "ask the operator" } };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(remedies); i++) {
+		struct sg_answer answer = answer_for("openai", NULL);
+		struct rendered rendered;
+
+		answer.kind = SG_ANSWER_UNBOUNDED;
+		answer.detail = remedies[i][0];
+		render(&answer, &rendered);
+		assert_non_null(strstr(text_at(&rendered, "error", "message"), remedies[i][1]));
+		release(&rendered);
+	}
+}
+
 static void connection_and_head(void **state)
 {
 	struct sg_answer answer = answer_for("openai", &money_refusal);
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test(a_cap_on_requests_has_no_money_limit),
 		cmocka_unit_test(a_budget_that_refills_soon_may_be_retried),
 		cmocka_unit_test(every_other_answer_has_its_status),
+		cmocka_unit_test(what_has_no_bound_gets_the_remedy_that_helps),
 		cmocka_unit_test(connection_and_head),
 		cmocka_unit_test(what_agents_send_stays_in_its_string),
 		cmocka_unit_test(the_reference_s_plain_shape),
