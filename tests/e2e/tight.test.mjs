@@ -47,6 +47,16 @@ test('wait: who has waited in vain is refused; who leaves does not go on', async
 	assert.equal(left.status.held_usd, '0');
 });
 
+test('wait: an Anthropic stream holds what it read, once that is told, and no longer what its bytes could be', async () => {
+	// 20 KB could be 20,000 tokens, and are 5,000: each is held for at 0.127, and at 0.043 once that is told.
+	const prompt = 'The words of a long and plain prompt, over and over. '.repeat(380);
+	const stream = (said) => message(`${said} ${prompt}`, { stream: true, max_tokens: 500 });
+	const { results, status } = await gate.agent('anthropic.mjs', 'told', { 'limit-usd': '0.2', wait: '2s' }, { parallel: 2, maxRetries: 0, calls: [stream('mock:tokens=400 mock:delay=20'), stream('mock:tokens=5')] });
+	assert.deepEqual(results.map((result) => result.ok), [true, true], JSON.stringify(results));
+	assert.equal(dollars(status.spent_usd), await billed());
+	assert.equal(status.held_usd, '0');
+});
+
 test('wait: a call that only another budget counts goes by those that wait', async () => {
 	const own = new Gate(mock);
 	const cap = (name, model) => ({ name, scope: 'host', models: [model], limit_usd: '0.013', window: '1h' });

@@ -128,18 +128,41 @@ static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
 	sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
 }
 
+static void lower_to(struct sg_exchange *exchange, const struct sg_charge *bound)
+{
+	const struct sg_charge *held = &exchange->hold.bound;
+
+	if (bound->nanousd <= held->nanousd && bound->output_tokens <= held->output_tokens &&
+		bound->input_tokens <= held->input_tokens)
+		sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, bound);
+}
+
+// What was read is told: what its bytes may have been is held no longer.
+static void lower_input(struct sg_exchange *exchange)
+{
+	struct sg_request_facts facts = exchange->facts;
+	struct sg_charge bound;
+
+	if (facts.known_input || !exchange->client->own_host ||
+		!sg_provider_tells_input(exchange->client->provider, exchange->route.api, &facts))
+		return;
+	facts.known_input = sg_response_reader_input_tokens(exchange->response_reader);
+	if (facts.known_input <= 0 ||
+		sg_call_bound(exchange->client, exchange->prices, &facts, &bound) < 0)
+		return;
+	exchange->facts.known_input = facts.known_input;
+	lower_to(exchange, &bound);
+}
+
 // The stream is to end: what is held from now on, and will be charged, is what it may be billed.
 static void lower_to_end(struct sg_exchange *exchange)
 {
 	const struct sg_slice *slice = &exchange->slice;
-	const struct sg_charge *held = &exchange->hold.bound;
 	int64_t lately = slice->seen_tokens - slice->before_seen;
 	struct sg_charge bound;
 
-	if (bound_of(exchange, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0 &&
-		bound.nanousd <= held->nanousd && bound.output_tokens <= held->output_tokens &&
-		bound.input_tokens <= held->input_tokens)
-		sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
+	if (bound_of(exchange, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0)
+		lower_to(exchange, &bound);
 }
 
 static int run_on(struct sg_exchange *exchange)
@@ -163,7 +186,10 @@ int sg_slice_step(struct sg_exchange *exchange)
 	struct sg_slice *slice = &exchange->slice;
 	int64_t now_ms, seen, before = slice->seen_tokens;
 
-	if (slice->state == SG_SLICE_NEVER || !exchange->response_reader)
+	if (!exchange->response_reader)
+		return 0;
+	lower_input(exchange);
+	if (slice->state == SG_SLICE_NEVER)
 		return 0;
 	seen = sg_response_reader_visible_tokens(exchange->response_reader);
 	if (seen == before)

@@ -32,8 +32,8 @@ struct sg_slice {
 // An admitted call: may it be a stream of that kind? Before its head is sent.
 void sg_slice_prepare(struct sg_exchange *exchange);
 
-// After bytes of the answer were read. Returns 0, or -EDQUOT: there is no room for more, the stream
-// is to be ended.
+// After bytes of the answer were read: the hold is lowered by what they tell of the input, too.
+// Returns 0, or -EDQUOT: there is no room for more, the stream is to be ended.
 int sg_slice_step(struct sg_exchange *exchange) SG_WUNRES;
 
 // The agent does not take what is there, so that what the provider says can't be watched. Returns 0

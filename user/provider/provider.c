@@ -194,6 +194,16 @@ bool sg_provider_shows_output(const struct sg_provider *provider, const struct s
 	return false;
 }
 
+// What loops, compacts or falls back reads more than once: their bound is another one. Other hosts
+// that speak Anthropic's API begin with counts that are no such word.
+bool sg_provider_tells_input(const struct sg_provider *provider, const struct sg_api *api,
+	const struct sg_request_facts *facts)
+{
+	return api == &sg_api_anthropic_messages && strcmp(provider->name, "anthropic") == 0 &&
+	       facts->stream && !facts->tool_turns && !facts->unbounded &&
+	       (!facts->context_window || facts->images_only);
+}
+
 const struct sg_vocabulary *sg_provider_vocabulary(
 	const struct sg_provider *provider, const char *model)
 {

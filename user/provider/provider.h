@@ -87,6 +87,10 @@ struct sg_request_facts;
 bool sg_provider_shows_output(const struct sg_provider *provider, const struct sg_api *api,
 	const struct sg_request_facts *facts);
 
+// Does a stream of the provider's own host tell at its start, exactly and once, what was read?
+bool sg_provider_tells_input(const struct sg_provider *provider, const struct sg_api *api,
+	const struct sg_request_facts *facts);
+
 const char *sg_api_name(const struct sg_api *api);
 
 // The vocabulary that the provider counts a model's text by; NULL: not known.
@@ -310,6 +314,10 @@ bool sg_response_reader_is_complete(const struct sg_response_reader *reader);
 // vocabulary, or a byte each. Of what is not yet at a token's end the bytes count, so that it may
 // fall by some.
 int64_t sg_response_reader_visible_tokens(const struct sg_response_reader *reader);
+
+// The tokens that the model read, as the stream told them before its output; -1: not told yet, or
+// in a way that may change (sg_provider_tells_input).
+int64_t sg_response_reader_input_tokens(const struct sg_response_reader *reader);
 
 // True once the model was seen to do what is billed and not delivered (reasoning that is kept from
 // the agent): what is visible bounds nothing then.

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/base64.h"
+#include "base/money.h"
 #include "provider/api.h"
 #include "provider/text_tokens.h"
 
@@ -396,6 +397,18 @@ int64_t sg_response_reader_visible_tokens(const struct sg_response_reader *reade
 {
 	return reader->tokens ? sg_text_tokens_bound(reader->tokens)
 			      : reader->outcome.visible_output_bytes;
+}
+
+int64_t sg_response_reader_input_tokens(const struct sg_response_reader *reader)
+{
+	const struct sg_usage *usage = &reader->outcome.usage;
+
+	// Of the kinds of cache writes only their sum is one of its own here.
+	if (!reader->is_stream || !reader->produced || usage->input_tokens < 0 ||
+		reader->outcome.bad_evidence)
+		return -1;
+	return sg_money_add(usage->input_tokens,
+		sg_money_add(usage->cache_read_tokens, reader->cache_creation));
 }
 
 bool sg_response_reader_hides_output(const struct sg_response_reader *reader)
