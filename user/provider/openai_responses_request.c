@@ -8,6 +8,7 @@
 // A container is billed by sessions of 20 minutes, and no call is held for longer than an hour.
 #define SESSIONS_OF_CONTAINER 3
 #define SMALLEST_MEMORY	      "1g"
+#define UNKNOWN_MEMORY	      "unknown" // in no price table: the dearest
 
 enum request_node {
 	MODEL = 1,
@@ -132,7 +133,7 @@ static void take_hosted_tool(struct sg_request_reader *reader, const char *reaso
 static void take_memory(struct sg_request_facts *facts, const char *memory)
 {
 	if (facts->kind[0] && strcmp(facts->kind, memory) != 0)
-		memory = "unknown";
+		memory = UNKNOWN_MEMORY;
 	snprintf(facts->kind, sizeof(facts->kind), "%s", memory);
 }
 
@@ -150,7 +151,7 @@ static void on_container(struct sg_request_reader *reader, const struct sg_json_
 	if (value->node == TOOL_CONTAINER_MEMORY)
 		sg_value_copy(value, reader->tool_memory, sizeof(reader->tool_memory));
 	else if (value->type == SG_JSON_STRING)
-		strcpy(reader->tool_memory, "unknown");
+		strcpy(reader->tool_memory, UNKNOWN_MEMORY);
 }
 
 static void on_tool(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -191,7 +192,7 @@ static void on_tool_environment(struct sg_request_reader *reader, const struct s
 	if (strcmp(value->text, "local") == 0)
 		return;
 	if (strcmp(value->text, "container_auto") != 0)
-		strcpy(reader->tool_memory, "unknown");
+		strcpy(reader->tool_memory, UNKNOWN_MEMORY);
 	take_container(reader, "container");
 }
 
