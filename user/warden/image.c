@@ -164,8 +164,12 @@ int sg_image_apply(
 	if (r < 0)
 		return r;
 	whole = json_copy((json_t *)request);
-	r = whole ? json_object_del(whole, "image") : -ENOMEM;
-	r = whole && image ? take(whole, image, trusted) : whole ? 0 : -ENOMEM;
+	if (whole && image)
+		json_object_del(whole, "image");
+	if (!whole)
+		r = -ENOMEM;
+	else if (image)
+		r = take(whole, image, trusted);
 	if (r < 0) {
 		json_decref(whole);
 		return sg_error_set(error, -ENOMEM, "out of memory");
