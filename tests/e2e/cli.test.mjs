@@ -16,6 +16,9 @@ test('price: dated, exact, unknown models are told', async () => {
 	assert.equal(after.cache_write_1h, '6');
 	const dated = JSON.parse((await spendgate('price', '--provider', 'openai', '--model', 'gpt-4o-2024-08-06')).stdout);
 	assert.equal(dated.input, '2.5');
+	const nobody = await spendgate('price', '--provider', 'nobody', '--model', 'gpt-4o');
+	assert.equal(nobody.code, 65);
+	assert.match(nobody.stderr, /must be one of openai anthropic .*bedrock/);
 	for (const model of ['gpt-4o-minimal', 'gpt-9', 'ft:gpt-4o:me', '']) {
 		const unknown = await spendgate('price', '--provider', 'openai', '--model', model);
 		assert.equal(unknown.code, 65);
@@ -63,14 +66,30 @@ test('meter: what an exchange counts and costs', async () => {
 	const result = await spendgate('meter', broken);
 	assert.equal(result.code, 65);
 	assert.match(result.stderr, /broken.json:1:/);
+	const missing = await spendgate('meter', '/no/such/file');
+	assert.equal(missing.code, 65);
+	assert.equal(missing.stderr, 'spendgate: /no/such/file: No such file or directory\n');
+});
+
+test('what can\'t be written whole is a failure: a part of a bill must not pass for the bill', async () => {
+	for (const args of [['price', '--provider', 'openai', '--model', 'gpt-4o'], ['--help']]) {
+		const { code, stderr } = await start('sh', ['-c', 'exec "$0" "$@" > /dev/full', path.join(build, 'spendgate'), ...args]).done;
+		assert.equal(code, 73);
+		assert.match(stderr, /standard output: No space left on device/);
+	}
 });
 
 test('help everywhere, and errors that name the remedy', async () => {
-	for (const args of [['--help'], ['run', '--help'], ['status', '--help'], ['meter', '--help'], ['price', '--help']]) {
-		const { code, stdout } = await spendgate(...args);
-		assert.equal(code, 0);
-		assert.match(stdout, /Usage:/);
+	const commands = (await spendgate('--help')).stdout.match(/^ {2}\w+/gm).map((line) => line.trim());
+	assert.ok(commands.length >= 15);
+	const verbs = ['budget set', 'budget add', 'budget rm', 'budget show', 'ledger export', 'price update'];
+	for (const name of [...commands, ...verbs]) {
+		const { code, stdout } = await spendgate(...name.split(' '), '--help');
+		assert.equal(code, 0, name);
+		assert.match(stdout, new RegExp(`^Usage: spendgate ${name} `), 'as it is called');
 	}
+	assert.match((await spendgate('run', '--nonsense')).stderr, /Try `spendgate run --help'/);
+	assert.match((await spendgate('--version')).stdout, /^spendgate \d+\.\d+\.\d+\n$/);
 	assert.equal((await spendgate('nothing')).code, 64);
 	const status = await spendgate('status');
 	assert.equal(status.code, 69);

@@ -180,11 +180,17 @@ test('exit status, signals and unknown commands pass through', async () => {
 });
 
 test('the command runs as the user who called sudo, with the CA merged into what that user had set', async () => {
-	const own = new Gate(mock, { SUDO_UID: '65534', SUDO_GID: '65534', REQUESTS_CA_BUNDLE: mock.ca });
-	const { stdout } = await own.run('invoker', {}, ['sh', '-c', 'id -u; id -g; grep -c BEGIN "$REQUESTS_CA_BUNDLE"; cat "$SSL_CERT_FILE" | wc -l; grep -c BEGIN "$NODE_EXTRA_CA_CERTS"']);
+	const own = new Gate(mock, { SUDO_UID: '65534', SUDO_GID: '65534', HOME: '/root', USER: 'root', LOGNAME: 'somebody', REQUESTS_CA_BUNDLE: mock.ca });
+	const { stdout } = await own.run('invoker', {}, ['sh', '-c', 'id -u; id -g; grep -c BEGIN "$REQUESTS_CA_BUNDLE"; cat "$SSL_CERT_FILE" | wc -l; grep -c BEGIN "$NODE_EXTRA_CA_CERTS"; echo "$HOME $USER $LOGNAME"']);
 	const [uid, gid, merged, bundle, extra] = stdout.trim().split('\n').map(Number);
+	assert.equal(stdout.trim().split('\n').at(-1), '/nonexistent nobody somebody', 'its home, and what was set on purpose');
 	assert.deepEqual([uid, gid, merged, extra], [65534, 65534, 2, 1]);
 	assert.ok(bundle > 1000, 'the system\'s certificates and ours');
+	for (const bad of [{ SUDO_UID: 'abc', SUDO_GID: '5' }, { SUDO_UID: '99999999999', SUDO_GID: '5' }, { SUDO_UID: '4294967295', SUDO_GID: '5' }, { SUDO_UID: '4200000', SUDO_GID: '' }]) {
+		const refused = await new Gate(mock, { ...own.env, ...bad }).run('invoker', {}, ['id']);
+		assert.deepEqual([refused.code, refused.stdout], [70, ''], 'never root for want of a number');
+		assert.match(refused.stderr, /SUDO_UID and SUDO_GID/);
+	}
 	const secret = await new Gate(mock, { REQUESTS_CA_BUNDLE: '/etc/shadow' }).run('invoker', {}, ['sh', '-c', 'grep -c root: "$REQUESTS_CA_BUNDLE"; grep -c BEGIN "$REQUESTS_CA_BUNDLE"']);
 	assert.deepEqual(secret.stdout.trim().split('\n'), ['0', '1'], 'only certificates are copied');
 });

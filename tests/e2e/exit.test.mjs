@@ -111,6 +111,7 @@ test('1: a second instance on the same directory', async () => {
 	const gate = new Gate(mock);
 	await gate.daemon();
 	await told(start(program('spendgated'), [], { env: gate.env }).done, 1, /spendgated is already running on .* \(pid \d+\)/);
+	await told(start(program('spendgate'), ['run', '--config', '/no/such/file', '--', 'true'], { env: gate.env }).done, 0, /--config \/no\/such\/file is not read: a spendgated runs already/);
 	await gate.stop();
 });
 
@@ -150,6 +151,26 @@ test('a disk that fills up while calls are made: nothing is served that can\'t b
 	assert.ok(dollars(after_.status.spent_usd) >= BigInt(bill.nanousd), `spent ${after_.status.spent_usd}, billed ${bill.usd}`);
 	await gate.stop();
 	await start('umount', [full]).done;
+});
+
+test('closed standard descriptors are no files of ours: the daemon starts, and nothing is written into what got their numbers', async () => {
+	const gate = new Gate(mock);
+	const file = path.join(scratch, 'closed.json');
+	const { code } = await start('sh', ['-c', 'exec timeout 20 "$0" run --agent closed --status-file "$1" -- sh -c "echo written; exit 3" <&- >&-', program('spendgate'), file], { env: gate.env }).done;
+	assert.equal(code, 3);
+	assert.equal(JSON.parse(fs.readFileSync(file)).name, 'closed');
+});
+
+test('a daemon that was brought along and is killed: the command goes on, its spending is told, and nothing is left', async () => {
+	const gate = new Gate(mock);
+	const agent = gate.begin('orphaned', { 'max-requests': 5 }, ['sh', '-c', 'curl -sS -m 20 -o /dev/null -H "content-type: application/json" -d "$0" https://api.openai.com/v1/chat/completions; echo ready; read -r line; exit 4', JSON.stringify(chat('mock:tokens=2').body)], [], 'pipe');
+	await until(() => agent.stdout.includes('ready'), 'the command');
+	process.kill(Number(fs.readFileSync(path.join(gate.env.SPENDGATE_RUN_DIR, 'lock'), 'utf8')), 'SIGKILL');
+	agent.child.stdin.end('go\n');
+	const { code, stderr } = await agent.done;
+	assert.equal(code, 4);
+	assert.match(stderr, /agent orphaned spent \$0\.\d+ \(1 call, 0 refused\)/);
+	await until(() => !fs.existsSync(gate.env.SPENDGATE_PIN_DIR) && !fs.existsSync(path.join(gate.env.SPENDGATE_RUN_DIR, 'warden.sock')), 'everything to be removed');
 });
 
 // In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input; "free" gives the port back, "take" takes it again.

@@ -171,3 +171,16 @@ int sg_fd_make_directories(const char *path, unsigned mode)
 			return 0;
 	}
 }
+
+int sg_fd_fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR); // passed on to commands, as those that were open
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}

@@ -52,3 +52,8 @@ int sg_fd_program_beside(const char *name, char *out, size_t size) SG_WUNRES;
 
 // mkdir -p. Returns 0 or -errno.
 int sg_fd_make_directories(const char *path, unsigned mode) SG_WUNRES;
+
+// Opens /dev/null in place of whichever of the three standard descriptors is closed, so that no
+// file of ours gets its number and is then written to as if it were a terminal. The first thing
+// that a program does. Returns 0 or -errno.
+int sg_fd_fill_standard(void) SG_WUNRES;

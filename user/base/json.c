@@ -34,3 +34,18 @@ const char *sg_json_unknown_key(const json_t *object, const char *const *known)
 	}
 	return NULL;
 }
+
+json_t *sg_json_load(const char *path, size_t flags, struct sg_error *error)
+{
+	json_error_t where;
+	json_t *document = json_load_file(path, flags, &where);
+
+	if (document)
+		return document;
+	if (json_error_code(&where) == json_error_cannot_open_file)
+		sg_error_set(error, -errno, "%s: %s", path, strerror(errno));
+	else
+		sg_error_set(
+			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+	return NULL;
+}

@@ -17,3 +17,7 @@ json_t *sg_json_parse(
 // The first key of the object that is not among `known`, whose last is NULL; NULL: there is none.
 // Lives as long as the object has it.
 const char *sg_json_unknown_key(const json_t *object, const char *const *known);
+
+// Loads a file, with jansson's flags. NULL: the sentence names it, and the place where it is no
+// JSON.
+json_t *sg_json_load(const char *path, size_t flags, struct sg_error *error) SG_WUNRES;

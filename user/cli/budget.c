@@ -392,7 +392,7 @@ int sg_cli_budget(int argc, char **argv)
 		return help ? usage(stdout, SG_EXIT_OK) : usage(stderr, SG_EXIT_USAGE);
 	}
 	options.verb = (enum verb)i;
-	argp_parse(&verbs[i].argp, argc - 1, argv + 1, 0, NULL, &options);
+	argp_parse(&verbs[i].argp, argc - 1, sg_cli_descend(argv), 0, NULL, &options);
 	r = perform(&options);
 	json_decref(options.override);
 	return r;

@@ -3,6 +3,10 @@
 // spendgate/exit.h.
 #pragma once
 
+// Enters a command: its word becomes argv[0], with those before it, so that help and errors say how
+// to call it ("spendgate budget set"). Once for each word, by the main thread.
+char **sg_cli_descend(char **argv);
+
 int sg_cli_run(int argc, char **argv);
 int sg_cli_audit(int argc, char **argv);
 int sg_cli_ledger(int argc, char **argv);

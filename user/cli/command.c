@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,32 +70,66 @@ static void restore_signals(const struct signals *saved)
 	sigprocmask(SIG_SETMASK, &saved->mask, NULL);
 }
 
-static long number_from(const char *name)
+// Returns 0, -ENOENT where it is not set, or -EINVAL.
+static int number_from(const char *name, uint32_t *ret_number)
 {
 	const char *text = getenv(name);
+	unsigned long long value;
 	char *end;
-	long value;
 
 	if (!text || !*text)
-		return -1;
-	value = strtol(text, &end, 10);
-	return *end ? -1 : value;
+		return -ENOENT;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || value >= UINT32_MAX)
+		return -EINVAL;
+	*ret_number = (uint32_t)value;
+	return 0;
 }
 
-// sudo tells who called; without sudo the command stays root.
+// Sudo makes these root's. What is not root's was set on purpose.
+static int replace_variable(const char *name, const char *of_root, const char *value)
+{
+	const char *set = getenv(name);
+
+	if (set && strcmp(set, of_root) != 0)
+		return 0;
+	return setenv(name, value, 1) < 0 ? -errno : 0;
+}
+
+// A program that looks for its files in root's home, as whom it does not run, finds none.
+static int set_variables(const struct passwd *user)
+{
+	int r = replace_variable("HOME", "/root", user->pw_dir);
+
+	if (r == 0)
+		r = replace_variable("USER", "root", user->pw_name);
+	if (r == 0)
+		r = replace_variable("LOGNAME", "root", user->pw_name);
+	return r;
+}
+
+// Sudo tells who called; without sudo the command stays root. What can't be understood is no reason
+// to do so.
 static int become_invoker(void)
 {
-	long uid = number_from("SUDO_UID"), gid = number_from("SUDO_GID");
-	const struct passwd *user;
+	const struct passwd *user = NULL;
+	uint32_t uid = 0, gid = 0;
+	int r = number_from("SUDO_UID", &uid);
 
-	if (uid <= 0 || gid < 0)
+	if (r == -ENOENT || (r == 0 && uid == 0))
 		return 0;
-	user = getpwuid((uid_t)uid);
-	if ((user ? initgroups(user->pw_name, (gid_t)gid) : setgroups(0, NULL)) < 0)
-		return -errno;
-	if (setgid((gid_t)gid) < 0 || setuid((uid_t)uid) < 0)
-		return -errno;
-	return 0;
+	if (r == 0) {
+		user = getpwuid(uid);
+		gid = user ? user->pw_gid : 0;
+		r = number_from("SUDO_GID", &gid);
+		r = r == -ENOENT && user ? 0 : r;
+	}
+	if (r == 0 && (user ? initgroups(user->pw_name, gid) : setgroups(0, NULL)) < 0)
+		r = -errno;
+	if (r == 0 && (setgid(gid) < 0 || setuid(uid) < 0))
+		r = -errno;
+	return r == 0 && user ? set_variables(user) : r;
 }
 
 static void __attribute__((noreturn))
@@ -102,10 +137,17 @@ become_command(char *const *command, int cgroup_fd, const struct signals *saved)
 {
 	int r = sg_cgroup_enter(cgroup_fd, 0);
 
-	if (r == 0)
-		r = become_invoker();
 	if (r < 0) {
 		fprintf(stderr, "spendgate: the command can't be started: %s\n", strerror(-r));
+		_exit(SG_EXIT_INTERNAL);
+	}
+	r = become_invoker();
+	if (r < 0) {
+		fprintf(stderr,
+			"spendgate: the command can't become the user of SUDO_UID and SUDO_GID "
+			"(%s): set both to a user's and a group's number, or unset both to run it "
+			"as root\n",
+			strerror(-r));
 		_exit(SG_EXIT_INTERNAL);
 	}
 	restore_signals(saved);

@@ -69,7 +69,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	return sg_ledger_take_option(&options->ledger, key, argument);
 }
 
-static const struct argp export_argp = { export_options, parse_option, "export",
+static const struct argp export_argp = { export_options, parse_option, NULL,
 	"Prints every call of the ledger, the oldest first, while the daemon goes on "
 	"(docs/reports.md).",
 	NULL, NULL, NULL };
@@ -88,13 +88,16 @@ static int print(const struct options *options, const char *columns, const char 
 		if (r == -EIO)
 			sg_ledger_query_failed(db, &error);
 		else if (r < 0)
-			sg_error_set(&error, r, "%s", strerror(-r));
+			sg_error_set(&error, r, "standard output: %s", strerror(-r));
 		sqlite3_finalize(statement);
 		sqlite3_close(db);
 	}
 	if (r < 0)
 		fprintf(stderr, "spendgate: %s\n", error.text);
-	return r == 0 ? SG_EXIT_OK : r == -EINVAL ? SG_EXIT_USAGE : SG_EXIT_FAILED;
+	return r == 0	      ? SG_EXIT_OK
+	       : r == -EINVAL ? SG_EXIT_USAGE
+	       : r == -ENOSPC ? SG_EXIT_CANTCREAT
+			      : SG_EXIT_FAILED;
 }
 
 int sg_cli_ledger(int argc, char **argv)
@@ -103,11 +106,14 @@ int sg_cli_ledger(int argc, char **argv)
 	bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0);
 
 	argp_err_exit_status = SG_EXIT_USAGE;
-	if (argc < 2 || (strcmp(argv[1], "export") != 0 && !help)) {
-		fprintf(stderr, "Usage: spendgate ledger export [OPTION...]\n");
-		return SG_EXIT_USAGE;
+	if (argc < 2 || strcmp(argv[1], "export") != 0) {
+		fprintf(help ? stdout : stderr,
+			"Usage: spendgate ledger export [OPTION...]\n\nPrints every call of the "
+			"ledger. "
+			"`spendgate ledger export --help` tells the options.\n");
+		return help ? SG_EXIT_OK : SG_EXIT_USAGE;
 	}
-	argp_parse(&export_argp, help ? argc : argc - 1, help ? argv : argv + 1, 0, NULL, &options);
+	argp_parse(&export_argp, argc - 1, sg_cli_descend(argv), 0, NULL, &options);
 	return print(&options,
 		"call_id, at_ns, agent, team, provider, api, model, requested_model, state, "
 		"http_status, input, output, "

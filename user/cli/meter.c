@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/date.h"
 #include "provider/meter.h"
@@ -56,7 +57,6 @@ int sg_cli_meter(int argc, char **argv)
 	struct sg_meter_options meter = { .split = SG_METER_WHOLE };
 	struct sg_price_table *table = NULL;
 	struct sg_error error = { "" };
-	json_error_t where;
 	json_t *exchange = NULL, *result = NULL;
 	int r;
 
@@ -66,10 +66,8 @@ int sg_cli_meter(int argc, char **argv)
 	if (r == 0)
 		r = sg_price_table_load(options.prices, &table, &error);
 	if (r == 0) {
-		exchange = json_load_file(options.path, JSON_ALLOW_NUL, &where);
-		if (!exchange)
-			r = sg_error_set(&error, -EINVAL, "%s:%d:%d: %s", options.path, where.line,
-				where.column, where.text);
+		exchange = sg_json_load(options.path, JSON_ALLOW_NUL, &error);
+		r = exchange ? 0 : -EINVAL;
 	}
 	if (r == 0)
 		r = sg_meter_exchange(exchange, table, &meter, &result, &error);

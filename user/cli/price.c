@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/money.h"
 #include "cli/cli.h"
 #include "cli/date.h"
@@ -19,7 +20,7 @@ struct options {
 enum { KEY_USAGE_FILE = 256, KEY_PRICES, KEY_AT };
 
 static const struct argp_option option_table[] = {
-	{ "provider", 'p', "PROVIDER", 0, "openai or anthropic", 0 },
+	{ "provider", 'p', "PROVIDER", 0, "openai, anthropic, ... (docs/providers.md)", 0 },
 	{ "model", 'm', "MODEL", 0, "as the provider names it", 0 },
 	{ "at", KEY_AT, "DATE", 0, "price of this day, as 2026-11-24 (default: today)", 0 },
 	{ "usage", KEY_USAGE_FILE, "FILE", 0,
@@ -216,13 +217,11 @@ static int read_lines(const json_t *file, struct sg_outcome *outcome, struct sg_
 
 static int read_usage_file(const char *path, struct sg_outcome *outcome, struct sg_error *error)
 {
-	json_error_t where;
-	json_t *file = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	json_t *file = sg_json_load(path, JSON_REJECT_DUPLICATES, error);
 	int r;
 
 	if (!file)
-		return sg_error_set(
-			error, -EINVAL, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+		return -EINVAL;
 	r = read_usage(file, &outcome->usage, error);
 	if (r == 0)
 		r = read_lines(file, outcome, error);
@@ -250,6 +249,20 @@ static int add_cost(const struct options *options, const struct sg_price_table *
 	return 0;
 }
 
+static int unknown_provider(const char *name, struct sg_error *error)
+{
+	const struct sg_provider *known;
+
+	sg_error_set(error, -EINVAL, "unknown provider \"%.80s\": must be one of", name);
+	for (size_t i = 0; (known = sg_provider_at(i)); i++) {
+		size_t length = strlen(error->text);
+
+		snprintf(error->text + length, sizeof(error->text) - length, " %s",
+			sg_provider_name(known));
+	}
+	return -EINVAL;
+}
+
 static int print_price(const struct options *options, const struct sg_price_table *table,
 	int64_t wall_ns, struct sg_error *error)
 {
@@ -258,8 +271,7 @@ static int print_price(const struct options *options, const struct sg_price_tabl
 	int r = 0;
 
 	if (!sg_provider_by_name(options->provider))
-		return sg_error_set(error, -EINVAL, "unknown provider \"%s\": openai or anthropic",
-			options->provider);
+		return unknown_provider(options->provider, error);
 	price = sg_price_find(table, options->provider, options->model, wall_ns);
 	if (!price)
 		return sg_error_set(error, -ENOENT,
@@ -286,7 +298,7 @@ int sg_cli_price(int argc, char **argv)
 	int r;
 
 	if (argc > 1 && strcmp(argv[1], "update") == 0)
-		return sg_cli_price_update(argc - 1, argv + 1);
+		return sg_cli_price_update(argc - 1, sg_cli_descend(argv));
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	r = sg_date_parse(options.at, &wall_ns, &error);

@@ -158,13 +158,14 @@ static const struct argp argp = { option_table, parse_option, "-- COMMAND [ARG..
 	"or brings its own.\v"
 	"Without a cap everything passes and is counted. The exit status is COMMAND's own, 128+N "
 	"when signal N ended it; 126 and 127 "
-	"when it can't be executed or found; 64 usage; 69 kernel or daemon not available; 77 not "
-	"root.",
+	"when it can't be executed or found; 64 usage; 69 kernel or daemon not available; 73 disk "
+	"full; 77 not root; 78 configuration refused.",
 	NULL, NULL, NULL };
 
 // ---- The request ----
 
-static int add_count(json_t *budget, const char *key, const char *text, struct sg_error *error)
+static int add_count(json_t *budget, const char *key, const char *option, const char *text,
+	struct sg_error *error)
 {
 	char *end;
 	long long value;
@@ -175,7 +176,7 @@ static int add_count(json_t *budget, const char *key, const char *text, struct s
 	value = strtoll(text, &end, 10);
 	if (errno || *end || end == text)
 		return sg_error_set(
-			error, -EINVAL, "--%s \"%s\": must be a whole number", key, text);
+			error, -EINVAL, "--%s \"%s\": must be a whole number", option, text);
 	return json_object_set_new(budget, key, json_integer(value));
 }
 
@@ -198,9 +199,9 @@ static int make_budgets(const struct options *options, json_t *budgets, struct s
 		json_object_set_new(budget, "on_tight", json_string(options->on_tight));
 	if (options->wait)
 		json_object_set_new(budget, "wait", json_string(options->wait));
-	r = add_count(budget, "max_requests", options->max_requests, error);
+	r = add_count(budget, "max_requests", "max-requests", options->max_requests, error);
 	if (r == 0)
-		r = add_count(budget, "max_tokens", options->max_tokens, error);
+		r = add_count(budget, "max_tokens", "max-tokens", options->max_tokens, error);
 	json_array_append_new(budgets, budget);
 	return r;
 }
@@ -215,9 +216,9 @@ static json_t *make_request(const struct options *options, struct sg_error *erro
 	int r = make_budgets(options, budgets, error);
 
 	// The name becomes a folder's before the daemon judges it.
-	if (r == 0 && strchr(options->agent, '/'))
-		r = sg_error_set(
-			error, -EINVAL, "--agent \"%s\": must not contain '/'", options->agent);
+	if (r == 0 && strpbrk(options->agent, "/\n"))
+		r = sg_error_set(error, -EINVAL,
+			"--agent \"%.80s\": must not contain '/' or a line's end", options->agent);
 	if (r == 0 && options->policy_exempt)
 		json_object_set_new(request, "policy_exempt", json_true());
 	if (r == 0 && options->egress)
@@ -246,6 +247,7 @@ struct agent {
 	int cgroup_fd;
 	char cgroup_path[PATH_MAX];
 	json_int_t id;
+	bool on_demand; // the daemon was brought along, by this or another run
 	json_t *registered;
 };
 
@@ -258,6 +260,7 @@ static int make_cgroup(struct agent *agent, const struct options *options, struc
 	json_decref(request);
 	if (r < 0)
 		return r;
+	agent->on_demand = json_is_true(json_object_get(answer, "on_demand"));
 	snprintf(fallback, sizeof(fallback), "%s/cgroup", sg_daemon_run_directory());
 	r = sg_cgroup_root(fallback, root, sizeof(root), error);
 	if (r == 0) {
@@ -343,9 +346,9 @@ static void release_agent(struct agent *agent, const struct options *options)
 
 	if (r < 0) {
 		// The daemon may have been restarted meanwhile: the new one knows the agent by its
-		// id.
+		// id. Nobody restarts one that was brought along, or removes what it left.
 		sg_daemon_close(&agent->daemon);
-		r = sg_start_open(&agent->daemon, false, NULL, &error);
+		r = sg_start_open(&agent->daemon, agent->on_demand, options->config_path, &error);
 		if (r == 0)
 			r = sg_daemon_ask(&agent->daemon, request, NULL, 0, &answer, &error);
 	}
@@ -358,8 +361,8 @@ static void release_agent(struct agent *agent, const struct options *options)
 	if (options->status_file && json_is_object(json_object_get(answer, "status")) &&
 		json_dump_file(json_object_get(answer, "status"), options->status_file,
 			JSON_INDENT(1)) < 0)
-		fprintf(stderr, "spendgate: --status-file %s can't be written\n",
-			options->status_file);
+		fprintf(stderr, "spendgate: --status-file %s: %s\n", options->status_file,
+			strerror(errno));
 	json_decref(answer);
 }
 

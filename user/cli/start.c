@@ -166,6 +166,11 @@ int sg_start_open(
 
 	if (r < 0 && start)
 		return connect_or_start(daemon, config_path, error);
+	if (r == 0 && config_path)
+		fprintf(stderr,
+			"spendgate: --config %s is not read: a spendgated runs already, with a "
+			"configuration of its own\n",
+			config_path);
 	if (r == -EACCES || r == -EPERM)
 		return sg_error_set(error, -EPERM, "only root may talk to spendgated: use sudo");
 	if (r < 0)

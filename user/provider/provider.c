@@ -30,7 +30,7 @@ struct configured {
 static struct configured *configured;
 static size_t configured_count;
 
-static const struct sg_provider *provider_at(size_t index)
+const struct sg_provider *sg_provider_at(size_t index)
 {
 	if (index < sg_provider_count)
 		return &sg_providers[index];
@@ -75,7 +75,7 @@ const struct sg_provider *sg_provider_by_host(const char *host, size_t length)
 {
 	const struct sg_provider *provider;
 
-	for (size_t i = 0; (provider = provider_at(i)); i++)
+	for (size_t i = 0; (provider = sg_provider_at(i)); i++)
 		for (const char *const *known = provider->hosts; *known; known++)
 			if (before_known(*known, host, length) >= 0)
 				return provider;
@@ -102,7 +102,7 @@ const struct sg_provider *sg_provider_by_name(const char *name)
 {
 	const struct sg_provider *provider;
 
-	for (size_t i = 0; (provider = provider_at(i)); i++)
+	for (size_t i = 0; (provider = sg_provider_at(i)); i++)
 		if (strcmp(provider->name, name) == 0)
 			return provider;
 	return NULL;
@@ -135,7 +135,7 @@ const char *sg_provider_host(unsigned index)
 {
 	const struct sg_provider *provider;
 
-	for (size_t i = 0; (provider = provider_at(i)); i++)
+	for (size_t i = 0; (provider = sg_provider_at(i)); i++)
 		for (const char *const *known = provider->hosts; *known; known++)
 			if (index-- == 0)
 				return domain_of(*known);

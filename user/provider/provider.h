@@ -58,6 +58,8 @@ int sg_providers_configure(const json_t *list, struct sg_error *error) SG_WUNRES
 // By host name (no port), or by name ("openai", "anthropic"). NULL: none of ours.
 const struct sg_provider *sg_provider_by_host(const char *host, size_t length);
 const struct sg_provider *sg_provider_by_name(const char *name);
+// The i-th, of the built-in ones and those that were added; NULL past the end.
+const struct sg_provider *sg_provider_at(size_t i);
 const char *sg_provider_name(const struct sg_provider *provider);
 
 // Has it hosts of its own, which calls can be sure to reach it by?

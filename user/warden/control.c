@@ -14,10 +14,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "spendgate/control.h"
+#include "spendgate/version.h"
 #include "warden/prices.h"
 #include "warden/reload.h"
-
-#define VERSION "0.1.0"
 
 struct sg_control_client {
 	struct sg_watch watch; // first
@@ -62,7 +61,7 @@ static json_t *on_ping(struct sg_control_client *client)
 	char cgroup[128];
 
 	snprintf(cgroup, sizeof(cgroup), "%s/agents", warden->cgroup_name);
-	return json_pack("{s:b, s:s, s:i, s:b, s:s}", "ok", 1, "version", VERSION, "pid",
+	return json_pack("{s:b, s:s, s:i, s:b, s:s}", "ok", 1, "version", SG_VERSION, "pid",
 		(int)getpid(), "on_demand", warden->on_demand, "cgroup", cgroup);
 }
 

@@ -19,6 +19,7 @@
 #include "redirect/cgroup.h"
 #include "spendgate/control.h"
 #include "spendgate/exit.h"
+#include "spendgate/version.h"
 #include "warden/config.h"
 #include "warden/prices.h"
 #include "warden/privileges.h"
@@ -87,6 +88,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 }
+
+const char *argp_program_version = "spendgated " SG_VERSION;
 
 static const struct argp argp = { option_table, parse_option, NULL,
 	"spendgated: puts a hard spending limit on the agents that `spendgate run` registers. "
@@ -181,6 +184,8 @@ int main(int argc, char **argv)
 	struct sg_error error = { "" };
 	int r;
 
+	if (sg_fd_fill_standard() < 0)
+		return SG_EXIT_INTERNAL;
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	prctl(PR_SET_DUMPABLE, 0); // the CA key is in here
