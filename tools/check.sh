@@ -57,6 +57,7 @@ step dependencies tools/install-dependencies.sh test
 step format format
 step layers tools/check-layers
 step style tools/check-style
+step docs tools/check-docs
 step build-gcc build_gcc
 step build-clang build_clang
 step unit unit
