@@ -1,19 +1,21 @@
 #!/bin/sh
-# Installs what is missing to build, test and run: Debian 12's packages. `install-dependencies.sh build|test|bench`.
+# Installs what is missing to build, test and run: Debian 12's packages. `install-dependencies.sh [build|demo|test|bench]`.
 set -eu
 
 build="gcc clang llvm make pkg-config libbpf-dev bpftool libelf-dev zlib1g-dev libssl-dev libjansson-dev libsqlite3-dev
 	uthash-dev libseccomp-dev libyaml-dev libmicrohttpd-dev libcap-ng-dev libbrotli-dev libzstd-dev libnghttp2-dev node-llhttp ca-certificates"
-test="$build libcmocka-dev libclang-rt-14-dev clang-format clang-tidy cppcheck iproute2 util-linux openssl curl python3 zstd tzdata
+demo="$build iproute2 util-linux openssl curl"
+test="$demo libcmocka-dev libclang-rt-14-dev clang-format clang-tidy cppcheck python3 zstd tzdata
 	qemu-system-x86 cpio python3-httpx python3-requests procps nghttp2-client docker.io containerd runc iptables busybox-static debootstrap openjdk-17-jdk-headless golang-go
 	dpkg-dev debhelper lintian man-db docker-compose podman crun vagrant"
 bench="$build haproxy sslsplit mitmproxy nginx-light wrk openssl procps python3"
 
 case "${1:-build}" in
 build) wanted=$build ;;
+demo) wanted=$demo ;;
 test) wanted=$test ;;
 bench) wanted="$test $bench" ;;
-*) echo "usage: $0 build|test|bench" >&2; exit 64 ;;
+*) echo "usage: $0 build|demo|test|bench" >&2; exit 64 ;;
 esac
 
 missing=""

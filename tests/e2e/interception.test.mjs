@@ -174,7 +174,7 @@ print(out.decode().split("\\r\\n")[0], out.count(b"HTTP/1.1 "))`, text]);
 	assert.equal(pipelined.stdout.trim(), 'HTTP/1.1 200 OK 2');
 });
 
-test('bytes are the same with and without spendgate, streams too', async () => {
+test('case 15: bytes are the same with and without spendgate, streams too', async () => {
 	const body = JSON.stringify(chat('mock:tokens=30', { stream: true, stream_options: { include_usage: true } }).body);
 	const direct = await start('curl', ['-sS', '--cacert', mock.ca, '--resolve', `api.openai.com:${mock.port}:127.0.0.1`, '-d', body, `https://api.openai.com:${mock.port}/v1/chat/completions`]).done;
 	const through = await gate.run('identity', {}, ['curl', '-sS', '-d', body, 'https://api.openai.com/v1/chat/completions']);
