@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, PYTHON, chat, dollars, message, startMock, until } from './lib.mjs';
+import { Gate, PYTHON, build, chat, dollars, message, start, startMock, until } from './lib.mjs';
 
 let mock, gate;
 before(async () => {
@@ -190,6 +190,26 @@ test('case 59: a stream that the client aborts: request and spend counted', asyn
 	assert.ok(status.calls <= 1);
 	const bill = await spentIsBilled(spent); // the answer was read to its end
 	assert.ok(BigInt(bill.nanousd) > 0n);
+});
+
+test('case 59: a stream that the Anthropic SDK, curl, httpx or requests leaves', async () => {
+	const text = 'mock:tokens=40 mock:delay=5';
+	const python = `
+import httpx, requests, sys
+url, json = "https://api.openai.com/v1/chat/completions", {"content-type": "application/json"}
+with httpx.stream("POST", url, content=sys.argv[1], headers=json) as answer: print(next(answer.iter_lines()))
+with requests.post(url, data=sys.argv[1], headers=json, stream=True) as answer: print(next(answer.iter_lines()))`;
+	const script = 'node agents/anthropic.mjs "$0"; curl -sSN -H "content-type: application/json" -d "$1" https://api.openai.com/v1/chat/completions | head -n 1; exec "$2" -c "$3" "$1"';
+	const orders = JSON.stringify({ calls: [{ ...message(text, { stream: true }), abortAfter: 3 }] });
+	const { stdout, stderr } = await gate.run('c59-others', { 'limit-usd': '1' }, ['sh', '-c', script, orders, JSON.stringify(chat(text, { stream: true }).body), PYTHON, python]);
+	assert.equal(stdout.match(/"aborted":true|data: /g)?.length, 4, stderr);
+	const status = await until(async () => {
+		const later = await gate.run('c59-others', { 'limit-usd': '1' }, ['true']);
+		return later.status.held_usd === '0' && later.status.calls === 4 && later.status;
+	}, 'the calls to be settled');
+	assert.equal((await spentIsBilled(status)).calls, 4);
+	const ledger = await start(path.join(build, 'spendgate'), ['ledger', 'export', '--format', 'jsonl', '--agent', 'c59-others'], { env: gate.env }).done;
+	assert.deepEqual(ledger.stdout.trim().split('\n').map((line) => JSON.parse(line).aborted), [1, 1, 1, 1]);
 });
 
 test('case 60: usage that is negative, no number or absurd is no evidence: the hold is charged', async () => {

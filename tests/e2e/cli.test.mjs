@@ -94,6 +94,9 @@ test('help everywhere, and errors that name the remedy', async () => {
 	const status = await spendgate('status');
 	assert.equal(status.code, 69);
 	assert.match(status.stderr, /systemctl start spendgated/);
+	const detached = await spendgate('detach', '/nothing');
+	assert.equal(detached.code, 69);
+	assert.match(detached.stderr, /systemctl start spendgated/);
 	const config = path.join(scratch, 'bad-config.json');
 	fs.writeFileSync(config, '{"workers": 0}');
 	const daemon = await start(path.join(build, 'spendgated'), ['--config', config], { env: { ...process.env, ...directories() } }).done;

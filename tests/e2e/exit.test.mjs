@@ -43,6 +43,10 @@ test('78: a configuration that is refused; --check says so without a start', asy
 	const file = path.join(scratch, 'exit-config.json');
 	fs.writeFileSync(file, '{"unknown_model": "maybe"}');
 	await told(start(program('spendgated'), ['--check', '--config', file]).done, 78, /exit-config\.json: .*must be deny, allow or price_as/);
+	for (const [user, pattern] of [['root', /must not run as root/], ['nobody-here', /"nobody-here" does not exist: useradd/]]) {
+		fs.writeFileSync(file, JSON.stringify({ user }));
+		await told(start(program('spendgated'), ['--check', '--config', file]).done, 78, pattern);
+	}
 	fs.writeFileSync(file, '{"unknown_model": "allow"}');
 	await told(start(program('spendgated'), ['--check', '--config', file]).done, 0, /^$/);
 });
@@ -151,6 +155,30 @@ test('a disk that fills up while calls are made: nothing is served that can\'t b
 	assert.ok(dollars(after_.status.spent_usd) >= BigInt(bill.nanousd), `spent ${after_.status.spent_usd}, billed ${bill.usd}`);
 	await gate.stop();
 	await start('umount', [full]).done;
+});
+
+// A terminal for a command: says its size anew, then presses Ctrl-C; prints what it showed, and the exit status.
+const TERMINAL = `
+import fcntl, os, pty, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+shown = b""
+def wait_for(words):
+    global shown
+    while words not in shown: shown += os.read(terminal, 4096)
+wait_for(b"ready")
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+wait_for(b"33 99")
+os.write(terminal, b"\\x03")
+wait_for(b"spent")
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+test('the terminal is the command\'s: its size, its changes, Ctrl-C', async () => {
+	const gate = new Gate(mock);
+	const script = 'trap "stty size" WINCH; trap "exit 5" INT; echo ready; while :; do sleep 0.05; done';
+	const { stdout, stderr } = await start('timeout', ['20', 'python3', '-c', TERMINAL, program('spendgate'), 'run', '--agent', 'terminal', '--', 'sh', '-c', script], { env: gate.env }).done;
+	assert.equal(stdout, '5\n', stderr);
 });
 
 test('closed standard descriptors are no files of ours: the daemon starts, and nothing is written into what got their numbers', async () => {

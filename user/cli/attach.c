@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "cli/start.h"
 #include "container/attach.h"
 #include "container/engine.h"
 #include "container/labels.h"
@@ -211,11 +212,10 @@ static int ask_detach(const char *id, struct sg_error *error)
 {
 	json_t *request = json_pack("{s:s, s:s}", "op", "detach", "container", id), *answer = NULL;
 	struct sg_daemon daemon = { -1 };
-	int r = sg_daemon_connect(&daemon, error);
+	int r = sg_start_open(&daemon, false, NULL, error);
 
 	if (r < 0)
-		r = sg_error_set(error, -ENOTCONN, "no spendgated answers at %s/control.sock",
-			sg_daemon_run_directory());
+		r = r == -EPERM ? r : -ENOTCONN;
 	else
 		r = sg_daemon_ask(&daemon, request, NULL, 0, &answer, error);
 	sg_daemon_close(&daemon);

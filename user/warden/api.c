@@ -84,7 +84,8 @@ int sg_api_sockets_open(struct sg_warden *warden, struct sg_error *error)
 		return 0;
 	fd = open_tcp(listen_at);
 	if (fd < 0)
-		return sg_error_set(error, fd, "api: listen: %s: %s", listen_at, strerror(-fd));
+		return sg_error_set(error, fd, "api: listen: %s: %s%s", listen_at, strerror(-fd),
+			fd == -EADDRINUSE ? ": choose another port" : "");
 	warden->api_fds[warden->api_fd_count++] = fd;
 	return 0;
 }

@@ -192,6 +192,8 @@ int main(int argc, char **argv)
 	r = sg_config_load(warden.config_path, warden.config_given, &warden.config, &error);
 	if (r == 0)
 		r = sg_prices_add(&warden, warden.config, &error);
+	if (r == 0 && json_object_get(warden.config, "user"))
+		r = sg_spawn_find_user(&warden, &error);
 	if (r < 0) {
 		sg_log(SG_LOG_ERROR, "bad_configuration", "reason=\"%s\"", error.text);
 		return SG_EXIT_CONFIG;

@@ -19,6 +19,7 @@ async function one(call) {
 			if (event.delta?.text) seen.chunks++;
 			seen.finish = event.delta?.stop_reason ?? seen.finish;
 			if (event.usage) seen.usage = event.usage;
+			if (call.abortAfter && seen.chunks >= call.abortAfter) return { ...seen, aborted: true };
 		}
 		return seen;
 	} catch (error) {
