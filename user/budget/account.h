@@ -7,12 +7,12 @@
 // every account's.
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <uthash.h>
 
+#include "base/lock.h"
 #include "budget/budget.h"
 #include "budget/engine.h"
 #include "budget/policy.h"
@@ -20,21 +20,23 @@
 #define SG_MAX_SHARED 32 // that one agent may have; with its own: a bit each of a word
 
 struct sg_account {
-	pthread_mutex_t lock;
+	// One line of the cache, which is all that a hold needs of it: workers that share an
+	// account wait for each other's lines more than for its lock.
+	_Alignas(64) struct sg_lock lock;
 	bool loaded;	 // totals and windows have what the ledger knows
 	bool unreadable; // the ledger could not be read, as was logged
-	uint32_t label_set;
+	uint8_t count, own_count;
 	uint32_t generation; // of `budgets`
-	unsigned count, own_count;
+	uint32_t label_set;
+	uint64_t choosy;	    // the budgets that count some calls only, a bit each
 	struct sg_budget **budgets; // own ones (owned) first, then shared ones (the engine's)
+	struct sg_charge held;	    // of all calls in flight
 
-	// A line of the cache.
-	_Alignas(64) struct sg_charge held; // of all calls in flight
-	struct sg_charge spent;		    // since the account was first seen
-
+	_Alignas(64) struct sg_charge spent; // since the account was first seen
 	int64_t refused, estimated;
+
+	_Alignas(64) char name[SG_BUDGET_NAME_BYTES];
 	UT_hash_handle hh; // by name, of the engine
-	char name[SG_BUDGET_NAME_BYTES];
 	char labels[SG_LABELS_BYTES];
 	unsigned definition_count; // of shared budgets in its policy, in the order they were set
 	struct sg_budget_policy *definitions;
@@ -50,13 +52,33 @@ struct sg_budget *sg_budget_free(struct sg_budget *budget);
 
 // ---- All under the account's lock ----
 
+// Its budgets are others now, or what they count is.
+void sg_account_budgets_changed(struct sg_account *account);
+
 // Which of its budgets count a call, a bit each.
-uint64_t sg_account_budgets_for(
+uint64_t sg_account_find_budgets(
 	const struct sg_account *account, const char *provider, const char *model);
+static inline uint64_t sg_account_budgets_for(
+	const struct sg_account *account, const char *provider, const char *model)
+{
+	return account->choosy ? sg_account_find_budgets(account, provider, model)
+			       : (UINT64_C(1) << account->count) - 1;
+}
 
 // Locks or unlocks the shared ones among `mask`.
-void sg_account_lock_shared(const struct sg_account *account, uint64_t mask);
-void sg_account_unlock_shared(const struct sg_account *account, uint64_t mask);
+static inline void sg_account_lock_shared(const struct sg_account *account, uint64_t mask)
+{
+	for (unsigned i = account->own_count; i < account->count; i++)
+		if (mask & UINT64_C(1) << i)
+			sg_lock_take(&account->budgets[i]->lock);
+}
+
+static inline void sg_account_unlock_shared(const struct sg_account *account, uint64_t mask)
+{
+	for (unsigned i = account->own_count; i < account->count; i++)
+		if (mask & UINT64_C(1) << i)
+			sg_lock_give(&account->budgets[i]->lock);
+}
 
 // The next four with the shared budgets of `mask` locked.
 

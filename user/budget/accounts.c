@@ -241,9 +241,9 @@ static uint64_t swap_own(
 	for (unsigned i = 0; i < shared; i++)
 		change->own[change->own_count + i] = before[before_count + i];
 	account->budgets = change->own;
-	account->own_count = change->own_count;
-	account->count = change->own_count + shared;
-	account->generation++;
+	account->own_count = (uint8_t)change->own_count;
+	account->count = (uint8_t)(change->own_count + shared);
+	sg_account_budgets_changed(account);
 	account->label_set = change->label_set;
 	sg_engine_hold_again(engine, account);
 	change->own = before;
@@ -273,10 +273,10 @@ static void swap_terms(struct sg_account *account, struct change *change)
 	account->definitions = now.definitions;
 	account->definition_count = now.definition_count;
 	account->defined_at = now.defined_at;
-	pthread_mutex_lock(&account->lock); // a status shows the labels
+	sg_lock_take(&account->lock); // a status shows the labels
 	strcpy(change->labels, account->labels);
 	strcpy(account->labels, now.labels);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 }
 
 // Own and shared budgets change at once: no call finds neither those from before nor those from
@@ -300,9 +300,9 @@ static int use_own(struct sg_engine *engine, struct sg_account *account, struct 
 	uint64_t waiting = 0;
 	int r;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	r = use(engine, account, change, NULL, &waiting, error);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	sg_engine_tell_room(engine, waiting);
 	return r;
 }

@@ -28,47 +28,7 @@ void sg_budget_init_window(struct sg_window *window, const struct sg_budget_poli
 		sg_window_init(window, policy->window_ns);
 }
 
-bool sg_budget_only_tells(const struct sg_budget *budget)
-{
-	return budget->policy.observe || budget->policy.behavior == SG_SOFT_ALERT;
-}
-
 // ---- Limits ----
-
-static int64_t tokens_of(const struct sg_charge *charge)
-{
-	return sg_money_add(charge->input_tokens, charge->output_tokens);
-}
-
-// One cap: what was spent, is held, and would be held on top, against its limit. 0: not capped.
-static bool is_over(int64_t limit, int64_t spent, int64_t held, int64_t hold, bool is_more)
-{
-	if (!limit || (is_more && !hold))
-		return false;
-	return spent >= limit || hold > limit - spent || held > limit - spent - hold;
-}
-
-static bool money_is_over(const struct sg_budget_policy *policy, const struct sg_charge *spent,
-	const struct sg_charge *held, const struct sg_ask *ask)
-{
-	return is_over(policy->limit_nanousd, spent->nanousd, held->nanousd, ask->hold.nanousd,
-		ask->is_more);
-}
-
-static bool counts_are_over(const struct sg_budget_policy *policy, const struct sg_charge *spent,
-	const struct sg_charge *held, const struct sg_ask *ask)
-{
-	const struct sg_charge *hold = &ask->hold;
-
-	return is_over(policy->max_requests, spent->requests, held->requests, hold->requests,
-		       ask->is_more) ||
-	       is_over(policy->max_tokens, tokens_of(spent), tokens_of(held), tokens_of(hold),
-		       ask->is_more) ||
-	       is_over(policy->max_input_tokens, spent->input_tokens, held->input_tokens,
-		       hold->input_tokens, ask->is_more) ||
-	       is_over(policy->max_output_tokens, spent->output_tokens, held->output_tokens,
-		       hold->output_tokens, ask->is_more);
-}
 
 static bool is_concurrent(const struct sg_budget *budget, const struct sg_ask *ask)
 {
@@ -82,13 +42,12 @@ struct sg_verdict sg_budget_judge(struct sg_budget *budget, const struct sg_ask 
 	const struct sg_charge *spent = &budget->window.sum;
 	bool money, counts;
 
-	sg_window_advance(&budget->window, ask->now_ns);
-	money = money_is_over(policy, spent, &budget->held, ask);
-	counts = counts_are_over(policy, spent, &budget->held, ask);
+	money = sg_money_is_over(policy, spent, &budget->held, ask);
+	counts = sg_counts_are_over(policy, spent, &budget->held, ask);
 	if (money || counts) {
-		bool money_out = money_is_over(policy, spent, &nothing, ask);
+		bool money_out = sg_money_is_over(policy, spent, &nothing, ask);
 
-		if (money_out || counts_are_over(policy, spent, &nothing, ask))
+		if (money_out || sg_counts_are_over(policy, spent, &nothing, ask))
 			return (struct sg_verdict){ .budget = budget, .money = money_out };
 	}
 	if (budget->breaker && !ask->is_more && sg_breaker_refuses(budget->breaker, ask->now_ns))
@@ -107,22 +66,13 @@ bool sg_verdict_outweighs(const struct sg_verdict *verdict, const struct sg_verd
 	return verdict->money && !other->money;
 }
 
-bool sg_budget_can_keep(const struct sg_budget *budget, const struct sg_charge *hold)
-{
-	const struct sg_charge *held = &budget->held;
-
-	return hold->nanousd <= INT64_MAX - held->nanousd &&
-	       hold->input_tokens <= INT64_MAX - held->input_tokens &&
-	       hold->output_tokens <= INT64_MAX - held->output_tokens;
-}
-
 // ---- Telling ----
 
 static bool fits(
 	const struct sg_budget *budget, const struct sg_charge *spent, const struct sg_ask *ask)
 {
-	return !money_is_over(&budget->policy, spent, &nothing, ask) &&
-	       !counts_are_over(&budget->policy, spent, &nothing, ask);
+	return !sg_money_is_over(&budget->policy, spent, &nothing, ask) &&
+	       !sg_counts_are_over(&budget->policy, spent, &nothing, ask);
 }
 
 int64_t sg_budget_resets_in_ns(const struct sg_budget *budget, const struct sg_ask *ask)
@@ -204,7 +154,8 @@ void sg_budget_lower_room(
 	const struct sg_charge *spent = &budget->window.sum;
 
 	lower(&room->nanousd, left_of(policy->limit_nanousd, spent->nanousd, held->nanousd));
-	lower(&room->tokens, left_of(policy->max_tokens, tokens_of(spent), tokens_of(held)));
+	lower(&room->tokens,
+		left_of(policy->max_tokens, sg_charge_tokens(spent), sg_charge_tokens(held)));
 	lower(&room->input_tokens,
 		left_of(policy->max_input_tokens, spent->input_tokens, held->input_tokens));
 	lower(&room->output_tokens,
@@ -227,7 +178,7 @@ static bool has_reached(const struct sg_budget *budget, unsigned percent)
 
 	return is_at(policy->limit_nanousd, spent->nanousd, percent) ||
 	       is_at(policy->max_requests, spent->requests, percent) ||
-	       is_at(policy->max_tokens, tokens_of(spent), percent) ||
+	       is_at(policy->max_tokens, sg_charge_tokens(spent), percent) ||
 	       is_at(policy->max_input_tokens, spent->input_tokens, percent) ||
 	       is_at(policy->max_output_tokens, spent->output_tokens, percent);
 }
@@ -261,7 +212,7 @@ static void fill_event(const struct sg_budget *budget, enum sg_budget_event_kind
 		.max_tokens = policy->max_tokens,
 		.spent_nanousd = spent->nanousd,
 		.requests = spent->requests,
-		.tokens = tokens_of(spent),
+		.tokens = sg_charge_tokens(spent),
 		.action = policy->breaker.action };
 	strcpy(event->budget, policy->name);
 	strcpy(event->label, budget->resolved_label);

@@ -53,12 +53,12 @@ static int restore(struct sg_engine *engine, uint32_t index, struct sg_error *er
 	if (r < 0)
 		return r;
 	hold = hold_of(engine, index, account);
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	// Before it can be settled. What can't be read is told, and found again by each call.
 	(void)!sg_usage_load_account(engine, account, engine->monotonic_ns());
 	sg_engine_put_out(engine, &hold);
 	sg_charge_add(&account->held, &hold.bound);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return 0;
 }
 

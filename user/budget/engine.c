@@ -239,7 +239,7 @@ bool sg_account_is_exhausted(
 	uint64_t budgets, telling, objecting;
 	int r;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	r = sg_usage_load_account(engine, account, least.now_ns);
 	// Which model is asked for is not known yet: only what counts any call can tell.
 	budgets = sg_account_budgets_for(account, "", "");
@@ -249,7 +249,7 @@ bool sg_account_is_exhausted(
 	if (r == 0)
 		r = sg_account_judge(account, budgets, &least, ret_refusal, &telling, &objecting);
 	sg_account_unlock_shared(account, budgets);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return r == -EDQUOT && !ret_refusal->only_held;
 }
 
@@ -280,7 +280,7 @@ void sg_account_room(struct sg_engine *engine, struct sg_account *account,
 	int r;
 
 	*ret_now = *ret_at_rest = everything;
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	r = sg_usage_load_account(engine, account, now_ns);
 	budgets = sg_account_budgets_for(account, call->provider, call->model);
 	sg_account_lock_shared(account, budgets);
@@ -291,17 +291,17 @@ void sg_account_room(struct sg_engine *engine, struct sg_account *account,
 	else
 		*ret_now = *ret_at_rest = (struct sg_room){ 0 };
 	sg_account_unlock_shared(account, budgets);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 }
 
 struct sg_budget_set sg_account_counting(struct sg_account *account, const struct sg_call *call)
 {
 	struct sg_budget_set set;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	set.budgets = sg_account_budgets_for(account, call->provider, call->model);
 	set.generation = account->generation;
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return set;
 }
 
@@ -311,7 +311,7 @@ json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 	json_t *status;
 	int r;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	r = sg_usage_load_account(engine, account, now_ns);
 	sg_account_lock_shared(account, UINT64_MAX);
 	if (r == 0)
@@ -320,7 +320,7 @@ json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 	status = sg_account_describe(account, now_ns, sg_engine_wall_ns(engine, now_ns));
 	if (status && r < 0)
 		json_object_set_new(status, "unreadable", json_true());
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return status;
 }
 
@@ -334,10 +334,10 @@ json_t *sg_engine_budgets_status(struct sg_engine *engine)
 		json_t *described;
 		int r;
 
-		pthread_mutex_lock(&budget->lock);
+		sg_lock_take(&budget->lock);
 		r = sg_usage_load_one_shared(engine, budget, now_ns);
 		described = sg_budget_describe(budget, now_ns, sg_engine_wall_ns(engine, now_ns));
-		pthread_mutex_unlock(&budget->lock);
+		sg_lock_give(&budget->lock);
 		if (described && r < 0)
 			json_object_set_new(described, "unreadable", json_true());
 		json_array_append_new(list, described);

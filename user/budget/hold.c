@@ -12,26 +12,51 @@
 // (docs/budgets.md).
 #define CHARGE_MAX (INT64_C(1) << 53)
 
-// Slots go round, so that the next call most likely takes the one after this: what it will write is
-// brought near meanwhile.
-static void expect_slot(const struct sg_engine *engine, uint32_t index)
+// Brings a line of the cache near, to be written: compilers would bring it to be read where the
+// processor is not named, and the first write to it would wait for the others that have it.
+static void expect_line(const void *at)
 {
-	const struct sg_slot *slot = &engine->journal.slots[index % SG_JOURNAL_SLOTS];
-
-	for (size_t at = 0; at < sizeof(*slot) / 2; at += 64)
-		__builtin_prefetch((const char *)slot + at, 1);
-	__builtin_prefetch(&engine->in_flight[index % SG_JOURNAL_SLOTS], 1);
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+	__builtin_prefetch(at, 1);
+#endif
 }
 
+// What a call will write.
+static void expect_slot(const struct sg_engine *engine, uint32_t index)
+{
+	const struct sg_slot *slot = &engine->journal.slots[index];
+
+	for (size_t at = 0; at < sizeof(*slot) / 2; at += 64)
+		expect_line((const char *)slot + at);
+	expect_line(&engine->in_flight[index]);
+}
+
+// A few at a time, and more than calls take.
+static void collect_slots(struct sg_engine *engine, unsigned worker)
+{
+	struct region *region = &engine->regions[worker];
+	uint32_t slot;
+
+	for (int i = 0; i < 2 && sg_writer_take_back(engine->writer, worker, &slot); i++)
+		region->free[region->free_count++] = slot;
+}
+
+// The one that was used last comes first: so many slots are in use, and so many pages of the
+// journal become dirty, as calls need, and no more.
 static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
 {
 	struct region *region = &engine->regions[worker];
 
-	if (sg_writer_take_back(engine->writer, worker, ret_index))
-		return true;
+	if (!region->free_count)
+		collect_slots(engine, worker);
 	if (!region->free_count)
 		return false;
 	*ret_index = region->free[--region->free_count];
+	collect_slots(engine, worker);
+	if (region->free_count)
+		expect_slot(engine, region->free[region->free_count - 1]);
 	return true;
 }
 
@@ -212,6 +237,19 @@ static void show_breakers(const struct asking *asking, const struct sg_ask *ask)
 	}
 }
 
+// Their lines, all at once: otherwise each is waited for when its turn comes.
+static void expect_budgets(const struct sg_account *account)
+{
+	for (unsigned i = 0; i < account->count; i++) {
+		const struct sg_budget *budget = account->budgets[i];
+
+		__builtin_prefetch(&budget->policy);
+		__builtin_prefetch(&budget->loaded);
+		__builtin_prefetch(&budget->held, 1);
+		__builtin_prefetch(&budget->window.estimated);
+	}
+}
+
 static int take(struct asking *asking, const struct sg_ask *ask, const struct sg_slot_names *names,
 	struct sg_hold *hold)
 {
@@ -220,8 +258,9 @@ static int take(struct asking *asking, const struct sg_ask *ask, const struct sg
 	struct sg_slot *slot = &engine->journal.slots[hold->slot];
 	int r;
 
-	pthread_mutex_lock(&account->lock);
-	r = sg_usage_load_account(engine, account, ask->now_ns);
+	sg_lock_take(&account->lock);
+	expect_budgets(account);
+	r = account->loaded ? 0 : sg_usage_load_account(engine, account, ask->now_ns);
 	if (r == 0) {
 		asking->budgets = sg_account_budgets_for(account, names->provider, names->model);
 		sg_account_lock_shared(account, asking->budgets);
@@ -236,7 +275,7 @@ static int take(struct asking *asking, const struct sg_ask *ask, const struct sg
 		hold->budgets = asking->budgets;
 		hold->generation = account->generation;
 	}
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return r;
 }
 
@@ -259,9 +298,9 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 	ask.hold.requests = 1;
 	if (!is_countable(&ask.hold, SG_MONEY_MAX))
 		return -EINVAL;
+	expect_line(account);
 	if (!take_slot(engine, worker, &hold.slot) && !wait_for_slot(engine, worker, &hold.slot))
 		return -ENOBUFS;
-	expect_slot(engine, hold.slot + 1);
 	hold.bound = ask.hold;
 	slot = &engine->journal.slots[hold.slot];
 	fill_slot(slot, account, call, &ask.hold, &names);
@@ -293,14 +332,14 @@ static void set_bound(struct sg_engine *engine, struct sg_hold *hold, const stru
 	uint64_t budgets, waiting;
 
 	sg_charge_subtract(&freed, bound);
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	budgets = budgets_of(engine, hold);
 	sg_account_lock_shared(account, budgets);
 	sg_account_unhold(account, budgets, &freed);
 	waiting = sg_account_take_waiting(account, budgets);
 	sg_account_unlock_shared(account, budgets);
 	engine->in_flight[hold->slot].bound = hold->bound = *bound;
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	sg_engine_tell_room(engine, waiting);
 }
 
@@ -309,7 +348,7 @@ static int raise(struct asking *asking, const struct sg_ask *ask, struct sg_hold
 	struct sg_account *account = asking->account;
 	int r;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	asking->budgets = budgets_of(asking->engine, hold);
 	sg_account_lock_shared(account, asking->budgets);
 	r = hold_or_wait(asking, ask);
@@ -318,7 +357,7 @@ static int raise(struct asking *asking, const struct sg_ask *ask, struct sg_hold
 		sg_charge_add(&hold->bound, &ask->hold);
 		asking->engine->in_flight[hold->slot].bound = hold->bound;
 	}
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return r;
 }
 
@@ -372,13 +411,13 @@ bool sg_hold_is_waited_for(const struct sg_engine *engine, const struct sg_hold 
 
 	if (!account)
 		return false;
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	budgets = budgets_of(engine, hold);
 	sg_account_lock_shared(account, budgets);
 	for (uint64_t left = budgets; left; left &= left - 1)
 		waited_for = waited_for || account->budgets[__builtin_ctzll(left)]->waiting;
 	sg_account_unlock_shared(account, budgets);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return waited_for;
 }
 
@@ -389,7 +428,7 @@ bool sg_hold_may_cut(const struct sg_hold *hold)
 
 	if (!account)
 		return false;
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	for (unsigned i = 0; i < account->count; i++) {
 		const struct sg_budget *budget = account->budgets[i];
 
@@ -398,7 +437,7 @@ bool sg_hold_may_cut(const struct sg_hold *hold)
 		any = true;
 		all = all && budget->policy.on_tight == SG_TIGHT_CUT;
 	}
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return any && all;
 }
 
@@ -440,6 +479,18 @@ static void fill_settled(const struct sg_engine *engine, struct sg_slot *slot,
 	sg_slot_set_settled_model(slot, settlement->model);
 }
 
+// Not in one with the rest, whose stack would be some kilobytes.
+__attribute__((noinline)) static void spend_watched(struct sg_engine *engine,
+	const struct sg_account *account, struct sg_budget *budget, const struct sg_slot *slot,
+	int64_t now_ns)
+{
+	struct sg_budget_event events[SG_MAX_EVENTS];
+	unsigned count = sg_budget_spend(budget, &slot->charge, slot->estimated, now_ns, events);
+
+	for (unsigned i = 0; i < count; i++)
+		tell(engine, account, now_ns, &events[i]);
+}
+
 // With every lock: the hold goes, the charge is spent. Returns the workers that wait for room.
 static uint64_t spend(
 	struct sg_engine *engine, struct sg_hold *hold, const struct sg_slot *slot, int64_t now_ns)
@@ -451,12 +502,12 @@ static uint64_t spend(
 	sg_account_lock_shared(account, budgets);
 	sg_account_unhold(account, budgets, &hold->bound);
 	for (uint64_t left = budgets; left; left &= left - 1) {
-		struct sg_budget_event events[SG_MAX_EVENTS];
-		unsigned count = sg_budget_spend(account->budgets[__builtin_ctzll(left)],
-			&slot->charge, slot->estimated, now_ns, events);
+		struct sg_budget *budget = account->budgets[__builtin_ctzll(left)];
 
-		for (unsigned i = 0; i < count; i++)
-			tell(engine, account, now_ns, &events[i]);
+		if (sg_budget_is_watched(budget))
+			spend_watched(engine, account, budget, slot, now_ns);
+		else
+			sg_budget_count(budget, &slot->charge, slot->estimated, now_ns);
 	}
 	waiting = sg_account_take_waiting(account, budgets);
 	// Under the locks: whoever has one finds every call that was spent either with the writer
@@ -476,6 +527,8 @@ void sg_hold_settle(
 
 	if (!account)
 		return;
+	expect_line(account);
+	expect_line(&account->spent);
 	slot = &engine->journal.slots[hold->slot];
 	fill_settled(engine, slot, hold, settlement, now_ns);
 	sg_slot_settle(slot);
@@ -484,13 +537,14 @@ void sg_hold_settle(
 			"agent=%s call=%llu model=%s hold_nanousd=%lld bill_nanousd=%lld",
 			account->name, (unsigned long long)hold->call_id, sg_slot_names(slot).model,
 			(long long)hold->bound.nanousd, (long long)slot->charge.nanousd);
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
+	expect_budgets(account);
 	take_in(engine, hold);
 	sg_charge_add(&account->spent, &slot->charge);
 	if (slot->estimated)
 		account->estimated++;
 	waiting = spend(engine, hold, slot, now_ns);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	sg_engine_tell_room(engine, waiting);
 	*hold = (struct sg_hold){ .account = NULL };
 }
@@ -502,14 +556,14 @@ void sg_hold_release(struct sg_engine *engine, struct sg_hold *hold)
 
 	if (!account)
 		return;
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	take_in(engine, hold);
 	budgets = budgets_of(engine, hold);
 	sg_account_lock_shared(account, budgets);
 	sg_account_unhold(account, budgets, &hold->bound);
 	waiting = sg_account_take_waiting(account, budgets);
 	sg_account_unlock_shared(account, budgets);
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	atomic_store_explicit(
 		&engine->journal.slots[hold->slot].state, SG_SLOT_FREE, memory_order_release);
 	give_slot(engine, hold->worker, hold->slot);

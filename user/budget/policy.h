@@ -50,26 +50,28 @@ struct sg_breaker_policy {
 
 // A cap of 0 means: not capped.
 struct sg_budget_policy {
-	char name[SG_BUDGET_NAME_BYTES];
+	// What every call is held against: a line of the cache.
 	int64_t limit_nanousd;
 	int64_t max_requests;
 	int64_t max_tokens; // input and output together
 	int64_t max_input_tokens;
 	int64_t max_output_tokens;
 	int64_t max_concurrency; // calls in flight
-	int64_t window_ns;	 // rolling; SG_WINDOW_LIFETIME: never resets, or `calendar`
-	enum sg_calendar calendar;
-	char timezone[SG_TIMEZONE_BYTES]; // of the calendar; "" is UTC
 	enum sg_behavior behavior;
 	enum sg_on_tight on_tight;
-	int64_t wait_ns; // 0: not at all
-	bool observe;	 // decides and says so, and refuses nothing
+	unsigned alert_count;
+	bool observe; // decides and says so, and refuses nothing
+
+	char name[SG_BUDGET_NAME_BYTES];
+	int64_t window_ns; // rolling; SG_WINDOW_LIFETIME: never resets, or `calendar`
+	enum sg_calendar calendar;
+	char timezone[SG_TIMEZONE_BYTES]; // of the calendar; "" is UTC
+	int64_t wait_ns;		  // 0: not at all
 	enum sg_scope scope;
 	char label[SG_LABEL_BYTES]; // of SG_SCOPE_LABEL: "team=red", or "team": each team its own
 	// Globs, each ended by a NUL, the last by two. Empty: every call counts.
 	char models[SG_MODEL_GLOBS_BYTES];
 	char providers[SG_PROVIDER_GLOBS_BYTES];
-	unsigned alert_count;
 	uint8_t alerts[SG_MAX_ALERTS]; // percent, ascending
 	struct sg_breaker_policy breaker;
 };

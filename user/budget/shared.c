@@ -300,11 +300,11 @@ void sg_sharing_lock(const struct sg_engine *engine, const struct sg_sharing *sh
 	struct sg_account *account, *next;
 
 	if (!sharing->of_all) {
-		pthread_mutex_lock(&sharing->plans->account->lock);
+		sg_lock_take(&sharing->plans->account->lock);
 		return;
 	}
 	HASH_ITER(hh, engine->accounts, account, next)
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 }
 
 void sg_sharing_unlock(const struct sg_engine *engine, const struct sg_sharing *sharing)
@@ -312,11 +312,11 @@ void sg_sharing_unlock(const struct sg_engine *engine, const struct sg_sharing *
 	struct sg_account *account, *next;
 
 	if (!sharing->of_all) {
-		pthread_mutex_unlock(&sharing->plans->account->lock);
+		sg_lock_give(&sharing->plans->account->lock);
 		return;
 	}
 	HASH_ITER(hh, engine->accounts, account, next)
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 }
 
 // A budget that exists takes the caps that its definition has now. What counts differently is read
@@ -364,8 +364,8 @@ static void use_plan(struct plan *plan)
 		account->budgets[account->own_count + i] = plan->budgets[i];
 		plan->budgets[i]->users++;
 	}
-	account->count = account->own_count + plan->count;
-	account->generation++;
+	account->count = (uint8_t)(account->own_count + plan->count);
+	sg_account_budgets_changed(account);
 }
 
 static void drop_unused(struct sg_engine *engine)

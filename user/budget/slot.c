@@ -11,15 +11,24 @@ struct fletcher {
 	uint64_t first, second;
 };
 
-static void add_words(struct fletcher *sum, const void *data, size_t bytes)
+static inline void add_words(struct fletcher *sum, const void *data, size_t bytes)
 {
-	for (size_t at = 0; at + sizeof(uint32_t) <= bytes; at += sizeof(uint32_t)) {
-		uint32_t word;
+	const char *at = data, *end = at + (bytes & ~(sizeof(uint32_t) - 1));
+	uint64_t first = sum->first, second = sum->second;
 
-		memcpy(&word, (const char *)data + at, sizeof(word));
-		sum->first += word;
-		sum->second += sum->first;
+	// Four at once: the same sums, in fewer steps that wait for each other.
+	for (uint32_t four[4]; end - at >= (ptrdiff_t)sizeof(four); at += sizeof(four)) {
+		memcpy(four, at, sizeof(four));
+		second += 4 * first + 4 * (uint64_t)four[0] + 3 * (uint64_t)four[1] +
+			  2 * (uint64_t)four[2] + four[3];
+		first += (uint64_t)four[0] + four[1] + four[2] + four[3];
 	}
+	for (uint32_t word; at < end; at += sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		first += word;
+		second += first;
+	}
+	*sum = (struct fletcher){ first, second };
 }
 
 static void add_bytes(struct fletcher *sum, const char *data, size_t bytes)

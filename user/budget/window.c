@@ -122,7 +122,7 @@ static struct sg_window_bucket *new_bucket(struct sg_window *window, int64_t at_
 	return newest;
 }
 
-static void add_to_bucket(
+void sg_window_add_to_bucket(
 	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
 {
 	struct sg_window_bucket *bucket = NULL;
@@ -136,14 +136,4 @@ static void add_to_bucket(
 		bucket->estimated += estimated;
 	if (at_ns > bucket->newest_ns)
 		bucket->newest_ns = at_ns;
-}
-
-void sg_window_add(
-	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
-{
-	sg_charge_add(&window->sum, charge);
-	if (estimated)
-		window->estimated += estimated;
-	if (window->length_ns)
-		add_to_bucket(window, at_ns, charge, estimated);
 }

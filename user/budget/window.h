@@ -44,6 +44,15 @@ static inline void sg_charge_add(struct sg_charge *sum, const struct sg_charge *
 	sum->requests = sg_money_add(sum->requests, charge->requests);
 }
 
+// Where the sum is known to fit (sg_held_can_keep).
+static inline void sg_held_add(struct sg_charge *held, const struct sg_charge *hold)
+{
+	held->nanousd += hold->nanousd;
+	held->input_tokens += hold->input_tokens;
+	held->output_tokens += hold->output_tokens;
+	held->requests += hold->requests;
+}
+
 // Only what was added before, and only from sums that did not stop.
 static inline void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge)
 {
@@ -74,6 +83,16 @@ static inline void sg_window_advance(struct sg_window *window, int64_t now_ns)
 		sg_window_forget(window, now_ns);
 }
 
-// Counts a charge made at `at_ns` (not before the newest that is there, nor after now).
-void sg_window_add(
+void sg_window_add_to_bucket(
 	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated);
+
+// Counts a charge made at `at_ns` (not before the newest that is there, nor after now).
+static inline void sg_window_add(
+	struct sg_window *window, int64_t at_ns, const struct sg_charge *charge, int64_t estimated)
+{
+	sg_charge_add(&window->sum, charge);
+	if (estimated)
+		window->estimated += estimated;
+	if (window->length_ns)
+		sg_window_add_to_bucket(window, at_ns, charge, estimated);
+}
