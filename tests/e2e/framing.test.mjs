@@ -243,6 +243,45 @@ print("again", again is not None)`), [], 'pipe');
 	}
 });
 
+test('max_body_bytes: what the bodies of one agent may take together; room that is given back is there again', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ max_body_bytes: 1 << 20, origins: [{ host: 'llm.internal', address: `127.0.0.1:${mock.plain_port}`, provider: 'openai', plain: true }] });
+	try {
+		const { stdout, stderr } = await own.run('greedy', {}, [PYTHON, '-c', `
+import json, socket
+BODY = json.dumps({"model": "gpt-4o", "max_tokens": 5, "messages": [{"role": "user", "content": "x" * 700000}]}).encode()
+def send(sent, length=len(BODY)):
+    s = socket.create_connection(("127.0.0.1", ${mock.plain_port}), 20)
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: llm.internal\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % length + sent)
+    return s
+def answer(s):
+    data = b""
+    while b"\\r\\n\\r\\n" not in data:
+        more = s.recv(4096)
+        if not more: return "closed"
+        data += more
+    head = data.split(b"\\r\\n\\r\\n")[0].decode().lower()
+    return head.split()[1] + (" soon" if "retry-after: 1" in head else "")
+print(answer(send(b" " * (2 << 20), 2 << 20)))
+waiting = send(BODY[:-1])
+def is_crowded():
+    return answer(send(BODY))
+import time
+for i in range(100):
+    crowded = is_crowded()
+    if crowded != "200": break
+    time.sleep(0.05)
+print(crowded)
+waiting.sendall(BODY[-1:])
+print(answer(waiting))
+waiting.close()
+print(answer(send(BODY)))`]);
+		assert.equal(stdout, '413\n429 soon\n200\n200\n', stderr);
+	} finally {
+		await own.stop();
+	}
+});
+
 test('a metered call with two lines that say what its body is, is refused: the provider may go by the other one', async () => {
 	const { stdout, stderr } = await speak('two-types', `
 for lines in (["Content-Type: application/json", "content-type: multipart/form-data; boundary=a"], ["Content-Encoding: identity", "Content-Encoding: identity"]):

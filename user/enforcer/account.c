@@ -38,7 +38,7 @@ static bool decode_body(struct sg_exchange *exchange)
 	ssize_t n = 1;
 	int r;
 
-	sg_body_init(&plain);
+	sg_body_init(&plain, exchange->body.share, exchange->body.share_bytes);
 	r = coding ? sg_inflate_new(coding->value, &inflate) : -EINVAL;
 	while (r == 0 && n > 0) {
 		n = sg_body_read(&exchange->body, offset, worker->scratch, SG_SCRATCH_BYTES);
@@ -50,9 +50,7 @@ static bool decode_body(struct sg_exchange *exchange)
 	sg_inflate_free(inflate);
 	if (r < 0) {
 		sg_body_done(&plain);
-		return sg_exchange_refuse(exchange,
-			r == -EFBIG ? SG_ANSWER_TOO_LARGE : SG_ANSWER_UNAVAILABLE, NULL,
-			strerror(-r));
+		return sg_exchange_refuse(exchange, sg_body_answer(r), NULL, strerror(-r));
 	}
 	sg_body_done(&exchange->body);
 	exchange->body = plain;

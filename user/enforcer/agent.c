@@ -305,6 +305,10 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 		(unsigned)json_integer_value(json_object_get(root, "max_connections"));
 	if (!agent->max_connections)
 		agent->max_connections = SG_MAX_CONNECTIONS;
+	agent->max_body_bytes =
+		(uint64_t)json_integer_value(json_object_get(root, "max_body_bytes"));
+	if (!agent->max_body_bytes)
+		agent->max_body_bytes = SG_AGENT_BODY_BYTES;
 	agent->load = calloc(1, sizeof(*agent->load));
 	if (!agent->load)
 		return -ENOMEM;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "budget/engine.h"
 #include "control/control.h"
+#include "enforcer/body.h"
 #include "enforcer/pool.h"
 #include "provider/provider.h"
 
@@ -32,11 +33,13 @@ struct sg_origin {
 	const struct sg_provider *provider;
 };
 
-// How many connections an agent has. Counted by itself: all versions of the agent share it.
+// How many connections an agent has, and what the bodies of its requests take. Counted by itself:
+// all versions of the agent share it.
 struct sg_agent_load {
 	_Atomic unsigned references;
 	_Atomic unsigned connections;
 	_Atomic bool told; // the log has it that there are too many
+	struct sg_body_share bodies;
 };
 
 struct sg_agent {
@@ -52,6 +55,7 @@ struct sg_agent {
 	bool unnamed_tls;   // to public addresses passes
 	json_t *pass_hosts; // globs of what else may be reached, NULL: anything
 	unsigned max_connections;
+	uint64_t max_body_bytes;    // of all its requests that are gathered
 	struct sg_agent_load *load; // one reference is ours
 	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours
 	unsigned origin_count;

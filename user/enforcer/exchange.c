@@ -61,7 +61,7 @@ int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side
 		(struct sg_str){ "", 0 };
 	exchange->head.header_count = 0;
 	exchange->head.keep_alive = false;
-	sg_body_init(&exchange->body);
+	sg_body_init(&exchange->body, &client->agent->load->bodies, client->agent->max_body_bytes);
 	exchange->started_ms = sg_loop_now_ms(worker->loop);
 	exchange->client = client;
 	exchange->side = side;

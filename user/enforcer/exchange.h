@@ -237,6 +237,9 @@ void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head);
 bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	const struct sg_refusal *refusal, const char *detail);
 
+// What is answered when a body could not be gathered (sg_body_append).
+enum sg_answer_kind sg_body_answer(int error);
+
 // Counts and logs a refusal, whatever it is said by.
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,
 	const struct sg_refusal *refusal, const char *model, const char *detail);

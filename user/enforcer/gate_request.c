@@ -58,7 +58,7 @@ static int replace_body(struct sg_exchange *exchange, const char *text, size_t l
 
 	if (r < 0)
 		return r;
-	sg_body_init(&body);
+	sg_body_init(&body, exchange->body.share, exchange->body.share_bytes);
 	r = sg_request_reader_feed(reader, text, length);
 	if (r == 0)
 		r = sg_body_append(&body, text, length, directory);

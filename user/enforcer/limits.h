@@ -79,6 +79,16 @@
 #define SG_BODY_MEMORY_BYTES (256u << 10)
 #define SG_BODY_MAX_BYTES    (256ull << 20)
 
+// What the bodies of one agent may take together, where the configuration does not say; taken in
+// such steps, by those that are larger than this.
+#define SG_AGENT_BODY_BYTES	(2ull << 30)
+#define SG_BODY_STEP_BYTES	(64u << 10)
+#define SG_BODY_UNCOUNTED_BYTES (16u << 10)
+
+// What bodies leave of the disk that the ledger is on: a part of it, and at most so much.
+#define SG_BODY_RESERVE_PART  16
+#define SG_BODY_RESERVE_BYTES (256ull << 20)
+
 // Buffers larger than this are given back when a connection falls idle.
 #define SG_IDLE_BUFFER_BYTES (16u << 10)
 

@@ -2,6 +2,8 @@
 // Our own answers in the provider's place.
 #include "enforcer/exchange.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "enforcer/client.h"
@@ -19,6 +21,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_SIGNED] = "signed_request",
 		[SG_ANSWER_BAD_BODY] = "bad_body",
 		[SG_ANSWER_TOO_LARGE] = "too_large",
+		[SG_ANSWER_CROWDED] = "too_many_bytes",
 		[SG_ANSWER_BAD_REQUEST] = "bad_request",
 		[SG_ANSWER_MISDIRECTED] = "misdirected",
 		[SG_ANSWER_GRPC] = "grpc",
@@ -29,6 +32,13 @@ static const char *answer_reason(enum sg_answer_kind kind)
 	};
 
 	return names[kind];
+}
+
+enum sg_answer_kind sg_body_answer(int error)
+{
+	return error == -EFBIG	   ? SG_ANSWER_TOO_LARGE
+	       : error == -ENOBUFS ? SG_ANSWER_CROWDED
+				   : SG_ANSWER_UNAVAILABLE;
 }
 
 // Is the rest of the request's body worth reading, so that the connection can be kept?

@@ -94,7 +94,8 @@ static void start_metered(struct sg_exchange *exchange)
 		return;
 	}
 	if (exchange->head.framing == SG_H1_LENGTH &&
-		exchange->head.content_length > SG_BODY_MAX_BYTES) {
+		(exchange->head.content_length > SG_BODY_MAX_BYTES ||
+			exchange->head.content_length > client->agent->max_body_bytes)) {
 		sg_exchange_refuse(exchange, SG_ANSWER_TOO_LARGE, NULL, NULL);
 		return;
 	}
@@ -284,10 +285,8 @@ static void on_body_error(struct sg_exchange *exchange, int error)
 		break;
 	default:
 		sg_exchange_refuse(exchange,
-			error == -EBADMSG ? SG_ANSWER_BAD_REQUEST
-			: error == -EFBIG ? SG_ANSWER_TOO_LARGE
-					  : SG_ANSWER_UNAVAILABLE,
-			NULL, error == -EBADMSG ? "malformed body framing" : strerror(-error));
+			error == -EBADMSG ? SG_ANSWER_BAD_REQUEST : sg_body_answer(error), NULL,
+			error == -EBADMSG ? "malformed body framing" : strerror(-error));
 	}
 }
 

@@ -37,6 +37,8 @@ static const struct refusal_shape shapes[] = {
 		"invalid_request_error", true },
 	[SG_ANSWER_TOO_LARGE] = { 413, "Content Too Large", "invalid_request_error",
 		"request_too_large", "request_too_large", true },
+	[SG_ANSWER_CROWDED] = { 429, "Too Many Requests", "requests", "rate_limit_exceeded",
+		"rate_limit_error", false },
 	[SG_ANSWER_BAD_REQUEST] = { 400, "Bad Request", "invalid_request_error", "malformed_http",
 		"invalid_request_error", true },
 	[SG_ANSWER_MISDIRECTED] = { 421, "Misdirected Request", "invalid_request_error",
@@ -79,6 +81,8 @@ static int64_t retry_after(const struct sg_answer *answer)
 {
 	int64_t seconds;
 
+	if (answer->kind == SG_ANSWER_CROWDED)
+		return 1;
 	if (answer->kind != SG_ANSWER_BUDGET || answer->refusal->resets_in_ns < 0)
 		return 0;
 	seconds = (answer->refusal->resets_in_ns + SG_NS_PER_SEC - 1) / SG_NS_PER_SEC;
@@ -222,6 +226,12 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 	case SG_ANSWER_TOO_LARGE:
 		snprintf(out, size,
 			"the request body is larger than spendgate takes for a metered call");
+		break;
+	case SG_ANSWER_CROWDED:
+		snprintf(out, size,
+			"the bodies of agent %s's requests take as much room as they may "
+			"(max_body_bytes): send fewer large requests at a time",
+			answer->agent);
 		break;
 	case SG_ANSWER_BAD_REQUEST:
 		snprintf(out, size, "malformed HTTP request: %.200s", detail);

@@ -157,6 +157,7 @@ static json_t *compose(
 	for (size_t i = 0; i < SG_ARRAY_SIZE(shared); i++)
 		copy_first(definition, shared[i], everywhere);
 	copy_first(definition, "max_connections", only_config);
+	copy_first(definition, "max_body_bytes", only_config);
 	copy_first(definition, "unnamed_tls", only_config);
 	copy_first(definition, "pass_hosts", only_operator);
 	json_array_extend(budgets, json_object_get(profile, "budgets"));

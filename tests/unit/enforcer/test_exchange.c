@@ -32,6 +32,7 @@ static struct sg_agent agent = { .name = "a" };
 static struct sg_client client = { .worker = &worker, .agent = &agent };
 static const struct sg_agent_side side = { .keeps_framing = true };
 static struct sg_upstream upstream = { .state = SG_UPSTREAM_ACTIVE };
+static struct sg_body_share bodies;
 static struct sg_exchange exchange;
 
 static int setup_call(void **state)
@@ -40,7 +41,7 @@ static int setup_call(void **state)
 	if (setup(state) < 0 || sg_loop_new(&worker.loop) < 0)
 		return -1;
 	enforcer.engine = engine;
-	sg_body_init(&exchange.body);
+	sg_body_init(&exchange.body, &bodies, UINT64_MAX);
 	exchange.client = &client;
 	exchange.side = &side;
 	exchange.upstream = &upstream;
