@@ -302,6 +302,76 @@ while (Date.now() < stop) {
 	await own.stop();
 });
 
+// SPENDGATE_LONG=1: at 200 points.
+test('case 63: enforcer, warden or both are killed at random points under load: nothing served is lost, and the cap holds', async (t) => {
+	const provider = await startMock();
+	const own = new Gate(provider);
+	t.after(async () => {
+		await own.stop();
+		await provider.stop();
+	});
+	await own.daemon();
+	const parallel = 4;
+	const kills = process.env.SPENDGATE_LONG ? 200 : 8;
+	const body = (text, limit) => JSON.stringify(chat(text, { max_tokens: limit }).body);
+	const load = `
+import http.client, ssl, sys, threading
+context = ssl.create_default_context()
+finish = threading.Event()
+def call(body):
+    connection = http.client.HTTPSConnection("api.openai.com", timeout=10, context=context)
+    try:
+        connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+def work(number):
+    while not finish.is_set():
+        print(call(sys.argv[1 + number % 2]), flush=True)
+threads = [threading.Thread(target=work, args=(i,)) for i in range(${parallel})]
+for thread in threads: thread.start()
+sys.stdin.readline()
+finish.set()
+for thread in threads: thread.join()
+last = 200
+while last == 200: last = call(sys.argv[3])
+print("last", last)`;
+	const agent = own.begin('killed', { 'limit-usd': '2' }, [PYTHON, '-c', load, body('mock:tokens=3', 40), JSON.stringify(chat('mock:tokens=20', { max_tokens: 40, stream: true }).body), body('mock:tokens=max', 10000)], [], 'pipe');
+	t.after(() => agent.child.kill());
+	const enforcer = () => Number([...own.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].at(-1)?.[1]);
+	const random = (below) => Math.floor(Math.random() * below);
+	for (let i = 0; i < kills; i++) {
+		const mark = agent.stdout.length;
+		await until(() => agent.stdout.slice(mark).includes('200'), `calls after kill ${i} (${agent.stderr})`, 30000);
+		await new Promise((resolve) => setTimeout(resolve, random(100)));
+		const which = random(4); // the enforcer, twice as often; the warden; both
+		const before = enforcer();
+		if (which !== 2) process.kill(before, 'SIGKILL');
+		if (which >= 2) {
+			own.running.child.kill('SIGKILL');
+			await own.running.exited;
+			await own.daemon();
+		}
+		// A warden whose enforcer is killed while it starts ends, and is started again, as systemd does.
+		if (which !== 2) await until(() => enforcer() !== before || own.running.child.exitCode !== null, 'another enforcer');
+		if (own.running.child.exitCode !== null) await own.daemon();
+	}
+	agent.child.stdin.end('\n');
+	const statusFile = own.statusFile;
+	const { stdout, stderr } = await agent.done;
+	assert.match(stdout, /last 4(02|29)\n$/, stderr);
+	const spent = dollars(JSON.parse(fs.readFileSync(statusFile)).spent_usd);
+	const bill = BigInt((await provider.bill()).nanousd);
+	const hold = dollars('0.001'); // 40 tokens, and the body by its bytes: less than that
+	assert.ok(bill <= spent, `${bill} was billed, ${spent} is counted`);
+	assert.ok(spent <= bill + BigInt(kills * parallel) * hold, `${spent} is counted, ${bill} was billed, ${kills} kills`);
+	assert.ok(bill <= dollars('2'));
+});
+
 test('plain HTTP to a registered origin is metered too', async () => {
 	const plain = await startMock(['--plain-port', '0']);
 	const own = new Gate(plain);

@@ -179,10 +179,10 @@ bool sg_account_may_clamp(struct sg_account *account)
 {
 	bool may = false;
 
-	pthread_mutex_lock(&account->lock);
+	sg_lock_take(&account->lock);
 	for (unsigned i = 0; i < account->count; i++)
 		may |= account->budgets[i]->policy.on_tight != SG_TIGHT_DENY;
-	pthread_mutex_unlock(&account->lock);
+	sg_lock_give(&account->lock);
 	return may;
 }
 

@@ -17,6 +17,10 @@
 
 #define MESSAGE_BYTES 768
 
+#define CROWDED                                                                                    \
+	"the bodies of agent %s's requests take as much room as they may (max_body_bytes): send "  \
+	"fewer large requests at a time"
+
 // A budget that refills soon is no used up quota, which some clients take for final whatever the
 // headers say.
 static const struct refusal_shape soon_again = { 429, "Too Many Requests", "requests",
@@ -228,10 +232,7 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 			"the request body is larger than spendgate takes for a metered call");
 		break;
 	case SG_ANSWER_CROWDED:
-		snprintf(out, size,
-			"the bodies of agent %s's requests take as much room as they may "
-			"(max_body_bytes): send fewer large requests at a time",
-			answer->agent);
+		snprintf(out, size, CROWDED, answer->agent);
 		break;
 	case SG_ANSWER_BAD_REQUEST:
 		snprintf(out, size, "malformed HTTP request: %.200s", detail);
