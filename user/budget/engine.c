@@ -38,13 +38,9 @@ static void divide_journal(struct sg_engine *engine)
 	uint32_t share = SG_JOURNAL_SLOTS / engine->workers;
 
 	for (unsigned i = 0; i < engine->workers; i++) {
-		struct region *region = &engine->regions[i];
-
-		*region = (struct region){ .free = &engine->free_slots[i * share] };
-		for (uint32_t slot = (i + 1) * share;
-			slot-- > i * share;) // the first is taken first
+		for (uint32_t slot = i * share; slot < (i + 1) * share; slot++)
 			if (atomic_load(&engine->journal.slots[slot].state) == SG_SLOT_FREE)
-				region->free[region->free_count++] = slot;
+				sg_free_slots_put(&engine->regions[i].free, slot);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "budget/account.h"
 #include "budget/engine.h"
 #include "budget/events.h"
+#include "budget/free_slots.h"
 #include "budget/journal.h"
 #include "budget/ledger.h"
 #include "budget/writer.h"
@@ -20,13 +21,10 @@
 #define WORKER_SHIFT 34
 #define COUNTER_MASK ((UINT64_C(1) << WORKER_SHIFT) - 1)
 
-// A worker's part of the journal. A slot that is taken comes from the ones that the writer gives
-// back, or from `free`: slots that were not used yet, or were released. Both take the same time
-// however full the journal is.
+// A worker's part of the journal.
 struct region {
-	_Alignas(64) uint32_t *free;
-	uint32_t free_count;
-	uint64_t counter; // of call ids
+	_Alignas(64) uint64_t counter; // of call ids
+	struct sg_free_slots free;
 };
 
 // What is out, by its slot, on a line of its own: under its account's lock, but for the question
@@ -69,7 +67,6 @@ struct sg_engine {
 	uint64_t *effective_at; // when each was set
 	struct zone *zones;
 	struct in_flight in_flight[SG_JOURNAL_SLOTS];
-	uint32_t free_slots[SG_JOURNAL_SLOTS]; // a share a region
 	struct region regions[SG_MAX_WORKERS];
 };
 

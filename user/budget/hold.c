@@ -36,27 +36,22 @@ static void expect_slot(const struct sg_engine *engine, uint32_t index)
 // A few at a time, and more than calls take.
 static void collect_slots(struct sg_engine *engine, unsigned worker)
 {
-	struct region *region = &engine->regions[worker];
 	uint32_t slot;
 
 	for (int i = 0; i < 2 && sg_writer_take_back(engine->writer, worker, &slot); i++)
-		region->free[region->free_count++] = slot;
+		sg_free_slots_put(&engine->regions[worker].free, slot);
 }
 
-// The one that was used last comes first: so many slots are in use, and so many pages of the
-// journal become dirty, as calls need, and no more.
 static bool take_slot(struct sg_engine *engine, unsigned worker, uint32_t *ret_index)
 {
-	struct region *region = &engine->regions[worker];
+	struct sg_free_slots *free_slots = &engine->regions[worker].free;
+	uint32_t next;
 
-	if (!region->free_count)
-		collect_slots(engine, worker);
-	if (!region->free_count)
-		return false;
-	*ret_index = region->free[--region->free_count];
 	collect_slots(engine, worker);
-	if (region->free_count)
-		expect_slot(engine, region->free[region->free_count - 1]);
+	if (!sg_free_slots_take(free_slots, ret_index))
+		return false;
+	if (sg_free_slots_peek(free_slots, &next))
+		expect_slot(engine, next);
 	return true;
 }
 
@@ -70,9 +65,7 @@ static bool wait_for_slot(struct sg_engine *engine, unsigned worker, uint32_t *r
 
 static void give_slot(struct sg_engine *engine, unsigned worker, uint32_t index)
 {
-	struct region *region = &engine->regions[worker];
-
-	region->free[region->free_count++] = index;
+	sg_free_slots_put(&engine->regions[worker].free, index);
 }
 
 // All but its state and its labels: a slot that is being filled was never dispatched.
