@@ -200,6 +200,7 @@ static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_ref
 		return r;
 	turn->state = SG_TURN_ASKED;
 	turn->apart = demand->apart;
+	turn->unsent = true;
 	demand->need = SG_LIVE_NOTHING;
 	return 0;
 }
@@ -208,10 +209,12 @@ static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_ref
 static enum sg_turns_verdict hold_all(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
 {
 	const struct sg_client *client = turns->client;
-	int r = turns->demand.need == SG_LIVE_TURN ? ask_for_turn(turns, ret_refusal) : 0;
+	int r = stand(turns, SG_LIVE_TRANSCRIPTIONS, ret_refusal);
 
-	for (enum sg_live_lane lane = 0; r == 0 && lane < SG_LIVE_LANES; lane++)
-		r = stand(turns, lane, ret_refusal);
+	if (r == 0 && turns->demand.need == SG_LIVE_TURN)
+		r = ask_for_turn(turns, ret_refusal);
+	if (r == 0)
+		r = stand(turns, SG_LIVE_ANSWERS, ret_refusal);
 	if (turns->over)
 		return SG_TURNS_GO;
 	if (r == -EAGAIN) {
@@ -221,6 +224,8 @@ static enum sg_turns_verdict hold_all(struct sg_turns *turns, struct sg_turns_re
 		r = sg_turn_refuse(ret_refusal, SG_ANSWER_UNAVAILABLE, strerror(ENOMEM));
 	}
 	sg_waiting_end(&turns->waiter);
+	for (struct sg_turn *turn = turns->first; r == 0 && turn; turn = turn->next)
+		turn->unsent = false;
 	return r == 0 ? SG_TURNS_GO : SG_TURNS_REFUSE;
 }
 
@@ -279,6 +284,11 @@ void sg_turns_give_up(struct sg_turns *turns)
 	turns->over = true;
 	turns->demand.need = SG_LIVE_NOTHING;
 	sg_waiting_end(&turns->waiter);
+	for (struct sg_turn *turn = turns->first, *next; turn; turn = next) {
+		next = turn->next;
+		if (turn->unsent && turn->state == SG_TURN_ASKED)
+			sg_turn_release(turns, turn);
+	}
 }
 
 // ---- What the provider tells ----

@@ -18,7 +18,8 @@ struct sg_turn {
 	struct sg_turn *next;
 	enum sg_turn_state state;
 	enum sg_live_lane lane;
-	bool apart; // beside the one that the session is in
+	bool apart;  // beside the one that the session is in
+	bool unsent; // the message that asks for it still waits
 	char id[SG_LIVE_ID_BYTES];
 	struct sg_request_facts facts;
 	struct sg_hold hold;
