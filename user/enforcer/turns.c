@@ -67,6 +67,7 @@ static int add(struct sg_turns *turns, enum sg_live_lane lane, enum sg_turn_stat
 	struct sg_turn *turn = sg_turn_append(turns, lane, state);
 	int r;
 
+	*ret_turn = NULL;
 	if (!turn)
 		return sg_turn_refuse(
 			ret_refusal, SG_ANSWER_UNAVAILABLE, "too many responses at once");
@@ -157,7 +158,7 @@ static int stand(
 		r = add_standing(turns, lane, &facts, ret_refusal, &turn);
 	else if (!covers(turn, &facts))
 		r = raise_turn(turns, turn, &facts, ret_refusal);
-	if (r == 0 && turn->state == SG_TURN_STANDING && turns->lanes[lane].asked) {
+	if (r == 0 && turn && turn->state == SG_TURN_STANDING && turns->lanes[lane].asked) {
 		turn->state = SG_TURN_ASKED;
 		turns->lanes[lane].asked = false;
 	}
@@ -196,7 +197,7 @@ static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_ref
 	} else {
 		r = add(turns, SG_LIVE_ANSWERS, SG_TURN_ASKED, &facts, ret_refusal, &turn);
 	}
-	if (r < 0)
+	if (r < 0 || !turn)
 		return r;
 	turn->state = SG_TURN_ASKED;
 	turn->apart = demand->apart;
@@ -244,7 +245,7 @@ enum sg_turns_verdict sg_turns_open(struct sg_turns *turns, struct sg_turns_refu
 		return SG_TURNS_GO;
 	facts.max_output = 1; // it may ask for no more
 	r = add(turns, SG_LIVE_ANSWERS, SG_TURN_STANDING, &facts, ret_refusal, &turn);
-	if (r == 0)
+	if (turn)
 		sg_turn_release(turns, turn);
 	return r == -EPERM ? SG_TURNS_REFUSE : SG_TURNS_GO;
 }
