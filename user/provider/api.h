@@ -349,6 +349,9 @@ unsigned sg_provider_traits(const struct sg_provider *provider);
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
 
+// Does the request ask for a service tier that costs more, or that is not known?
+bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts);
+
 // What model the request names: "" (which no price is for) when it is no plain text that fits.
 void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value);
 

@@ -288,8 +288,10 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		facts->tools = true;
 		break;
 	case WEB_SEARCH_OPTIONS:
-		if (value->type != SG_JSON_NULL)
-			sg_request_take_window(facts, "web_search");
+		if (value->type == SG_JSON_NULL)
+			break;
+		facts->searches_web = true;
+		sg_request_take_window(facts, "web_search");
 		break;
 	case INPUT:
 	case INPUT_ITEM:

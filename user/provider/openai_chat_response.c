@@ -434,7 +434,7 @@ static void finish_response(struct sg_response_reader *reader)
 		reader->outcome.bad_evidence = true;
 	sg_response_add_upstream_price(reader);
 	// A search model searches once a call (providers: per-use fees).
-	if (reader->usage_seen && strstr(reader->facts->reasons, "web_search"))
+	if (reader->usage_seen && reader->facts->searches_web)
 		usage->web_search_requests = 1;
 	// A stream that was told to its end.
 	reader->final = reader->final || (reader->usage_seen && reader->stream_ended);

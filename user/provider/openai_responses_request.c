@@ -179,8 +179,9 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 		take_hosted_tool(reader, value->text);
 	} else if (strcmp(value->text, "code_interpreter") == 0) {
 		take_container(reader, value->text);
-	} else if (strcmp(value->text, SG_REASON_FILE_SEARCH) == 0) {
-		take_hosted_tool(reader, SG_REASON_FILE_SEARCH);
+	} else if (strcmp(value->text, "file_search") == 0) {
+		reader->facts.searches_files = true;
+		take_hosted_tool(reader, "file_search");
 	} else {
 		take_hosted_tool(reader, strcmp(value->text, "mcp") == 0 ? "mcp" : "hosted_tools");
 	}

@@ -61,6 +61,7 @@ struct sg_price {
 	// multipliers in 1/1,000,000 by service tier and kin; SG_PRICE_ONE where the provider has
 	// no such thing
 	int64_t flex, priority, batch, geo_us, fast, regional;
+	bool has_priority;		      // the entry says what that tier costs
 	const struct sg_price_pieces *pieces; // NULL: tokens only
 	unsigned sequence;		      // in which it was read
 };

@@ -252,9 +252,15 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 
 static bool may_be_priority(const struct sg_request_facts *facts)
 {
-	return (facts->traits & SG_TRAIT_TIER_BY_HEADER) ||
-	       strcmp(facts->service_tier, "priority") == 0 ||
+	return (facts->traits & SG_TRAIT_TIER_BY_HEADER) || sg_request_asks_dearer_tier(facts) ||
 	       strcmp(facts->service_tier, "auto") == 0;
+}
+
+// A dearer tier that the table has no price for has no bound; but nothing is dearer than nothing.
+static bool is_tier_unpriced(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	return sg_request_asks_dearer_tier(facts) && !price->has_priority &&
+	       (price->input || price->output);
 }
 
 // The dearest modifier that the answer may come back with.
@@ -306,7 +312,7 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	int64_t turns = 1 + facts->tool_turns;
 	// The answer tells the sum of all turns, and is priced by it.
 	struct class_prices prices = prices_for(price, input * turns);
-	bool searches = price->always_searches || strstr(facts->reasons, "web_search") != NULL;
+	bool searches = price->always_searches || facts->searches_web;
 	int64_t text = facts->known_input > 0 ? max_of(input - counted(facts->known_sound), 0) : 0;
 	wide sum = (wide)(input - text) * (wide)dearest_input(price, &prices, facts);
 
@@ -344,16 +350,16 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 		return -ENOENT;
 	// What has no end costs nothing only where output does, and a fee that is not known is no
 	// bound.
-	if (strstr(facts->reasons, SG_REASON_FILE_SEARCH) && !price->file_search)
+	if (facts->searches_files && !price->file_search)
 		return -ERANGE;
 	if (facts->units.containers && (!price->pieces || !price->pieces->container_count))
 		return -ERANGE;
 	if (facts->unbounded_sound && price->pieces && price->pieces->audio_hour)
 		return -ERANGE;
-	if (facts->unbounded || (facts->unbounded_output && price->output) ||
-		facts->tool_turns < 0 || facts->tool_turns > MAX_TOOL_TURNS ||
-		facts->calls > MAX_CALLS || facts->choices > MAX_CHOICES ||
-		facts->partial_images > MAX_PARTIAL_IMAGES)
+	if (facts->unbounded || is_tier_unpriced(price, facts) ||
+		(facts->unbounded_output && price->output) || facts->tool_turns < 0 ||
+		facts->tool_turns > MAX_TOOL_TURNS || facts->calls > MAX_CALLS ||
+		facts->choices > MAX_CHOICES || facts->partial_images > MAX_PARTIAL_IMAGES)
 		return -ERANGE;
 	*ret_charge = bound_at(price, facts);
 	if (later == price)

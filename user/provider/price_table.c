@@ -178,6 +178,7 @@ static int read_multipliers(const struct loading *loading, struct sg_price *pric
 		{ "geo_us", &one, &price->geo_us }, { "fast", &one, &price->fast },
 		{ "regional", &one, &price->regional } };
 
+	price->has_priority = json_object_get(loading->model, "priority") != NULL;
 	return read_parts(loading, loading->model, parts, SG_ARRAY_SIZE(parts), 1, MAX_MULTIPLIER);
 }
 

@@ -20,7 +20,6 @@
 #define SG_PENDING_ID_BYTES	96
 #define SG_KIND_BYTES		40
 #define SG_KIND_ANNOTATED	"annotated"
-#define SG_REASON_FILE_SEARCH	"file_search"
 #define SG_REASON_SOUND		"length_of_sound"
 #define SG_REASON_NO_TOOL_LIMIT "no_max_tool_calls"
 #define SG_COUNT_MAX		(INT64_C(1) << 53) // counts above it are no evidence
@@ -139,6 +138,8 @@ struct sg_request_facts {
 	int64_t image_bytes; // of the body: pictures in it
 	int64_t text_bytes; // of the body: text whose tokens were counted (sg_input_tokens_finish),
 	int64_t text_tokens; // these
+	bool searches_web;   // once, without a tool
+	bool searches_files; // by the provider's own tool
 	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none

@@ -162,6 +162,15 @@ void sg_request_add_reason(struct sg_request_facts *facts, const char *word)
 			used ? "," : "", word);
 }
 
+bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts)
+{
+	// Of all providers: the plain price, less, or paid for beforehand.
+	static const char *const plain[] = { "", "auto", "default", "standard", "standard_only",
+		"on_demand", "flex", "batch", "reserved", "scale", NULL };
+
+	return !sg_is_one_of(facts->service_tier, plain);
+}
+
 void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
 	facts->model[0] = 0;
@@ -397,6 +406,8 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 								       : reader->max_fallback;
 	if (reader->api->finish_request)
 		reader->api->finish_request(reader);
+	if (sg_request_asks_dearer_tier(facts))
+		sg_request_add_reason(facts, "service_tier");
 	facts->can_limit = facts->is_object && can_limit(reader);
 	if (facts->least_limit < LEAST_LIMIT)
 		facts->least_limit = LEAST_LIMIT;

@@ -121,9 +121,8 @@ static const struct {
 		{ .model = "small", .tools = true, .tool_turns = 2 }, 30000, 300, 77400000 },
 	// 1,320 x 2 + 100 x 8 + a search
 	{ "a search model", "openai", { .model = "seeks" }, 1320, 100, 53440000 },
-	{ "search and turns", "openai",
-		{ .model = "seeks", .tool_turns = 1, .reasons = "web_search" }, 20000, 200,
-		141600000 },
+	{ "search and turns", "openai", { .model = "seeks", .tool_turns = 1, .searches_web = true },
+		20000, 200, 141600000 },
 	// 1,320 x 3 + 100 x 15
 	{ "no writes unless asked for", "anthropic", { .model = "wide" }, 1320, 100, 5460000 },
 	{ "writes", "anthropic", { .model = "wide", .cache_write = true }, 1320, 100, 6450000 },
@@ -178,6 +177,19 @@ static void test_what_has_no_bound(void **state)
 	facts.choices = 100001; // no provider makes as many: a lower number would be no bound
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
 	facts.choices = 1;
+	// A dearer tier has a bound where it has a price.
+	strcpy(facts.service_tier, "later");
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), 0);
+	strcpy(facts.model, "rises");
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	strcpy(facts.service_tier, "priority");
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	strcpy(facts.service_tier, "auto");
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), 0);
+	strcpy(facts.model, "small");
+	facts.searches_files = true; // for a fee that the entry does not have
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	facts.searches_files = false;
 	facts.model[0] = 'x';
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ENOENT);
 	facts.model[0] = 0;
@@ -333,8 +345,13 @@ static void try_call(const struct sg_price *price)
 			  up_to(2 * SG_NS_PER_SEC) + 1;
 	struct sg_charge bound, cost;
 
-	if (sg_price_bound(table, provider, &facts, wall_ns, &bound) == -ENOENT)
+	int r = sg_price_bound(table, provider, &facts, wall_ns, &bound);
+
+	if (r == -ENOENT)
 		return; // a moment before its first day
+	if (r == -ERANGE && !price->has_priority && strcmp(facts.service_tier, "priority") == 0)
+		return; // a tier without a price
+	assert_int_equal(r, 0);
 	assert_int_equal(sg_price_cost(table, provider, facts.model, &outcome,
 				 wall_ns + up_to(3600 * SG_NS_PER_SEC), &cost),
 		0);
