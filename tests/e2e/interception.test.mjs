@@ -327,6 +327,15 @@ test('a call of whose answer parts are left out is refused at Google, whichever 
 	assert.equal((await mock.bill()).requests, before_);
 });
 
+test('what a header asks of Bedrock beyond the price of tokens is refused', async () => {
+	const before_ = (await mock.bill()).requests, name = 'bedrock-runtime.us-east-1.amazonaws.com';
+	const call = { name, host: name, path: '/model/anthropic.claude-opus-4-6-v1/invoke' };
+	const asking = ['Latency: standard', 'Latency: optimized', 'Service-Tier: priority', 'GuardrailIdentifier: g'].map((header) => ({ ...call, headers: `X-Amzn-Bedrock-${header.replace('Latency', 'PerformanceConfig-Latency')}\r\n` }));
+	const { answers } = await around('asking', [call, ...asking], { 'limit-usd': '50' });
+	assert.deepEqual(answers, [...Array(2).fill('HTTP/1.1 502 Bad Gateway'), ...Array(3).fill('HTTP/1.1 403 Forbidden')], 'the mock is no host of Amazon\'s: what is not refused fails there');
+	assert.equal((await mock.bill()).requests, before_);
+});
+
 test('a ClientHello that is begun and not ended is waited for, then closed', async () => {
 	assert.deepEqual((await patient).answers, [CLOSED]);
 });

@@ -247,6 +247,11 @@ void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, u
 // The prepared answer goes out: the body's rest was dropped, or will not be read.
 void sg_exchange_send_answer(struct sg_exchange *exchange);
 
+// ---- request.c ----
+
+// What the call's head says of its cost.
+void sg_exchange_read_headers(struct sg_exchange *exchange, struct sg_request_reader *reader);
+
 // ---- account.c ----
 
 // The body is whole: is it something that can be priced? Returns false when it was refused.

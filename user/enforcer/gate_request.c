@@ -58,6 +58,7 @@ static int replace_body(struct sg_exchange *exchange, const char *text, size_t l
 
 	if (r < 0)
 		return r;
+	sg_exchange_read_headers(exchange, reader);
 	sg_body_init(&body, exchange->body.share, exchange->body.share_bytes);
 	r = sg_request_reader_feed(reader, text, length);
 	if (r == 0)

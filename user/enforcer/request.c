@@ -37,6 +37,14 @@ static bool host_agrees(const struct sg_exchange *exchange)
 	       !sg_provider_by_host(host.data, host.length);
 }
 
+void sg_exchange_read_headers(struct sg_exchange *exchange, struct sg_request_reader *reader)
+{
+	const struct sg_h1_head *head = &exchange->head;
+
+	for (size_t i = 0; i < head->header_count; i++)
+		sg_request_reader_header(reader, head->headers[i].name, head->headers[i].value);
+}
+
 static int start_metering(struct sg_exchange *exchange)
 {
 	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
@@ -44,6 +52,8 @@ static int start_metering(struct sg_exchange *exchange)
 	int r = sg_request_reader_new(&exchange->route,
 		type ? type->value : (struct sg_str){ "", 0 }, &exchange->request_reader);
 
+	if (r == 0)
+		sg_exchange_read_headers(exchange, exchange->request_reader);
 	if (r == 0 && coding) {
 		r = sg_inflate_new(coding->value, &exchange->request_inflate);
 		exchange->bad_coding = r == -ENOTSUP;

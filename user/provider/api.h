@@ -270,6 +270,9 @@ struct sg_api {
 	const struct sg_json_path *request_paths;
 	size_t request_path_count;
 	void (*on_request)(struct sg_request_reader *reader, const struct sg_json_value *value);
+	// Of the request's head, before the body; NULL: none matters
+	void (*on_request_header)(
+		struct sg_request_reader *reader, struct sg_str name, struct sg_str value);
 	void (*finish_request)(struct sg_request_reader *reader); // NULL: nothing left to do
 	const struct sg_limit_member
 		*limit; // NULL: no limit can be set (signed, or without output)
@@ -383,6 +386,10 @@ void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t
 
 // How many answers the request asks for: one at least.
 void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value);
+
+// The output limit of a call that may name it more than once: the largest counts, and one behind
+// another that is no count is none.
+void sg_request_largest_limit(struct sg_request_reader *reader, const struct sg_json_value *value);
 
 // The output limit of the whole call, and where it stands.
 void sg_request_output_limit(struct sg_request_reader *reader, const struct sg_json_value *value,

@@ -1,190 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bedrock's converse (whole and as frames) and invoke (whole). The path names the model; bodies are
-// signed and never changed. Of invoke the model's maker decides the body: usage is taken from it
-// where it is Claude's, else from the headers that Bedrock adds.
+// Bedrock's converse (whole and as frames) and invoke (whole): the answer. Of invoke the model's
+// maker decides the body: usage is taken from it where it is Claude's, else from the headers that
+// Bedrock adds.
 #include <string.h>
 
 #include "base/money.h"
 #include "provider/bedrock.h"
-
-enum request_node {
-	CONFIG = 1,
-	MAX_TOKENS,
-	MESSAGES,
-	MESSAGE,
-	CONTENT,
-	PART,
-	PART_OTHER,
-	PART_TEXT,
-	PART_CALL,
-	PART_RESULT,
-	PART_CACHE,
-	PART_REASONING,
-	TOOL_CONFIG,
-	TOOLS,
-	GUARDRAIL,
-	PERFORMANCE,
-	LATENCY,
-	SERVICE_TIER,
-	SERVICE_TIER_TYPE,
-	// invoke
-	BODY_MAX_TOKENS,
-	MAX_GEN_LEN,
-	TITAN_CONFIG,
-	TITAN_MAX,
-	CLAUDE_MAX,
-	CHOICES,
-	GENERATIONS,
-	PART_TYPE,
-	BODY_TOOLS,
-	TOOL,
-	TOOL_TYPE,
-	COMPLETION_MAX,
-	NOVA_MAX,
-};
-
-_Static_assert(NOVA_MAX == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
-
-const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
-	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
-	[MAX_TOKENS - 1] = { CONFIG, "maxTokens", 0 },
-	[MESSAGES - 1] = { SG_JSON_ROOT, "messages", 0 },
-	[MESSAGE - 1] = { MESSAGES, NULL, 0 },
-	[CONTENT - 1] = { MESSAGE, "content", 0 },
-	[PART - 1] = { CONTENT, NULL, 0 },
-	[PART_OTHER - 1] = { PART, "*", 0 },
-	[PART_TEXT - 1] = { PART, "text", 0 },
-	[PART_CALL - 1] = { PART, "toolUse", 0 },
-	[PART_RESULT - 1] = { PART, "toolResult", 0 },
-	[PART_CACHE - 1] = { PART, "cachePoint", 0 },
-	[PART_REASONING - 1] = { PART, "reasoningContent", 0 },
-	[TOOL_CONFIG - 1] = { SG_JSON_ROOT, "toolConfig", 0 },
-	[TOOLS - 1] = { TOOL_CONFIG, "tools", 0 },
-	[GUARDRAIL - 1] = { SG_JSON_ROOT, "guardrailConfig", 0 },
-	[PERFORMANCE - 1] = { SG_JSON_ROOT, "performanceConfig", 0 },
-	[LATENCY - 1] = { PERFORMANCE, "latency", 0 },
-	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "serviceTier", 0 },
-	[SERVICE_TIER_TYPE - 1] = { SERVICE_TIER, "type", 0 },
-	[BODY_MAX_TOKENS - 1] = { SG_JSON_ROOT, "max_tokens", 0 },
-	[MAX_GEN_LEN - 1] = { SG_JSON_ROOT, "max_gen_len", 0 },
-	[TITAN_CONFIG - 1] = { SG_JSON_ROOT, "textGenerationConfig", 0 },
-	[TITAN_MAX - 1] = { TITAN_CONFIG, "maxTokenCount", 0 },
-	[CLAUDE_MAX - 1] = { SG_JSON_ROOT, "max_tokens_to_sample", 0 },
-	[CHOICES - 1] = { SG_JSON_ROOT, "n", 0 },
-	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", CHOICES },
-	[PART_TYPE - 1] = { PART, "type", 0 },
-	[BODY_TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
-	[TOOL - 1] = { BODY_TOOLS, NULL, 0 },
-	[TOOL_TYPE - 1] = { TOOL, "type", 0 },
-	[COMPLETION_MAX - 1] = { SG_JSON_ROOT, "max_completion_tokens", MAX_TOKENS },
-	[NOVA_MAX - 1] = { CONFIG, "max_new_tokens", MAX_TOKENS },
-};
-
-static void refuse(struct sg_request_facts *facts, const char *reason)
-{
-	facts->unbounded = true;
-	sg_request_add_reason(facts, reason);
-}
-
-// A result of a tool may hold a picture, in any of the shapes.
-static void on_part(struct sg_request_facts *facts, const struct sg_json_value *value)
-{
-	static const char *const texts[] = { "text", "tool_use", "thinking", "redacted_thinking",
-		NULL };
-
-	switch ((enum request_node)value->node) {
-	case PART_OTHER:
-	case PART_RESULT:
-		if (!value->end && (value->type == SG_JSON_OBJECT || value->type == SG_JSON_ARRAY))
-			sg_request_take_window(facts, "media_part");
-		break;
-	case PART_TYPE:
-		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, texts))
-			sg_request_take_window(facts, "media_part");
-		break;
-	default:
-		break;
-	}
-}
-
-// Converse has one name for the limit. The body of invoke is the model's own, and of a name that is
-// another maker's the model takes no notice.
-static bool limits_output(const struct sg_request_reader *reader, enum request_node node)
-{
-	static const struct {
-		const char *maker;
-		enum request_node names[2];
-	} makers[] = {
-		{ "anthropic.", { BODY_MAX_TOKENS, CLAUDE_MAX } },
-		{ "meta.", { MAX_GEN_LEN } },
-		{ "amazon.titan", { TITAN_MAX } },
-		{ "amazon.nova", { MAX_TOKENS } },
-		{ "", { BODY_MAX_TOKENS } },
-	};
-	size_t i = 0;
-
-	if (reader->api == &sg_api_bedrock_converse)
-		return node == MAX_TOKENS;
-	while (!strstr(reader->path_model, makers[i].maker))
-		i++;
-	return node == makers[i].names[0] || node == makers[i].names[1];
-}
-
-void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
-{
-	static const char *const own[] = { "custom", "function", NULL };
-	struct sg_request_facts *facts = &reader->facts;
-	int64_t count;
-
-	switch ((enum request_node)value->node) {
-	case MAX_TOKENS:
-	case BODY_MAX_TOKENS:
-	case MAX_GEN_LEN:
-	case TITAN_MAX:
-	case CLAUDE_MAX:
-		// The largest bounds.
-		if (limits_output(reader, (enum request_node)value->node) &&
-			sg_json_count(value, &count) == 0 && count > reader->max_primary)
-			reader->max_primary = count;
-		break;
-	case CHOICES:
-		if (sg_json_count(value, &count) == 0 && count > facts->choices)
-			facts->choices = count;
-		break;
-	case MESSAGE:
-		facts->messages += !value->end;
-		break;
-	case TOOLS:
-	case TOOL:
-		facts->tools = true;
-		break;
-	case TOOL_TYPE:
-		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
-			refuse(facts, "hosted_tools");
-		break;
-	case GUARDRAIL:
-		refuse(facts, "guardrail");
-		break;
-	case LATENCY:
-		if (strcmp(value->text, "standard") != 0)
-			refuse(facts, "latency");
-		break;
-	case SERVICE_TIER_TYPE:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
-		break;
-	default:
-		on_part(facts, value);
-		break;
-	}
-}
-
-void sg_bedrock_finish_invoke_request(struct sg_request_reader *reader)
-{
-	if (!strstr(reader->facts.model, "embed"))
-		return;
-	reader->facts.max_output = 0;
-	sg_request_set_inputs(&reader->facts, 0);
-}
 
 enum response_node {
 	USAGE = 1,
@@ -427,9 +248,9 @@ static void finish_response(struct sg_response_reader *reader)
 
 #define BEDROCK_PARTS                                                                              \
 	.request_paths = sg_bedrock_request_paths, .request_path_count = SG_BEDROCK_REQUEST_PATHS, \
-	.on_request = sg_bedrock_on_request, SG_READS_BOTH(response_paths, on_response),           \
-	.end_event = end_event, .on_header = on_header, .finish_response = finish_response,        \
-	.dialect = SG_DIALECT_BEDROCK
+	.on_request = sg_bedrock_on_request, .on_request_header = sg_bedrock_on_request_header,    \
+	SG_READS_BOTH(response_paths, on_response), .end_event = end_event,                        \
+	.on_header = on_header, .finish_response = finish_response, .dialect = SG_DIALECT_BEDROCK
 
 const struct sg_api sg_api_bedrock_converse = {
 	.name = "converse",

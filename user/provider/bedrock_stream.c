@@ -61,6 +61,7 @@ const struct sg_api sg_api_bedrock_invoke_stream = {
 	.request_paths = sg_bedrock_request_paths,
 	.request_path_count = SG_BEDROCK_REQUEST_PATHS,
 	.on_request = sg_bedrock_on_request,
+	.on_request_header = sg_bedrock_on_request_header,
 	.finish_request = sg_bedrock_finish_invoke_request,
 	.wraps_events = true,
 	.body_paths = event_paths,

@@ -108,6 +108,18 @@ static int scan_piece(void *context, const char *bytes, size_t length)
 	return sg_request_reader_feed(context, bytes, length);
 }
 
+static void read_headers(const struct meter *meter, struct sg_request_reader *reader)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(json_object_get(meter->request, "headers"), name, value)
+	{
+		sg_request_reader_header(reader, (struct sg_str){ name, strlen(name) },
+			header(meter->request, name));
+	}
+}
+
 static int read_request(struct meter *meter)
 {
 	struct sg_request_reader *reader = NULL;
@@ -117,6 +129,8 @@ static int read_request(struct meter *meter)
 	int r = sg_request_reader_new(
 		&meter->route, header(meter->request, "content-type"), &reader);
 
+	if (r == 0)
+		read_headers(meter, reader);
 	if (r == 0)
 		r = sg_inflate_new(header(meter->request, "content-encoding"), &inflate);
 	while (r == 0 && at < length) {

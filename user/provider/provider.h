@@ -177,6 +177,10 @@ int sg_request_reader_new(const struct sg_route *route, struct sg_str content_ty
 	struct sg_request_reader **ret_reader) SG_WUNRES;
 struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reader);
 
+// A header of the request, before its body: some ask for what costs more.
+void sg_request_reader_header(
+	struct sg_request_reader *reader, struct sg_str name, struct sg_str value);
+
 // Decoded body bytes in any pieces. Returns 0 or -ENOMEM; what is wrong with the body shows in the
 // facts.
 int sg_request_reader_feed(

@@ -121,6 +121,13 @@ struct sg_request_reader *sg_request_reader_free(struct sg_request_reader *reade
 	return NULL;
 }
 
+void sg_request_reader_header(
+	struct sg_request_reader *reader, struct sg_str name, struct sg_str value)
+{
+	if (reader->api->on_request_header)
+		reader->api->on_request_header(reader, name, value);
+}
+
 int sg_request_reader_feed(struct sg_request_reader *reader, const char *bytes, size_t length)
 {
 	reader->facts.body_bytes += (int64_t)length;
@@ -190,6 +197,17 @@ void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_val
 	sg_request_limit(value, 1, &facts->choices);
 	if (facts->choices < 1)
 		facts->choices = 1;
+}
+
+void sg_request_largest_limit(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	int64_t count;
+
+	if (value->end)
+		return;
+	sg_request_limit(value, reader->max_primary < 0 ? -1 : SG_COUNT_MAX, &count);
+	if (count > reader->max_primary)
+		reader->max_primary = count;
 }
 
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)

@@ -56,6 +56,24 @@ static const struct row rows[] = {
 		"{\"max_tokens\":9,\"inferenceConfig\":{\"maxTokens\":1}}", 9 },
 	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/mistral.mistral-large-2402-v1/invoke",
 		"{\"max_tokens\":9}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/anthropic.claude-opus-4-6-v1/converse",
+		"{\"max_completion_tokens\":1}", -1 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/anthropic.claude-opus-4-6-v1/converse",
+		"{\"inferenceConfig\":{\"max_new_tokens\":1}}", -1 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-pro-v1/invoke",
+		"{\"max_completion_tokens\":90,\"inferenceConfig\":{\"max_new_tokens\":9}}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/openai.gpt-oss-120b-1/invoke",
+		"{\"max_completion_tokens\":9}", 9 },
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/mistral.mistral-large-2402-v1/invoke",
+		"{\"max_completion_tokens\":9}", -1 },
+	// Named twice, the last of them may be the one that is heeded.
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-pro-v1/converse",
+		"{\"inferenceConfig\":{\"maxTokens\":1,\"maxTokens\":null}}", SG_COUNT_MAX },
+	// With the highest effort Nova 2 heeds no limit.
+	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-2-lite-v1/converse",
+		"{\"additionalModelRequestFields\":{\"reasoningConfig\":{\"type\":\"enabled\","
+		"\"maxReasoningEffort\":\"high\"}},\"inferenceConfig\":{\"maxTokens\":9}}",
+		131072 },
 };
 
 static void only_what_the_provider_heeds_bounds(void **state)
