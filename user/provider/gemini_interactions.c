@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemini's interactions: a model's turn, or an agent at the provider's. Whole, as events, or in the
-// background with a GET for its end. Fields: the provider's SDK, interactions.create.
+// background with a GET for its end. Fields: the provider's SDK, interactions.create;
+// its JSON takes each name in snake case and in camel case.
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,11 @@ enum request_node {
 	RESULT_ITEM,
 	RESULT_ITEMS,
 	ONE_TOOL_TYPE,
+	PREVIOUS_CAMEL,
+	CONFIG_CAMEL,
+	MAX_TOKENS_CAMEL,
+	CACHED_CAMEL,
+	SERVICE_TIER_CAMEL,
 };
 
 static const struct sg_json_path request_paths[] = {
@@ -67,6 +73,11 @@ static const struct sg_json_path request_paths[] = {
 	[RESULT_ITEM - 1] = { RESULT, NULL, PART },
 	[RESULT_ITEMS - 1] = { RESULT, "items", CONTENT },
 	[ONE_TOOL_TYPE - 1] = { TOOLS, "type", TOOL_TYPE },
+	[PREVIOUS_CAMEL - 1] = { SG_JSON_ROOT, "previousInteractionId", PREVIOUS },
+	[CONFIG_CAMEL - 1] = { SG_JSON_ROOT, "generationConfig", CONFIG },
+	[MAX_TOKENS_CAMEL - 1] = { CONFIG, "maxOutputTokens", MAX_TOKENS },
+	[CACHED_CAMEL - 1] = { SG_JSON_ROOT, "cachedContent", CACHED },
+	[SERVICE_TIER_CAMEL - 1] = { SG_JSON_ROOT, "serviceTier", SERVICE_TIER },
 };
 
 static void on_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -108,7 +119,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 			sg_request_take_window(facts, "cached_content");
 		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_largest_limit(reader, value);
 		break;
 	case ITEM:
 		facts->messages += !value->end;

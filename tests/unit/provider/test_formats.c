@@ -244,6 +244,11 @@ static const struct request_row {
 		.choices = 1 },
 	{ GEMINI, .body = "{\"tools\":[{\"google_search\":{}}]}", .max_output = -1, .choices = 1,
 		.turns = 10, .window = true },
+	{ .api = &sg_api_gemini_interactions,
+		.body = "{\"generationConfig\":{\"maxOutputTokens\":90},"
+			"\"generation_config\":{\"max_output_tokens\":9}}",
+		.max_output = 90,
+		.choices = 1 },
 	{ .api = &sg_api_gemini_embed,
 		.body = "{\"requests\":[{\"content\":{\"parts\":[]}}]}",
 		.choices = 1 },

@@ -87,6 +87,10 @@ static const struct row {
 		0 },
 	{ "media without a type", INTERACTION, "{\"input\":[", "{\"uri\":\"u\"}", 1, "]}", 1000000,
 		0 },
+	{ "an interaction that goes on from another, in camel case", INTERACTION,
+		"{\"previousInteractionId\":", "\"i\"", 1, "}", 1000000, 0 },
+	{ "an interaction's stored context, in camel case", INTERACTION,
+		"{\"cachedContent\":", "\"c\"", 1, "}", 1000000, 0 },
 	{ "an interaction's one tool", INTERACTION, "{\"tools\":", "{\"type\":\"google_search\"}",
 		1, "}", 2000000, 1 },
 };
