@@ -30,7 +30,9 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 			facts->units.pages = 0;
 		break;
 	case PAGE:
-		facts->units.pages += !value->end;
+		// A range, or what else is no number, may be all of them.
+		if (!value->end)
+			facts->units.pages += value->type == SG_JSON_NUMBER ? 1 : MAX_PAGES;
 		break;
 	case BOX_FORMAT:
 		if (value->type != SG_JSON_NULL)

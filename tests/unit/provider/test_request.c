@@ -378,6 +378,33 @@ static void texts_are_counted_and_nothing_else(void **state)
 		-ENOTSUP);
 }
 
+static void pages_that_may_be_many_are_all(void **state)
+{
+	static const struct {
+		const char *body;
+		int64_t pages;
+	} rows[] = {
+		{ "{\"pages\":[0,5,7]}", 3 },
+		{ "{\"pages\":[0,\"1-900\"]}", 1000 },
+		{ "{\"pages\":[[0,1]]}", 1000 },
+		{ "{\"pages\":\"0-900\"}", 1000 },
+		{ "{\"pages\":\"3\"}", 1000 },
+		{ "{\"pages\":[]}", 1000 },
+		{ "{}", 1000 },
+	};
+	struct feeder whole = { FEED_WHOLE, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_request_facts facts;
+		struct sg_request_edits edits;
+
+		print_message("%s\n", rows[i].body);
+		read_request(&whole, &sg_api_mistral_ocr, rows[i].body, &facts, &edits);
+		assert_int_equal(facts.units.pages, rows[i].pages);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +413,7 @@ int main(void)
 		cmocka_unit_test(anthropic),
 		cmocka_unit_test(the_model_is_told_whole_or_not_at_all),
 		cmocka_unit_test(texts_are_counted_and_nothing_else),
+		cmocka_unit_test(pages_that_may_be_many_are_all),
 		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
 	};
 
