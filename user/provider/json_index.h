@@ -49,6 +49,11 @@ static inline int sg_json_find_member(
 	return children->any;
 }
 
+// The wanted key that this one is but for the case of its letters, as some decoders take it (Go's
+// folds also two letters that are not ASCII). NULL: none, or it is a wanted key itself.
+const char *sg_json_find_in_other_case(
+	const struct sg_json_index *index, int parent, const char *key, size_t length);
+
 static inline int sg_json_find_element(const struct sg_json_index *index, int parent)
 {
 	return parent == SG_JSON_UNWANTED ? SG_JSON_UNWANTED : index->children[parent].element;

@@ -58,6 +58,17 @@ static void tell(struct sg_json_scan *scan, enum sg_json_type type, bool end, in
 	scan->on_value(scan->context, &value);
 }
 
+// Of a key that no row names (or "*" does): would a decoder that folds case take it for one?
+static bool is_in_other_case(struct sg_json_scan *scan, int parent)
+{
+	if (scan->needs_exact_case && parent != SG_JSON_UNWANTED &&
+		scan->node == scan->index->children[parent].any &&
+		scan->decoded_length == scan->text_length)
+		scan->other_case = sg_json_find_in_other_case(
+			scan->index, parent, scan->text, scan->text_length);
+	return scan->other_case;
+}
+
 // ---- Containers ----
 
 static enum sg_json_state open_container(struct sg_json_scan *scan, bool is_array)
@@ -209,7 +220,8 @@ static enum sg_json_state end_string(struct sg_json_scan *scan)
 	if (scan->in_key) {
 		scan->text[scan->text_length] = 0;
 		scan->node = find_member(scan, scan->stack[scan->depth - 1].node);
-		return SG_JSON_COLON;
+		return is_in_other_case(scan, scan->stack[scan->depth - 1].node) ? SG_JSON_FAILED
+										 : SG_JSON_COLON;
 	}
 	tell(scan, SG_JSON_STRING, false, scan->node);
 	return after_value(scan);

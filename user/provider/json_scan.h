@@ -93,6 +93,10 @@ struct sg_json_scan {
 	enum sg_json_number number;
 	bool in_key;
 	bool counts_characters; // of wanted strings: set after init
+	// Set after init: a key that is a wanted one but for its case is no text that all decoders
+	// read alike, and fails; other_case is the wanted one then.
+	bool needs_exact_case;
+	const char *other_case;
 	uint8_t bom_matched;
 	uint8_t unicode_digits;
 	uint16_t unicode;

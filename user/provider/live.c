@@ -137,7 +137,9 @@ void sg_live_ask_end(struct sg_live *live, struct sg_live_demand *ret_demand)
 	ret_demand->apart = false;
 	sg_request_reader_finish(&live->request, &ret_demand->facts, &edits);
 	ret_demand->facts.regional = live->facts.regional;
-	if (!ret_demand->facts.is_object)
+	if (live->request.scan.other_case)
+		ret_demand->need = SG_LIVE_REFUSE; // the facts tell which
+	else if (!ret_demand->facts.is_object)
 		sg_live_refuse(ret_demand, "the message is not one JSON object");
 	else
 		live->ways->on_ask(live, ret_demand);

@@ -162,7 +162,7 @@ struct sg_request_facts {
 	char service_tier[24];
 	char reasons[128];  // comma-separated words: why the bound is not plain bytes
 			    // ("image_url,mcp")
-	char malformed[64]; // why the body was not understood, when !is_object
+	char malformed[96]; // why the body was not understood, when !is_object
 };
 
 // The facts of a call that an earlier process made, as far as a later answer is priced by them.

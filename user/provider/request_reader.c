@@ -82,6 +82,7 @@ void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_ro
 	sg_json_scan_init(
 		&reader->scan, api->request_paths, api->request_path_count, on_value, reader);
 	reader->scan.counts_characters = api->counts_characters;
+	reader->scan.needs_exact_case = true;
 }
 
 void sg_request_facts_of_earlier(
@@ -154,6 +155,12 @@ static bool is_whole(struct sg_request_reader *reader)
 	}
 	if (sg_json_scan_finish(&reader->scan) == 0 && facts->is_object)
 		return true;
+	if (reader->scan.other_case) {
+		snprintf(facts->malformed, sizeof(facts->malformed),
+			"a member's name is \"%s\" but for its case: write it so",
+			reader->scan.other_case);
+		return false;
+	}
 	snprintf(facts->malformed, sizeof(facts->malformed),
 		"the body is not one JSON object (byte %llu)",
 		(unsigned long long)reader->scan.offset);

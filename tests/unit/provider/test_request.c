@@ -378,6 +378,61 @@ static void texts_are_counted_and_nothing_else(void **state)
 		-ENOTSUP);
 }
 
+// Some decoders fold the case of names, others do not: the limit would be of the one, the bill of
+// the other.
+static const struct {
+	const struct sg_api *api;
+	const char *body, *name; // NULL: it is read
+} case_rows[] = {
+	{ &sg_api_openai_chat, "{\"max_tokens\":1,\"MAX_TOKENS\":30000}", "max_tokens" },
+	{ &sg_api_openai_chat, "{\"max_tokens\":1,\"N\":8}", "n" },
+	{ &sg_api_openai_chat, "{\"max_to\\u212aens\":30000}", "max_tokens" },
+	{ &sg_api_openai_chat, "{\"max_token\xc5\xbf\":30000}", "max_tokens" },
+	{ &sg_api_openai_chat, "{\"messages\":[{\"Content\":[]}]}", "content" },
+	{ &sg_api_ollama, "{\"options\":{\"num_Predict\":-1}}", "num_predict" },
+	{ &sg_api_cohere_chat, "{\"Max_tokens\":30000}", "max_tokens" },
+	{ &sg_api_gemini_generate, "{\"generationconfig\":{}}", "generationConfig" },
+	{ &sg_api_gemini_generate, "{\"generationConfig\":{\"MaxOutputTokens\":9}}",
+		"maxOutputTokens" },
+	// What nobody looks for may be named as it likes, and a value is no name.
+	{ &sg_api_openai_chat, "{\"max_tokens\":1,\"MAX-TOKENS\":2,\"max_tokens_\":3,\"M\":4}",
+		NULL },
+	{ &sg_api_openai_chat, "{\"model\":\"MAX_TOKENS\",\"metadata\":{\"Max_tokens\":1}}", NULL },
+	{ &sg_api_openai_chat,
+		"{\"tools\":[{\"type\":\"function\",\"function\":{\"parameters\":{\"properties\":"
+		"{\"Model\":{},\"N\":{},\"Content\":{}}}}}]}",
+		NULL },
+	{ &sg_api_anthropic_messages,
+		"{\"tools\":[{\"name\":\"f\",\"input_schema\":{\"properties\":{\"Type\":{}}}}],"
+		"\"messages\":[{\"content\":[{\"type\":\"tool_use\",\"input\":{\"Type\":1,"
+		"\"MAX_TOKENS\":1}}]}]}",
+		NULL },
+};
+
+static void run_case(struct feeder *feeder, const void *context)
+{
+	const size_t i = *(const size_t *)context;
+	struct sg_request_facts facts;
+	struct sg_request_edits edits;
+	char quoted[64];
+
+	read_request(feeder, case_rows[i].api, case_rows[i].body, &facts, &edits);
+	assert_int_equal(facts.is_object, !case_rows[i].name);
+	if (!case_rows[i].name)
+		return;
+	snprintf(quoted, sizeof(quoted), "\"%s\"", case_rows[i].name);
+	assert_non_null(strstr(facts.malformed, quoted));
+}
+
+static void a_name_in_another_case_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(case_rows); i++) {
+		print_message("%s\n", case_rows[i].body);
+		feed_all(run_case, &i);
+	}
+}
+
 static void pages_that_may_be_many_are_all(void **state)
 {
 	static const struct {
@@ -413,6 +468,7 @@ int main(void)
 		cmocka_unit_test(anthropic),
 		cmocka_unit_test(the_model_is_told_whole_or_not_at_all),
 		cmocka_unit_test(texts_are_counted_and_nothing_else),
+		cmocka_unit_test(a_name_in_another_case_is_refused),
 		cmocka_unit_test(pages_that_may_be_many_are_all),
 		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
 	};
