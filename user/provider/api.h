@@ -419,7 +419,7 @@ void sg_response_begin_item(struct sg_response_reader *reader);
 // Does the name of the event end so?
 bool sg_event_name_ends(const struct sg_sse_event *event, const char *end);
 
-// Is it the header of that name?
+// Is it the header of that name, or the word as its value? In any case of letters.
 bool sg_header_is(struct sg_str name, const char *wanted);
 
 // A length of sound in seconds, with a fraction or as text, in milliseconds.

@@ -2,7 +2,6 @@
 // The request of Bedrock's converse and invoke. The path names the model; bodies are signed and
 // never changed. Of invoke the model's maker decides the body.
 #include <string.h>
-#include <strings.h>
 
 #include "provider/bedrock.h"
 
@@ -255,11 +254,6 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 	}
 }
 
-static bool says(struct sg_str value, const char *word)
-{
-	return value.length == strlen(word) && strncasecmp(value.data, word, value.length) == 0;
-}
-
 // What converse has members for is asked of invoke by headers.
 void sg_bedrock_on_request_header(
 	struct sg_request_reader *reader, struct sg_str name, struct sg_str value)
@@ -267,13 +261,14 @@ void sg_bedrock_on_request_header(
 	struct sg_request_facts *facts = &reader->facts;
 
 	if (sg_header_is(name, "x-amzn-bedrock-performanceconfig-latency")) {
-		if (!says(value, "standard"))
+		if (!sg_header_is(value, "standard"))
 			refuse(facts, "latency");
 	} else if (sg_header_is(name, "x-amzn-bedrock-guardrailidentifier") ||
 		   sg_header_is(name, "x-amzn-bedrock-guardrailversion")) {
 		refuse(facts, "guardrail");
 	} else if (sg_header_is(name, "x-amzn-bedrock-service-tier")) {
-		if (!says(value, "default") && !says(value, "flex") && !says(value, "reserved"))
+		if (!sg_header_is(value, "default") && !sg_header_is(value, "flex") &&
+			!sg_header_is(value, "reserved"))
 			refuse(facts, "service_tier");
 	}
 }

@@ -160,9 +160,10 @@ struct sg_request_facts {
 	int64_t least_limit; // what is below it the provider refuses
 	unsigned traits;     // of the provider, for the answer's reader
 	char service_tier[24];
-	char reasons[128];  // comma-separated words: why the bound is not plain bytes
-			    // ("image_url,mcp")
-	char malformed[96]; // why the body was not understood, when !is_object
+	bool priority_by_header; // Vertex
+	char reasons[128];	 // comma-separated words: why the bound is not plain bytes
+				 // ("image_url,mcp")
+	char malformed[96];	 // why the body was not understood, when !is_object
 };
 
 // The facts of a call that an earlier process made, as far as a later answer is priced by them.

@@ -127,6 +127,10 @@ void sg_request_reader_header(
 {
 	if (reader->api->on_request_header)
 		reader->api->on_request_header(reader, name, value);
+	if ((reader->facts.traits & SG_TRAIT_TIER_BY_HEADER) &&
+		sg_header_is(name, "x-vertex-ai-llm-shared-request-type") &&
+		sg_header_is(value, "priority"))
+		reader->facts.priority_by_header = true;
 }
 
 int sg_request_reader_feed(struct sg_request_reader *reader, const char *bytes, size_t length)
@@ -182,7 +186,7 @@ bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts)
 	static const char *const plain[] = { "", "auto", "default", "standard", "standard_only",
 		"on_demand", "flex", "batch", "reserved", "scale", NULL };
 
-	return !sg_is_one_of(facts->service_tier, plain);
+	return facts->priority_by_header || !sg_is_one_of(facts->service_tier, plain);
 }
 
 void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value)

@@ -433,6 +433,41 @@ static void a_name_in_another_case_is_refused(void **state)
 	}
 }
 
+static void a_tier_may_be_asked_for_by_a_header(void **state)
+{
+	static const char header[] = "X-Vertex-AI-LLM-Shared-Request-Type";
+	static const struct {
+		const char *value;
+		unsigned traits;
+		const char *reasons;
+	} rows[] = {
+		{ "priority", SG_TRAIT_TIER_BY_HEADER, "service_tier" },
+		{ "Priority", SG_TRAIT_TIER_BY_HEADER, "service_tier" },
+		{ "flex", SG_TRAIT_TIER_BY_HEADER, "" },
+		{ "priority", 0, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_route route = { .kind = SG_ROUTE_METERED,
+			.api = &sg_api_gemini_generate,
+			.traits = rows[i].traits };
+		struct sg_request_reader *reader;
+		struct sg_request_facts facts;
+		struct sg_request_edits edits;
+
+		assert_int_equal(
+			sg_request_reader_new(&route, (struct sg_str){ "", 0 }, &reader), 0);
+		sg_request_reader_header(reader, (struct sg_str){ header, strlen(header) },
+			(struct sg_str){ rows[i].value, strlen(rows[i].value) });
+		assert_int_equal(sg_request_reader_feed(reader, "{}", 2), 0);
+		sg_request_reader_finish(reader, &facts, &edits);
+		assert_null(sg_request_reader_free(reader));
+		assert_int_equal(sg_request_asks_dearer_tier(&facts), *rows[i].reasons != 0);
+		assert_string_equal(facts.reasons, rows[i].reasons);
+	}
+}
+
 static void pages_that_may_be_many_are_all(void **state)
 {
 	static const struct {
@@ -469,6 +504,7 @@ int main(void)
 		cmocka_unit_test(the_model_is_told_whole_or_not_at_all),
 		cmocka_unit_test(texts_are_counted_and_nothing_else),
 		cmocka_unit_test(a_name_in_another_case_is_refused),
+		cmocka_unit_test(a_tier_may_be_asked_for_by_a_header),
 		cmocka_unit_test(pages_that_may_be_many_are_all),
 		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
 	};
