@@ -254,6 +254,22 @@ static bool may_change(struct call *call, const json_t *override)
 	return !shared;
 }
 
+// Which budgets an agent will have that has not started is not known yet: what a principal for some
+// agents sets is for budgets of the agent's own. Takes `override`; NULL: out of memory.
+static json_t *confine(const struct call *call, json_t *override)
+{
+	json_t *confined;
+
+	if (sg_principal_covers_all(call->principal) || !json_is_object(override))
+		return override;
+	confined = json_copy(override); // others may show it as it came
+	json_decref(override);
+	if (json_object_set_new(confined, "own", json_true()) == 0)
+		return confined;
+	json_decref(confined);
+	return NULL;
+}
+
 // Takes `override`. Returns whether it is in force.
 static bool set_override(struct call *call, json_t *override, json_t **ret_answer)
 {
@@ -263,6 +279,11 @@ static bool set_override(struct call *call, json_t *override, json_t **ret_answe
 
 	if (!may_change(call, override)) {
 		json_decref(override);
+		return false;
+	}
+	override = confine(call, override);
+	if (!override) {
+		answer_failure(call, -ENOMEM, &error);
 		return false;
 	}
 	name_principal(call, who, sizeof(who));

@@ -50,7 +50,7 @@ static int make_override(const struct sg_control *control, const char *who, cons
 	json_object_foreach(override, key, value)
 	{
 		sets = sets || (strcmp(key, "name") != 0 && strcmp(key, "expires") != 0 &&
-				       strcmp(key, "reason") != 0);
+				       strcmp(key, "reason") != 0 && strcmp(key, "own") != 0);
 	}
 	sg_clock_format(control->wall_ns(), at, sizeof(at));
 	r = sets ? settle_expiry(control, override, error)

@@ -18,12 +18,19 @@
 // Keys that are about the override and not of a budget.
 static bool is_about(const char *key)
 {
-	static const char *const keys[] = { "name", "add_usd", "expires", "reason", "by", "at" };
+	static const char *const keys[] = { "name", "add_usd", "expires", "reason", "own", "by",
+		"at" };
 
 	for (size_t i = 0; i < SG_ARRAY_SIZE(keys); i++)
 		if (strcmp(key, keys[i]) == 0)
 			return true;
 	return false;
+}
+
+// Is it for a budget of the agent alone?
+static bool is_for_own(const json_t *override)
+{
+	return json_is_true(json_object_get(override, "own"));
 }
 
 static const char *name_of(const json_t *object)
@@ -136,6 +143,8 @@ static int check_texts(const json_t *override, struct sg_error *error)
 			       sg_override_parse_time(json_string_value(expires), &at_ns) < 0))
 		return sg_error_set(
 			error, -EINVAL, "expires: must be a time as 2026-11-24T08:30:00Z");
+	if (json_object_get(override, "own") && !json_is_boolean(json_object_get(override, "own")))
+		return sg_error_set(error, -EINVAL, "own: must be true or false");
 	if (name && !json_is_string(name))
 		return sg_error_set(error, -EINVAL, "name: must be the name of a budget");
 	for (size_t i = 0; i < SG_ARRAY_SIZE(texts); i++) {
@@ -275,6 +284,13 @@ static int add_to_limit(json_t *budget, const json_t *add, struct sg_error *erro
 		       : 0;
 }
 
+static bool is_shared(const json_t *budget)
+{
+	const char *scope = json_string_value(json_object_get(budget, "scope"));
+
+	return scope && strcmp(scope, "agent") != 0;
+}
+
 static int merge_one(json_t *budgets, const json_t *override, struct sg_error *error)
 {
 	const json_t *add = json_object_get(override, "add_usd");
@@ -282,6 +298,8 @@ static int merge_one(json_t *budgets, const json_t *override, struct sg_error *e
 	const char *key;
 	int r = find_target(budgets, override, &budget, error);
 
+	if (r == 0 && is_for_own(override) && is_shared(budget))
+		return 0;
 	json_object_foreach((json_t *) override, key, value)
 	{
 		if (r < 0 || is_about(key))
@@ -347,7 +365,7 @@ static void hide(json_t *older, const json_t *override)
 	const char *key;
 	json_t *value;
 
-	if (!is_same_budget(older, override) ||
+	if (!is_same_budget(older, override) || (is_for_own(override) && !is_for_own(older)) ||
 		sg_override_expiry(older) > sg_override_expiry(override))
 		return;
 	json_object_foreach((json_t *) override, key, value)
@@ -366,7 +384,8 @@ static bool fold_sum(json_t *last, const json_t *override)
 	const char *key = json_object_get(last, "limit_usd") ? "limit_usd" : "add_usd";
 	int64_t sum, more;
 
-	if (!last || !add || !is_same_budget(last, override) || !json_object_get(last, key) ||
+	if (!last || !add || !is_same_budget(last, override) ||
+		is_for_own(last) != is_for_own(override) || !json_object_get(last, key) ||
 		sg_override_expiry(last) != INT64_MAX || sg_override_expiry(override) != INT64_MAX)
 		return false;
 	if (money_of(json_object_get(last, key), &sum) < 0 || money_of(add, &more) < 0 ||

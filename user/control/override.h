@@ -6,6 +6,7 @@
 //   {"name"?: which budget; without it the only one,
 //    any field of a budget (docs/budgets.md), null takes the field away,
 //    "add_usd"?: added to the cap of the layers below, in place of "limit_usd",
+//    "own"?: true leaves a budget that agents share as it is,
 //    "expires"?: "2026-11-24T08:30:00Z", "reason"?: text, "by"?: text, "at"?: text}
 #pragma once
 

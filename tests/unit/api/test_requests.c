@@ -208,6 +208,31 @@ static void shared_budgets_are_for_who_is_for_all(void **state)
 		"\"limit_usd\":1");
 }
 
+// Nor ahead of its start, when it is not known yet what it will share.
+static void what_is_set_ahead_is_the_agents_own(void **state)
+{
+	json_t *own = json_loads("[{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 1, "
+				 "\"window\": \"24h\"}]",
+		0, NULL);
+	struct sg_account *account;
+	struct sg_error error = { "" };
+
+	(void)state;
+	assert_answer("token-of-the-owner-of-all", "PATCH", "/v1/budgets/writer-8",
+		"{\"name\": \"all\", \"limit_usd\": 0.5}", 200, "\"started\":false");
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-8",
+		"{\"name\": \"all\", \"limit_usd\": 9, \"own\": false}", 200, "\"started\":false");
+	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-8",
+		"{\"name\": \"mine\", \"max_requests\": 3, \"window\": \"1h\"}", 200,
+		"\"started\":false");
+	assert_int_equal(sg_control_register(control, "writer-8", "", own, &account, &error), 0);
+	json_decref(own);
+	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-8", NULL, 200,
+		"\"limit_usd\":0.5");
+	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-8", NULL, 200,
+		"\"max_requests\":3");
+}
+
 static void lists_show_only_what_is_in_scope(void **state)
 {
 	char *text;
@@ -365,6 +390,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(verbs_and_scopes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			shared_budgets_are_for_who_is_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_set_ahead_is_the_agents_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			lists_show_only_what_is_in_scope, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_change_names_its_principal, set_up, tear_down),
