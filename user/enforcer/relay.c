@@ -323,7 +323,7 @@ void sg_relay_run(struct sg_client *client)
 	if (is_over(relay))
 		finish(client);
 	else if (any && relay->state == SG_RELAY_OPEN && !sg_relay_is_deaf(relay) &&
-		 !relay->provider_closed)
+		 !relay->provider_closed && !relay->pause.on)
 		sg_relay_arm(relay, SG_RESPONSE_MS);
 }
 

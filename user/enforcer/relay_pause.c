@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "enforcer/client.h"
+#include "enforcer/limits.h"
 #include "enforcer/relay_state.h"
 
 // Bytes that are unmasked at a time.
@@ -54,13 +55,17 @@ void sg_relay_pause(struct sg_relay *relay)
 	if (pause->on)
 		return;
 	pause->on = true;
+	sg_loop_disarm(&relay->timer); // the turn's patience is what ends this
 	pause->ahead = relay->from_agent;
 	pause->seen = 0;
 }
 
 void sg_relay_resume(struct sg_relay *relay)
 {
+	if (!relay->pause.on)
+		return;
 	relay->pause.on = false;
+	sg_relay_arm(relay, SG_RESPONSE_MS);
 }
 
 bool sg_relay_was_answered(struct sg_relay *relay)

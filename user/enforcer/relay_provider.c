@@ -12,6 +12,8 @@
 static void on_provider_piece(struct sg_relay *relay, const struct sg_websocket_piece *piece)
 {
 	struct sg_turns_refusal refusal = { .model = "" };
+	struct sg_buf *waiting = &relay->client->in;
+	bool was_paused = relay->pause.on;
 	struct sg_live_news news;
 
 	switch (piece->what) {
@@ -23,6 +25,10 @@ static void on_provider_piece(struct sg_relay *relay, const struct sg_websocket_
 		sg_live_tell(relay->live, piece->data, piece->length);
 		sg_live_tell_end(relay->live, &news);
 		sg_relay_heed(relay, sg_turns_news(&relay->turns, &news, &refusal), &refusal);
+		// A turn may go on and the next one wait before anything of the agent was taken.
+		if (!was_paused && relay->pause.on && sg_buf_length(waiting))
+			sg_relay_look_ahead(
+				relay, (const char *)sg_buf_head(waiting), sg_buf_length(waiting));
 		break;
 	case SG_WEBSOCKET_CONTROL:
 		if (piece->opcode == SG_WEBSOCKET_CLOSE) {

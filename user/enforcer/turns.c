@@ -355,20 +355,18 @@ static void on_ended(struct sg_turns *turns, struct sg_live_news *news)
 	sg_turn_drop(turns, turn);
 }
 
-// The error may be about something else: where the provider starts turns by itself, the hold stands
-// for one of these.
+// The error may be about another message, and the turn begin all the same: then the hold stands for
+// it, or for the next one that is asked for.
 static void on_denied(struct sg_turns *turns, const struct sg_live_news *news)
 {
 	struct sg_turn *turn = find(turns, news->lane, SG_TURN_ASKED);
-	struct sg_request_facts facts;
 
-	if (!turn)
-		return;
-	if (!turn->apart && !find(turns, news->lane, SG_TURN_STANDING) &&
-		must_stand(turns, news->lane, &facts))
-		turn->state = SG_TURN_STANDING;
-	else
+	if (turn && news->certain) {
 		sg_turn_release(turns, turn);
+	} else if (turn) {
+		turn->state = SG_TURN_STANDING;
+		turns->lanes[turn->lane].spoken = true;
+	}
 }
 
 enum sg_turns_verdict sg_turns_news(

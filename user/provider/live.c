@@ -143,6 +143,7 @@ void sg_live_ask_end(struct sg_live *live, struct sg_live_demand *ret_demand)
 		sg_live_refuse(ret_demand, "the message is not one JSON object");
 	else
 		live->ways->on_ask(live, ret_demand);
+	live->says_more = live->says_more || ret_demand->need != SG_LIVE_TURN;
 }
 
 bool sg_live_can_limit(const struct sg_live *live)
@@ -184,6 +185,7 @@ void sg_live_tell_end(struct sg_live *live, struct sg_live_news *ret_news)
 	ret_news->kind = SG_LIVE_NO_NEWS;
 	ret_news->lane = SG_LIVE_ANSWERS;
 	ret_news->id[0] = 0;
+	ret_news->certain = !live->says_more;
 	sg_live_tell(live, "", 0);
 	sg_response_reader_end_message(&live->response);
 	live->ways->on_tell(live, ret_news);

@@ -44,14 +44,15 @@ enum sg_live_kind {
 	SG_LIVE_BEGUN, // the turn `id` has begun; the oldest that waits, else one of the provider's
 		       // own
 	SG_LIVE_ENDED,	// the turn `id` ("": the oldest) came to its end, with this outcome
-	SG_LIVE_DENIED, // some message of the agent was answered by an error: maybe the oldest turn
-			// that waits
+	SG_LIVE_DENIED, // some message of the agent was answered by an error: that of the oldest
+			// turn that waits where `certain`, else maybe another
 };
 
 struct sg_live_news {
 	enum sg_live_kind kind;
 	enum sg_live_lane lane;
 	char id[SG_LIVE_ID_BYTES];
+	bool certain;
 	struct sg_outcome outcome;
 };
 

@@ -18,6 +18,7 @@ struct sg_live {
 	bool turns_by_provider;
 	bool hosted_tools; // whose results the provider answers to by itself
 	bool unprompted;   // the provider begins turns though the agent says nothing
+	bool says_more;	   // than what asks for turns: an error may be about any of that
 	struct {
 		int64_t text, sound; // tokens, at most, of all that a turn may read
 		int64_t sound_bytes; // beside them, in base64

@@ -60,6 +60,25 @@ static bool stands(struct session *session, enum sg_live_lane lane)
 	return sg_live_stands(session->live, lane, &session->demand.facts);
 }
 
+// Whose message an error answers is certain only where the agent has sent no other kind.
+static void denied(struct feeder *feeder, const void *row)
+{
+	static const char error[] = "{\"type\":\"error\",\"error\":{}}";
+	static const char create[] = "{\"type\":\"response.create\",\"model\":\"gpt-5\"}";
+	struct session session;
+
+	(void)row;
+	open_session(&session, feeder, "openai", "/v1/responses");
+	assert_int_equal(ask(&session, create), SG_LIVE_TURN);
+	assert_int_equal(tell(&session, error), SG_LIVE_DENIED);
+	assert_true(session.news.certain);
+	assert_int_equal(ask(&session, "{\"type\":\"response.cancel\"}"), SG_LIVE_NOTHING);
+	assert_int_equal(ask(&session, create), SG_LIVE_TURN);
+	assert_int_equal(tell(&session, error), SG_LIVE_DENIED);
+	assert_false(session.news.certain);
+	sg_live_free(session.live);
+}
+
 // ---- OpenAI's responses ----
 
 static void responses(struct feeder *feeder, const void *row)
@@ -78,6 +97,7 @@ static void responses(struct feeder *feeder, const void *row)
 	// The one before it was asked for another, and was refused by the provider.
 	assert_int_equal(
 		tell(&session, "{\"type\":\"error\",\"status\":400,\"error\":{}}"), SG_LIVE_DENIED);
+	assert_true(session.news.certain);
 	assert_int_equal(
 		tell(&session, "{\"type\":\"response.created\",\"response\":{\"id\":\"r1\","
 			       "\"status\":\"in_progress\",\"usage\":null}}"),
@@ -113,6 +133,12 @@ static void responses_in_all_cuts(void **state)
 {
 	(void)state;
 	feed_all(responses, NULL);
+}
+
+static void denied_in_all_cuts(void **state)
+{
+	(void)state;
+	feed_all(denied, NULL);
 }
 
 // ---- OpenAI's realtime ----
@@ -513,6 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(responses_in_all_cuts),
+		cmocka_unit_test(denied_in_all_cuts),
 		cmocka_unit_test(realtime_in_all_cuts),
 		cmocka_unit_test(transcription_in_all_cuts),
 		cmocka_unit_test(ends_without_usage),
