@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 
 #define FILE_LIMIT (64u << 20)
 #define ALGORITHM  "sha256:"
@@ -15,17 +17,29 @@
 
 // ---- Files ----
 
+// What an image's author wrote is stored as it was written, and engines take more for a member than
+// this reader does: a key in another case, and one that is there twice. Such a file can't be told.
 static int load(const char *path, json_t **ret_file)
 {
+	struct sg_error ignored;
 	char *text;
 	size_t length;
 	int r = sg_fd_read_file(path, FILE_LIMIT, &text, &length);
 
 	if (r < 0)
 		return r;
-	*ret_file = json_loadb(text, length, 0, NULL);
+	*ret_file = sg_json_parse(text, length, path, &ignored);
 	free(text);
 	return *ret_file ? 0 : -EBADMSG;
+}
+
+// NULL: the object has no such member.
+static int member(const json_t *object, const char *key, json_t **ret_value)
+{
+	if (!json_is_object(object) || sg_json_key_in_other_case(object, key))
+		return -EBADMSG;
+	*ret_value = json_object_get(object, key);
+	return 0;
 }
 
 // The part of a digest that names files. NULL: it is none, or one of another kind.
@@ -39,16 +53,33 @@ static const char *hex_of(const char *digest)
 	return *digest && digest[strspn(digest, HEX)] == 0 ? digest : NULL;
 }
 
-// Takes `file`. No labels at all are an empty object; what is no object can't be told.
+// An engine reads null as an empty text.
+static bool are_texts(const json_t *labels)
+{
+	const char *label;
+	json_t *value;
+
+	json_object_foreach((json_t *)labels, label, value)
+	{
+		if (!json_is_string(value))
+			return false;
+	}
+	return true;
+}
+
+// Takes `file`. No labels at all are an empty object; what is no object of texts can't be told.
 static int take_object(json_t *file, const char *parent, const char *key, json_t **ret_labels)
 {
-	json_t *object = parent ? json_object_get(file, parent) : file;
-	json_t *labels = json_object_get(object, key);
-	int r = 0;
+	json_t *object = file, *labels = NULL;
+	int r = parent ? member(file, parent, &object) : 0;
 
-	if (!json_is_object(object) || (labels && !json_is_object(labels) && !json_is_null(labels)))
+	if (r == 0)
+		r = member(object, key, &labels);
+	if (r == 0 && json_is_object(labels))
+		r = are_texts(labels) ? 0 : -EBADMSG;
+	else if (r == 0 && labels && !json_is_null(labels))
 		r = -EBADMSG;
-	else
+	if (r == 0)
 		*ret_labels = json_is_object(labels) ? json_incref(labels) : json_object();
 	json_decref(file);
 	return r < 0 ? r : *ret_labels ? 0 : -ENOMEM;
@@ -91,15 +122,17 @@ static int load_blob(const char *folder, const char *digest, json_t **ret_blob)
 static int of_containerd(const char *folder, const json_t *container, json_t **ret_labels)
 {
 	const json_t *descriptor = json_object_get(container, "ImageManifest");
-	json_t *manifest, *image;
+	json_t *manifest, *image, *config, *digest;
 	int r = load_blob(
 		folder, json_string_value(json_object_get(descriptor, "digest")), &manifest);
 
 	if (r < 0)
 		return r;
-	r = load_blob(folder,
-		json_string_value(json_object_get(json_object_get(manifest, "config"), "digest")),
-		&image);
+	r = member(manifest, "config", &config);
+	if (r == 0)
+		r = member(config, "digest", &digest);
+	if (r == 0)
+		r = load_blob(folder, json_string_value(digest), &image);
 	json_decref(manifest);
 	return r < 0 ? r : take_object(image, "config", "Labels", ret_labels);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 // A power of two, and far more than there are tables.
 #define MAX_TABLES 256
 
@@ -89,44 +91,6 @@ const struct sg_json_index *sg_json_index_of(const struct sg_json_path *paths, s
 	return NULL;
 }
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-// The letter that the key's next bytes are, in lower case; returns how many they are.
-static size_t fold(const char *at, size_t length, char *ret_letter)
-{
-	static const char long_s[] = "\xc5\xbf", kelvin[] = "\xe2\x84\xaa";
-
-	*ret_letter = lower(*at);
-	if (length >= 2 && memcmp(at, long_s, 2) == 0) {
-		*ret_letter = 's';
-		return 2;
-	}
-	if (length >= 3 && memcmp(at, kelvin, 3) == 0) {
-		*ret_letter = 'k';
-		return 3;
-	}
-	return 1;
-}
-
-static bool is_but_for_case(const struct sg_json_member *member, const char *key, size_t length)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < member->length; i++) {
-		char letter;
-
-		if (at == length)
-			return false;
-		at += fold(key + at, length - at, &letter);
-		if (letter != lower(member->key[i]))
-			return false;
-	}
-	return at == length;
-}
-
 const char *sg_json_find_in_other_case(
 	const struct sg_json_index *index, int parent, const char *key, size_t length)
 {
@@ -136,7 +100,7 @@ const char *sg_json_find_in_other_case(
 	for (unsigned i = children->begin; i < children->end; i++) {
 		const struct sg_json_member *member = &index->members[i];
 
-		if (member->length > length || !is_but_for_case(member, key, length))
+		if (!sg_json_same_but_for_case(member->key, member->length, key, length))
 			continue;
 		if (member->length == length && memcmp(member->key, key, length) == 0)
 			return NULL;

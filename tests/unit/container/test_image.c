@@ -143,12 +143,77 @@ static void test_podman(void **state)
 	expect_image("elsewhere/rootfs", given, NULL);
 }
 
+// Engines decode what an image's author wrote with Go's encoding/json, which folds the case of keys
+// and merges what is there twice. All labels are then the image's.
+static void test_read_otherwise(void **state)
+{
+	static const char *const configs[] = {
+		"{\"config\": {\"labels\": {\"b\": \"2\"}}}",
+		"{\"config\": {\"Labels\": {}, \"LABELS\": {\"b\": \"2\"}}}",
+		"{\"config\": {\"Labels\": {\"b\": \"2\"}, \"Labels\": {}}}",
+		"{\"config\": {\"Label\u017f\": {\"b\": \"2\"}}}",
+		"{\"Config\": {\"Labels\": {\"b\": \"2\"}}, \"config\": {}}",
+		"{\"config\": {\"Labels\": {\"b\": \"2\"}}, \"config\": {\"Cmd\": []}}",
+		"{\"config\": {\"Labels\": {\"b\": null}}}",
+	};
+	static const char *const manifests[] = {
+		"{\"Annotations\": {\"a\": \"1\"}}",
+		"{\"annotations\": {}, \"annotation\u017f\": {\"a\": \"1\"}}",
+		"{\"annotations\": {\"a\": \"1\"}, \"annotations\": {}}",
+	};
+	static const char given[] = "{\"a\": \"1\"}", all[] = "{\"a\": \"1\", \"b\": \"2\"}";
+
+	(void)state;
+	put_docker("\"Image\": \"sha256:" IMAGE "\"");
+	for (size_t i = 0; i < SG_ARRAY_SIZE(configs); i++) {
+		put("docker/image/overlay2/imagedb/content/sha256/" IMAGE, configs[i]);
+		expect_image("docker/overlay2/layer/merged", "{}", all);
+	}
+	// A key that merely looks alike is another.
+	put("docker/image/overlay2/imagedb/content/sha256/" IMAGE,
+		"{\"config\": {\"Labels\": {\"B\": \"2\"}, \"Labelss\": {}}, \"\u212aonfig\": {}}");
+	expect_image("docker/overlay2/layer/merged", "{}", "{\"B\": \"2\"}");
+
+	put("store/overlay-containers/containers.json",
+		"[{\"id\": \"" ID "\", \"image\": \"" IMAGE "\"}]");
+	for (size_t i = 0; i < SG_ARRAY_SIZE(manifests); i++) {
+		put("store/overlay-images/" IMAGE "/manifest", manifests[i]);
+		expect_image("store/overlay/layer/merged", given, given);
+	}
+}
+
+// containerd's manifest names the image's config: each member on the way counts.
+static void test_manifest_read_otherwise(void **state)
+{
+	static const char blobs[] =
+		"docker/containerd/daemon/io.containerd.content.v1.content/blobs/sha256/";
+	static const char *const manifests[] = {
+		"{\"config\": {\"digest\": \"sha256:" OTHER "\"}, \"Config\": {\"digest\": \"x\"}}",
+		"{\"config\": {\"digest\": \"sha256:" OTHER "\", \"Digest\": \"x\"}}",
+		"{\"config\": {\"digest\": \"x\", \"digest\": \"sha256:" OTHER "\"}}",
+	};
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s%s", blobs, OTHER);
+	put(path, "{\"config\": {\"Labels\": {\"b\": \"2\"}}}");
+	put_docker("\"Image\": \"sha256:ffff\", \"ImageManifest\": {\"digest\": \"sha256:" IMAGE
+		   "\"}");
+	snprintf(path, sizeof(path), "%s%s", blobs, IMAGE);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(manifests); i++) {
+		put(path, manifests[i]);
+		expect_image("docker/rootfs/overlayfs/" ID, "{}", "{\"a\": \"1\", \"b\": \"2\"}");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_docker),
 		cmocka_unit_test(test_containerd),
 		cmocka_unit_test(test_podman),
+		cmocka_unit_test(test_read_otherwise),
+		cmocka_unit_test(test_manifest_read_otherwise),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
