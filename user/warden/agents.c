@@ -21,7 +21,7 @@
 #include "warden/definition.h"
 #include "warden/endpoints.h"
 #include "warden/guards.h"
-#include "warden/keys.h"
+#include "warden/image.h"
 
 #define REAP_MS	 200
 #define GUARD_MS 1000 // the kernel does not tell of the end of a cgroup
@@ -80,27 +80,6 @@ int sg_agents_store(
 	json_decref(file);
 	return r < 0 ? sg_error_set(error, r, "%s/agents: %s", warden->run_directory, strerror(-r))
 		     : 0;
-}
-
-int sg_agents_memfd(const struct sg_warden_agent *agent, struct sg_error *error)
-{
-	json_t *keys = NULL, *message = NULL;
-	char *text = NULL;
-	int fd = sg_keys_of_agent(agent->warden->config, sg_agent_name(agent), &keys, error);
-
-	if (fd < 0)
-		return fd;
-	// The definition itself is stored; the keys are not.
-	message = json_copy(agent->definition);
-	if (message && (!keys || json_object_set(message, "keys", keys) == 0))
-		text = json_dumps(message, JSON_COMPACT);
-	fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-	json_decref(message);
-	sg_keys_wipe(keys);
-	return fd < 0 ? sg_error_set(error, fd, "message to the enforcer: %s", strerror(-fd)) : fd;
 }
 
 // ---- Removal ----
@@ -275,26 +254,6 @@ static int start_agent(struct sg_warden *warden, struct sg_warden_agent *agent, 
 	return 0;
 }
 
-int sg_agents_announce(
-	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
-{
-	struct sg_channel_message answer = { .fd_count = 0 };
-	SG_CLEANUP_CLOSE int fd = sg_agents_memfd(agent, error);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
-	if (r == 0 && answer.header.result < 0)
-		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length,
-			answer.payload);
-	if (r < 0)
-		return sg_error_set(error, r,
-			"the enforcer does not answer (%s): see the log of spendgated",
-			strerror(-r));
-	return 0;
-}
-
 // Takes the definition, shares the request.
 static struct sg_warden_agent *new_agent(
 	struct sg_warden *warden, uint32_t id, int cgroup_fd, json_t *definition, json_t *request)
@@ -377,7 +336,7 @@ static int finish_registration(struct sg_warden *warden, struct sg_warden_agent 
 	int r = is_guard(agent) ? 0 : start_agent(warden, agent, netns_fd, error);
 
 	if (r == 0 && (!is_guard(agent) || warden->enforcer_ready)) // else when it is
-		r = sg_agents_announce(warden, agent, error);
+		r = sg_enforcer_announce(warden, agent, error);
 	return r < 0 ? r : sg_agents_store(warden, agent, error);
 }
 
@@ -434,15 +393,13 @@ static int fence(struct sg_warden *warden, int cgroup_fd, json_t *definition, js
 	return r;
 }
 
-int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
-	struct sg_warden_agent **ret_agent, struct sg_error *error)
+// `agent`: one of the same group that was refused before, or NULL.
+static int register_judged(struct sg_warden *warden, json_t *request, int cgroup_fd, int netns_fd,
+	struct sg_warden_agent *agent, struct sg_warden_agent **ret_agent, struct sg_error *error)
 {
-	struct sg_warden_agent *agent = find_same_group(warden, cgroup_fd);
 	json_t *definition;
 	int r;
 
-	if (agent && !agent->refused)
-		return sg_error_set(error, -EEXIST, "it is agent %s already", sg_agent_name(agent));
 	r = sg_definition_make(warden->config, request, agent ? agent->id : warden->next_agent_id,
 		&definition, error);
 	if (r < 0)
@@ -455,9 +412,9 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 			error, r, "the enforcer has not come up: see the log of spendgated");
 	}
 	if (agent)
-		ask_anew(warden, agent, definition, (json_t *)request);
+		ask_anew(warden, agent, definition, request);
 	else
-		r = fence(warden, cgroup_fd, definition, (json_t *)request, &agent, error);
+		r = fence(warden, cgroup_fd, definition, request, &agent, error);
 	if (r < 0)
 		return r;
 	r = finish_registration(warden, agent, netns_fd, error);
@@ -469,6 +426,22 @@ int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgro
 		agent->id, agent->cgroup_path);
 	*ret_agent = agent;
 	return 0;
+}
+
+int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
+	struct sg_warden_agent **ret_agent, struct sg_error *error)
+{
+	struct sg_warden_agent *agent = find_same_group(warden, cgroup_fd);
+	json_t *judged = NULL;
+	int r;
+
+	if (agent && !agent->refused)
+		return sg_error_set(error, -EEXIST, "it is agent %s already", sg_agent_name(agent));
+	r = sg_image_apply(warden->config, request, &judged, error);
+	if (r == 0)
+		r = register_judged(warden, judged, cgroup_fd, netns_fd, agent, ret_agent, error);
+	json_decref(judged);
+	return r;
 }
 
 // ---- Adoption ----
@@ -487,18 +460,26 @@ static int open_netns(const struct sg_warden_agent *agent)
 	return netns_fd < 0 ? -errno : netns_fd;
 }
 
-// By the configuration of now; where it refuses, as it was.
-static json_t *definition_of(const struct sg_warden *warden, const json_t *file, uint32_t id)
+// By the configuration of now; where it refuses, as it was. *ret_request is a new reference, or
+// NULL: there is none, or an earlier version stored it with an image that is refused now.
+static json_t *definition_of(
+	const struct sg_warden *warden, const json_t *file, uint32_t id, json_t **ret_request)
 {
 	const json_t *request = json_object_get(file, "request");
 	struct sg_error error = { "" };
 	json_t *definition;
+	int r;
 
-	if (request && sg_definition_make(warden->config, request, id, &definition, &error) == 0)
+	*ret_request = NULL;
+	if (!request)
+		return json_incref(json_object_get(file, "definition"));
+	r = sg_image_apply(warden->config, request, ret_request, &error);
+	if (r == 0)
+		r = sg_definition_make(warden->config, *ret_request, id, &definition, &error);
+	if (r == 0)
 		return definition;
-	if (request)
-		sg_log(SG_LOG_WARN, "agent_unchanged",
-			"id=%u reason=\"%s\" effect=\"it stays as it was\"", id, error.text);
+	sg_log(SG_LOG_WARN, "agent_unchanged", "id=%u reason=\"%s\" effect=\"it stays as it was\"",
+		id, error.text);
 	return json_incref(json_object_get(file, "definition"));
 }
 
@@ -507,9 +488,9 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	SG_CLEANUP_CLOSE int cgroup_fd = -1, netns_fd = -1;
 	struct sg_warden_agent *agent;
 	char path[PATH_MAX], *text;
+	json_t *file, *definition, *request;
 	const char *cgroup;
 	size_t length;
-	json_t *file;
 	int r;
 
 	file_path(warden, id, path, sizeof(path));
@@ -533,8 +514,9 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 		sg_redirect_detach_agent(warden->redirect, id);
 		return 0;
 	}
-	agent = new_agent(warden, id, cgroup_fd, definition_of(warden, file, id),
-		json_object_get(file, "request"));
+	definition = definition_of(warden, file, id, &request);
+	agent = new_agent(warden, id, cgroup_fd, definition, request);
+	json_decref(request);
 	json_decref(file);
 	if (!agent)
 		return sg_error_set(error, -ENOMEM, "out of memory");
@@ -544,7 +526,7 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	if (r == 0 && netns_fd >= 0)
 		r = start_agent(warden, agent, netns_fd, error);
 	if (r == 0)
-		r = warden->enforcer_ready ? sg_agents_announce(warden, agent, error)
+		r = warden->enforcer_ready ? sg_enforcer_announce(warden, agent, error)
 					   : 0; // else it is told when it is ready
 	if (r == 0)
 		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",

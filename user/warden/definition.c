@@ -8,7 +8,6 @@
 #include "base/fd.h"
 #include "budget/policy.h"
 #include "warden/config.h"
-#include "warden/image.h"
 
 #define UPSTREAM_CA_LIMIT (4u << 20)
 
@@ -187,8 +186,8 @@ static int add_upstream_ca(const json_t *config, json_t *definition, struct sg_e
 	return r < 0 ? sg_error_set(error, -EINVAL, "upstream_ca: %s: is no PEM text", path) : 0;
 }
 
-static int make(const json_t *config, const json_t *request, uint32_t id, json_t **ret_definition,
-	struct sg_error *error)
+int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
+	json_t **ret_definition, struct sg_error *error)
 {
 	const char *team = json_string_value(json_object_get(request, "team"));
 	char labels[SG_LABELS_BYTES];
@@ -219,16 +218,4 @@ static int make(const json_t *config, const json_t *request, uint32_t id, json_t
 	}
 	*ret_definition = definition;
 	return 0;
-}
-
-int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
-	json_t **ret_definition, struct sg_error *error)
-{
-	json_t *whole = NULL;
-	int r = sg_image_apply(config, request, &whole, error);
-
-	if (r == 0)
-		r = make(config, whole, id, ret_definition, error);
-	json_decref(whole);
-	return r;
 }

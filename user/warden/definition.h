@@ -10,8 +10,9 @@
 #include "base/attr.h"
 #include "base/error.h"
 
-// `request` as in spendgate/control.h. *ret_definition is a new reference to message AGENT's JSON.
-// Returns 0, -EINVAL with the sentence, or -ENOMEM.
+// `request` as in spendgate/control.h, its "image" judged and taken (warden/image.h).
+// *ret_definition is a new reference to message AGENT's JSON. Returns 0, -EINVAL with the sentence,
+// or -ENOMEM.
 int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
 	json_t **ret_definition, struct sg_error *error) SG_WUNRES;
 

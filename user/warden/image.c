@@ -44,12 +44,17 @@ static const char *holds(const json_t *config, const json_t *request, size_t fie
 	return word ? word : fields[field].otherwise;
 }
 
+static bool is_tightest(size_t field, const char *asked)
+{
+	return fields[field].tightest && strcmp(asked, fields[field].tightest) == 0;
+}
+
 static int judge(const json_t *config, const json_t *request, size_t field, const char *asked,
 	struct sg_error *error)
 {
-	const char *tightest = fields[field].tightest, *now = holds(config, request, field);
+	const char *now = holds(config, request, field);
 
-	if ((tightest && strcmp(asked, tightest) == 0) || (now && strcmp(asked, now) == 0))
+	if (is_tightest(field, asked) || (now && strcmp(asked, now) == 0))
 		return 0;
 	return sg_error_set(error, -EINVAL,
 		"label spendgate.%s \"%.80s\" is the image's own, and an image can't loosen what "
@@ -134,18 +139,20 @@ static int add_budget(json_t *request, const json_t *asked, bool trusted)
 	return set_budgets(request, first, second);
 }
 
+// Of an image that is not trusted only what is tightest: the rest is what holds anyway, and must
+// not outlive it.
 static int take(json_t *request, const json_t *image, bool trusted)
 {
 	const json_t *budget = json_object_get(image, "budget");
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(fields); i++) {
-		json_t *asked = json_object_get(image, fields[i].key);
+		const char *asked = text_of(image, fields[i].key);
 
 		// There is none where the container's own labels say it; those of a command line
 		// or of an engine's default give way.
-		if (asked)
-			r = json_object_set(request, fields[i].key, asked);
+		if (asked && (trusted || is_tightest(i, asked)))
+			r = json_object_set_new(request, fields[i].key, json_string(asked));
 	}
 	if (r == 0 && budget)
 		r = add_budget(request, budget, trusted);

@@ -10,6 +10,8 @@
 #include "base/error.h"
 
 // `request` as in spendgate/control.h. *ret_request is a new reference: the request with what its
-// "image" may ask for, and no "image". Returns 0, -EINVAL with the sentence, or -ENOMEM.
+// "image" may ask for, and no "image". It is judged once, when its agent is registered: what it
+// then got is tight under any configuration that comes later, or was trusted. Returns 0, -EINVAL
+// with the sentence, or -ENOMEM.
 int sg_image_apply(const json_t *config, const json_t *request, json_t **ret_request,
 	struct sg_error *error) SG_WUNRES;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "warden/api.h"
 #include "warden/files.h"
+#include "warden/keys.h"
 
 // ---- Telling ----
 
@@ -58,6 +59,28 @@ static void tell_config(struct sg_warden *warden)
 		sg_enforcer_tell(warden, SG_CHANNEL_CONFIG, NULL, 0, &fd, 1);
 }
 
+// With the operator's keys, for message AGENT. Returns the descriptor, or -errno with the sentence.
+static int agent_memfd(const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	json_t *keys = NULL, *message = NULL;
+	char *text = NULL;
+	int fd = sg_keys_of_agent(agent->warden->config, sg_agent_name(agent), &keys, error);
+
+	if (fd < 0)
+		return fd;
+	// The definition itself is stored; the keys are not.
+	message = json_copy(agent->definition);
+	if (message && (!keys || json_object_set(message, "keys", keys) == 0))
+		text = json_dumps(message, JSON_COMPACT);
+	fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+	json_decref(message);
+	sg_keys_wipe(keys);
+	return fd < 0 ? sg_error_set(error, fd, "message to the enforcer: %s", strerror(-fd)) : fd;
+}
+
 static void tell_everything(struct sg_warden *warden)
 {
 	const uint8_t *der;
@@ -77,7 +100,7 @@ static void tell_everything(struct sg_warden *warden)
 
 		if (agent->refused)
 			continue;
-		fd = sg_agents_memfd(agent, &error);
+		fd = agent_memfd(agent, &error);
 		if (fd < 0) {
 			sg_log(SG_LOG_ERROR, "agent_refused", "agent=%s reason=\"%s\"",
 				sg_agent_name(agent), error.text);
@@ -93,6 +116,26 @@ int sg_enforcer_configure(struct sg_warden *warden, struct sg_channel_message *r
 	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
 
 	return fd < 0 ? fd : sg_enforcer_ask(warden, SG_CHANNEL_CONFIG, &fd, 1, ret_answer);
+}
+
+int sg_enforcer_announce(
+	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	struct sg_channel_message answer = { .fd_count = 0 };
+	SG_CLEANUP_CLOSE int fd = agent_memfd(agent, error);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sg_enforcer_ask(warden, SG_CHANNEL_AGENT, &fd, 1, &answer);
+	if (r == 0 && answer.header.result < 0)
+		return sg_error_set(error, answer.header.result, "%.*s", (int)answer.header.length,
+			answer.payload);
+	if (r < 0)
+		return sg_error_set(error, r,
+			"the enforcer does not answer (%s): see the log of spendgated",
+			strerror(-r));
+	return 0;
 }
 
 // ---- Being told ----

@@ -82,7 +82,7 @@ static int announce_all(struct sg_warden *warden, struct sg_error *error)
 		r = sg_endpoints_add(warden, agent->next_definition, error);
 		swap_definitions(agent);
 		if (r == 0)
-			r = sg_agents_announce(warden, agent, error);
+			r = sg_enforcer_announce(warden, agent, error);
 		if (r < 0)
 			sg_error_prefix(error, r, "agent %s: ", sg_agent_name(agent));
 	}
@@ -92,7 +92,7 @@ static int announce_all(struct sg_warden *warden, struct sg_error *error)
 		if (!back->next_definition)
 			continue;
 		swap_definitions(back);
-		if (sg_agents_announce(warden, back, &ignored) < 0)
+		if (sg_enforcer_announce(warden, back, &ignored) < 0)
 			sg_log(SG_LOG_ERROR, "reload", "agent=%s reason=\"%s\"",
 				sg_agent_name(back), ignored.text);
 	}

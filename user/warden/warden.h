@@ -123,6 +123,10 @@ void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const
 int sg_enforcer_configure(
 	struct sg_warden *warden, struct sg_channel_message *ret_answer) SG_WUNRES;
 
+// Sends an agent's definition and its keys, and waits. Returns 0, or -errno with the sentence.
+int sg_enforcer_announce(struct sg_warden *warden, const struct sg_warden_agent *agent,
+	struct sg_error *error) SG_WUNRES;
+
 void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item);
 
 // Does what a message of the enforcer asks for. Its descriptors are closed, or taken over.
@@ -153,15 +157,10 @@ int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error) SG_WUN
 
 const char *sg_agent_name(const struct sg_warden_agent *agent);
 
-// Sends its definition to the enforcer and waits. Stores it, for a warden that is started anew.
-int sg_agents_announce(struct sg_warden *warden, const struct sg_warden_agent *agent,
-	struct sg_error *error) SG_WUNRES;
+// Stores it, for a warden that is started anew.
 int sg_agents_store(const struct sg_warden *warden, const struct sg_warden_agent *agent,
 	struct sg_error *error) SG_WUNRES;
 
-// A descriptor with the definition and the operator's keys for message AGENT. Returns it, or -errno
-// with the sentence.
-int sg_agents_memfd(const struct sg_warden_agent *agent, struct sg_error *error) SG_WUNRES;
 void sg_agents_free_all(struct sg_warden *warden);
 
 // ---- control.c ----

@@ -8,9 +8,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "warden/definition.h"
+#include "warden/image.h"
 
 #define CONFIG                                                                                     \
 	"\"profiles\": {\"small\": {\"unknown_model\": \"price_as:gpt-4o\", \"budgets\": "         \
@@ -39,9 +41,12 @@ static json_t *object(const char *text)
 static int define(const char *config_text, const char *request_text, json_t **ret_definition,
 	struct sg_error *error)
 {
-	json_t *config = object(config_text), *request = object(request_text);
-	int r = sg_definition_make(config, request, 7, ret_definition, error);
+	json_t *config = object(config_text), *request = object(request_text), *judged = NULL;
+	int r = sg_image_apply(config, request, &judged, error);
 
+	if (r == 0)
+		r = sg_definition_make(config, judged, 7, ret_definition, error);
+	json_decref(judged);
 	json_decref(config);
 	json_decref(request);
 	return r;
@@ -92,6 +97,7 @@ static void test_tighter(void **state)
 		"{'name': 'a', 'team': 't', 'image': {'name': 'a', 'team': 't', 'egress': 'host', "
 		"'unknown_model': 'allow'}}",
 		"{'name': 'a', 'team': 't', 'egress': 'host', 'unknown_model': 'allow'}");
+	expect(TIGHTEN, "{'name': 'a', 'image': {'egress': 1}}", "{'egress': null}"); // no text
 	expect(TIGHTEN,
 		"{'name': 'a', 'profile': 'small', 'image': {'profile': 'small', 'egress': "
 		"'agent', 'unknown_model': 'price_as:gpt-4o'}}",
@@ -161,12 +167,55 @@ static void test_trusted(void **state)
 		"{'budgets': [{'name': 'container', 'limit_usd': '5', 'window': '24h'}]}");
 }
 
+// What an agent was registered with meets another configuration: a reload, or a start of the
+// daemon.
+static void expect_later(
+	const char *before, const char *request_text, const char *after, const char *expected)
+{
+	json_t *config = object(before), *request = object(request_text), *judged = NULL;
+	struct sg_error error = { "" };
+	char *text;
+
+	if (sg_image_apply(config, request, &judged, &error) < 0)
+		fail_msg("%s: %s", request_text, error.text);
+	assert_null(json_object_get(judged, "image"));
+	text = json_dumps(judged, 0);
+	assert_non_null(text);
+	expect(after, text, expected);
+	free(text);
+	json_decref(judged);
+	json_decref(request);
+	json_decref(config);
+}
+
+static void test_later(void **state)
+{
+	(void)state;
+	// What was said and held anyway does not outlive what held.
+	expect_later(OPEN, "{'name': 'a', 'image': {'egress': 'host', 'unknown_model': 'allow'}}",
+		TIGHTEN, "{'egress': null, 'unknown_model': null}");
+	expect_later(TIGHTEN,
+		"{'name': 'a', 'profile': 'small', 'image': {'unknown_model': 'price_as:gpt-4o'}}",
+		"{'profiles': {'small': {'unknown_model': 'deny'}}}", "{'unknown_model': 'deny'}");
+	// What was tighter, or is the tightest there is, stays.
+	expect_later(TIGHTEN,
+		"{'name': 'a', 'image': {'egress': 'agent', 'unknown_model': 'deny', 'budget': "
+		"{'max_requests': 3}}}",
+		OPEN,
+		"{'egress': 'agent', 'unknown_model': 'deny', 'budgets': [{'name': 'image', "
+		"'max_requests': 3, 'window': 'lifetime'}]}");
+	// An agent that runs goes on as who it is when images are trusted no more.
+	expect_later(TRUSTED, "{'name': 'a', 'image': {'name': 'b', 'egress': 'host'}}", TIGHTEN,
+		"{'name': 'b', 'egress': 'host'}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tighter),
 		cmocka_unit_test(test_looser),
 		cmocka_unit_test(test_trusted),
+		cmocka_unit_test(test_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
