@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Containers on a real engine: unmodified clients are metered and refused at their cap, from their first packet.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Host, chat, dollars, until } from './lib.mjs';
+import { Host, PROVIDER, build, chat, dollars, start, until } from './lib.mjs';
 
 let host;
 before(async () => {
@@ -113,8 +114,46 @@ test('labels of an image make limits tighter, loosen none, and choose nobody', a
 	const chosen = await host.run({ 'budget.max-requests': 1 }, ['echo', 'started'], { image: 'chooses' });
 	assert.notEqual(chosen.code, 0);
 	assert.match(chosen.stderr, /label spendgate\.agent "somebody" is the image's own/);
+
+	// A key that only the engine's decoder takes for Labels: it hands them on.
+	const folder = path.join(process.env.SPENDGATE_SCRATCH, 'folded');
+	fs.mkdirSync(folder);
+	host.docker('save', '-o', `${folder}.tar`, 'busybox');
+	execFileSync('tar', ['-xf', `${folder}.tar`, '-C', folder]);
+	const [{ Config: file, Layers }] = JSON.parse(fs.readFileSync(path.join(folder, 'manifest.json')));
+	const image = JSON.parse(fs.readFileSync(path.join(folder, file)));
+	delete image.config?.Labels;
+	image.config = { ...image.config, labels: { 'spendgate.egress': 'host' } };
+	fs.writeFileSync(path.join(folder, 'folded.json'), JSON.stringify(image));
+	fs.writeFileSync(path.join(folder, 'manifest.json'), JSON.stringify([{ Config: 'folded.json', RepoTags: ['folded:latest'], Layers }]));
+	for (const name of ['repositories', 'index.json', 'oci-layout']) fs.rmSync(path.join(folder, name), { force: true });
+	execFileSync('tar', ['-cf', `${folder}.tar`, '-C', folder, '.']);
+	host.docker('load', '-i', `${folder}.tar`);
+	const folded = await host.run({ 'budget.max-requests': 1 }, ['echo', 'started'], { image: 'folded' });
+	assert.match(folded.stderr, /label spendgate\.egress "host" is the image's own/, folded.stdout);
+
 	const given = await host.run({ agent: 'given', egress: 'agent', 'budget.max-requests': 1 }, ['echo', 'started'], { image: 'chooses' });
 	assert.equal(given.stdout, 'started\n', given.stderr);
+	await host.empty();
+});
+
+test('labels of an image that say what holds anyway follow a tighter configuration', async () => {
+	const reload = async (config) => {
+		fs.writeFileSync(host.gate.running.child.spawnargs.at(-1), JSON.stringify({ ...host.config, ...config }));
+		const { code, stderr } = await start(path.join(build, 'spendgate'), ['reload'], { env: host.gate.env }).done;
+		assert.equal(code, 0, stderr);
+	};
+	const call = () => host.docker('exec', 'agreeing', 'sh', '-c', curl('mock:tokens=4').replace('gpt-4o', 'gpt-unheard-of'));
+	host.label('agrees', { 'unknown-model': 'allow' });
+	await reload({ unknown_model: 'allow' });
+	host.docker('run', '-d', '--name', 'agreeing', '--label', 'spendgate.budget.max-requests=5', '--add-host', `api.openai.com:${PROVIDER}`, 'agrees', 'sleep', '1000');
+	assert.equal(served(call()), 1);
+	await reload({ unknown_model: 'deny' });
+	assert.equal(served(call()), 0);
+	await host.restartGate('SIGKILL'); // with what holds where nothing is configured: deny
+	assert.equal(served(call()), 0);
+	assert.equal((await host.mock.bill()).requests, 1);
+	host.docker('rm', '-f', 'agreeing');
 	await host.empty();
 });
 
