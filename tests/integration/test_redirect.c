@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include <bpf/bpf.h>
-#include <limits.h>
 #include <netinet/tcp.h>
 
 #include <cmocka.h>
@@ -390,73 +388,6 @@ static void what_was_never_accepted_is_replaced(void **state)
 	scene_run(play_stale);
 }
 
-// ---- Another version ----
-
-static bool is_there(const struct scene *scene, const char *below)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/%s", scene->pins, below);
-	return access(path, F_OK) == 0;
-}
-
-// As if an earlier version had had a smaller record.
-static void pin_another_layout(const struct scene *scene)
-{
-	char path[PATH_MAX];
-	int fd = CHECK_OK(bpf_map_create(BPF_MAP_TYPE_HASH, "flows", 32, 16, 64, NULL));
-
-	snprintf(path, sizeof(path), "%s/maps/flows", scene->pins);
-	CHECK_SYS(unlink(path));
-	CHECK_OK(bpf_obj_pin(fd, path));
-	close(fd);
-}
-
-static void reopen(struct scene *scene)
-{
-	sg_redirect_close(scene->redirect);
-	CHECK_OK(sg_redirect_open(scene->pins, &scene->redirect, &scene->error));
-}
-
-// The fence of before holds and works until the new one does; what nobody knows stays fenced.
-static void play_another_layout(struct scene *scene)
-{
-	int unknown_fd = scene_cgroup(scene, "unknown");
-
-	CHECK_OK(sg_redirect_attach_agent(scene->redirect, unknown_fd, AGENT + 1, &scene->error));
-	pin_another_layout(scene);
-	reopen(scene);
-	CHECK(sg_redirect_is_set_aside(scene->redirect, AGENT));
-	CHECK(!is_there(scene, "agents/7"));
-	expect_redirected(scene, connect_plainly, PUBLIC4, scene->listener4, AF_INET);
-
-	CHECK_OK(sg_redirect_attach_service(scene->redirect, scene->service_fd, &scene->error));
-	CHECK_OK(sg_redirect_set_listener(
-		scene->redirect, scene->netns_cookie, scene->port4, scene->port6));
-	CHECK_OK(sg_redirect_attach_agent(scene->redirect, scene->agent_fd, AGENT, &scene->error));
-	CHECK(!sg_redirect_is_set_aside(scene->redirect, AGENT));
-	CHECK(!is_there(scene, "before/service"));
-	expect_redirected(scene, connect_plainly, PUBLIC4, scene->listener4, AF_INET);
-
-	CHECK(sg_redirect_forget_before(scene->redirect) == 1);
-	CHECK(is_there(scene, "before/agents/8/sg_connect4"));
-	// A third layout has no place to go.
-	pin_another_layout(scene);
-	scene->redirect = sg_redirect_close(scene->redirect);
-	CHECK(sg_redirect_open(scene->pins, &scene->redirect, &scene->error) == -EPROTO);
-	CHECK(is_there(scene, "agents/7/sg_connect4"));
-	CHECK(is_there(scene, "before/agents/8/sg_connect4"));
-	CHECK_OK(sg_redirect_remove_all(scene->pins));
-	CHECK(!is_there(scene, ""));
-	close(unknown_fd);
-}
-
-static void pins_of_another_layout_hold_until_they_are_replaced(void **state)
-{
-	(void)state;
-	scene_run(play_another_layout);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,7 +401,6 @@ int main(void)
 		cmocka_unit_test(a_source_port_used_again_has_the_new_record),
 		cmocka_unit_test(closed_before_it_was_accepted),
 		cmocka_unit_test(what_was_never_accepted_is_replaced),
-		cmocka_unit_test(pins_of_another_layout_hold_until_they_are_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, scene_check_machine, NULL);

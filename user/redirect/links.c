@@ -22,6 +22,7 @@
 // it.
 static const char *const agent_hooks[] = { "sg_sockops", "sg_getpeername4", "sg_getpeername6",
 	"sg_bind4", "sg_bind6", "sg_sendmsg4", "sg_sendmsg6", "sg_connect4", "sg_connect6" };
+#define LAST_AGENT_HOOK agent_hooks[SG_ARRAY_SIZE(agent_hooks) - 1]
 static const char *const service_hooks[] = { "sg_getsockopt" };
 
 #define BEFORE "before"
@@ -157,11 +158,12 @@ int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, stru
 	if (r < 0)
 		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
 	snprintf(directory, sizeof(directory), "%s/service", redirect->pin_directory);
-	if (pinned_cgroup(directory, service_hooks[0]) == cgroup_id)
-		return 0; // an earlier warden's, with our program in it by now: no moment without
-	remove_links(directory);
-	r = attach_all(
-		redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd, directory, error);
+	// An earlier warden's has our program in it by now: no moment without.
+	if (pinned_cgroup(directory, service_hooks[0]) != cgroup_id) {
+		remove_links(directory);
+		r = attach_all(redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd,
+			directory, error);
+	}
 	if (r == 0) {
 		snprintf(before, sizeof(before), "%s/" BEFORE "/service", redirect->pin_directory);
 		end_links(redirect, before);
@@ -185,14 +187,23 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 	struct sg_error *error)
 {
 	char directory[PATH_MAX], before[PATH_MAX];
+	bool is_attached = false;
 	uint64_t cgroup_id;
 	int r = sg_cgroup_id(cgroup_fd, &cgroup_id);
 
 	if (r < 0)
 		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
 	agent_directory(redirect, slot.agent_id, directory, sizeof(directory));
-	r = attach_all(
-		redirect, agent_hooks, SG_ARRAY_SIZE(agent_hooks), cgroup_fd, directory, error);
+	// An earlier warden may have been killed on its way from one fence to the other. One of the
+	// two is whole: the new one if its last hook is there, then of the other some may be gone.
+	if (sg_redirect_is_set_aside(redirect, slot.agent_id)) {
+		is_attached = pinned_cgroup(directory, LAST_AGENT_HOOK) == cgroup_id;
+		if (!is_attached)
+			end_links(redirect, directory);
+	}
+	if (!is_attached)
+		r = attach_all(redirect, agent_hooks, SG_ARRAY_SIZE(agent_hooks), cgroup_fd,
+			directory, error);
 	if (r < 0)
 		return r;
 	// The storage exists since the attach; until now it said agent 0, which is refused
@@ -200,7 +211,8 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 	if (bpf_map_update_elem(
 		    bpf_map__fd(redirect->skeleton->maps.agents), &cgroup_id, &slot, BPF_ANY) < 0) {
 		r = sg_error_set(error, -errno, "map agents: %s", strerror(errno));
-		remove_links(directory);
+		if (!is_attached)
+			remove_links(directory);
 		return r;
 	}
 	// The fence of before was there until the new one is.
@@ -332,12 +344,19 @@ struct visit {
 	void *context;
 };
 
-static int tell_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id,
-	const char *directory, void *context)
+// By either of its fences: where the new one is half made, that of before is in force.
+static int tell_agent(struct sg_redirect *redirect, uint32_t agent_id,
+	const char *visited SG_UNUSED, void *context)
 {
 	const struct visit *visit = context;
-	uint64_t cgroup_id = pinned_cgroup(directory, "sg_connect4");
+	char directory[PATH_MAX], before[PATH_MAX];
+	uint64_t cgroup_id;
 
+	agent_directory(redirect, agent_id, directory, sizeof(directory));
+	agent_directory_before(redirect, agent_id, before, sizeof(before));
+	cgroup_id = pinned_cgroup(directory, "sg_connect4");
+	if (!cgroup_id)
+		cgroup_id = pinned_cgroup(before, "sg_connect4");
 	visit->visit(visit->context, agent_id, cgroup_id, cgroup_id != 0);
 	return 0;
 }

@@ -127,6 +127,7 @@ static int start_anew(struct sg_redirect *redirect, struct sg_error *error)
 		"fenced by them until they are attached again\"",
 		redirect->pin_directory);
 	spendgate_bpf__destroy(redirect->skeleton);
+	redirect->skeleton = NULL; // until there is another
 	snprintf(path, sizeof(path), "%s/maps", redirect->pin_directory);
 	r = sg_fd_make_directories(path, 0700);
 	if (r == 0)

@@ -34,7 +34,8 @@ struct sg_redirect *sg_redirect_close(struct sg_redirect *redirect);
 int sg_redirect_remove_all(const char *pin_directory) SG_WUNRES;
 
 // Is the agent fenced by pins of another layout? Then sg_redirect_attach_agent (or _guard) makes
-// the fence anew, and takes the other away afterwards. What connects in between is refused.
+// the fence anew, and takes the other away afterwards. What connects in between is refused. It goes
+// on where an earlier warden was killed on that way.
 bool sg_redirect_is_set_aside(const struct sg_redirect *redirect, uint32_t agent_id);
 
 // Removes what was set aside, unless it still fences somebody. Returns how many agents that are:
@@ -60,8 +61,8 @@ int sg_redirect_attach_guard(struct sg_redirect *redirect, int cgroup_fd, uint32
 // agent).
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id);
 
-// Calls `visit` for each agent whose pinned links were adopted; `alive` is false when its cgroup
-// was removed.
+// Calls `visit` for each agent whose pinned links were adopted or set aside (for both: twice);
+// `alive` is false when its cgroup was removed.
 typedef void (*sg_redirect_visit_fn)(
 	void *context, uint32_t agent_id, uint64_t cgroup_id, bool alive);
 int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn visit, void *context);
