@@ -111,6 +111,32 @@ test('an upgrade with maps of another layout takes running agents over: they are
 	await agent.done;
 	await gate.stop();
 });
+test('an enforcer that ends while agents are adopted is replaced, and the start goes on', async (t) => {
+	const gate = new Gate(mock);
+	const file = `${gate.env.SPENDGATE_RUN_DIR}/agents/1.json`;
+	await gate.daemon();
+	const agent = gate.begin('adopted', { 'max-requests': 1 }, ['sh', '-c', `read -r line; curl -s --retry 5 --retry-all-errors -m 20 -o /dev/null -w '%{http_code}\\n' -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`], [], 'pipe');
+	t.after(() => agent.child.kill());
+	await until(() => gate.running.stderr.includes('event=agent_registered'), 'the agent');
+	gate.running.child.kill('SIGKILL');
+	await gate.running.exited;
+	// The start waits for the agent's file, with the enforcer connected.
+	const text = fs.readFileSync(file);
+	fs.unlinkSync(file);
+	await told(start('mkfifo', [file]).done, 0, /^$/);
+	await gate.daemon();
+	const enforcers = () => [...gate.running.stderr.matchAll(/enforcer_ready pid=(\d+)/g)].map((match) => Number(match[1]));
+	const [ended] = enforcers();
+	process.kill(ended, 'SIGKILL');
+	await until(() => !fs.existsSync(`/proc/${ended}`) || / Z /.test(fs.readFileSync(`/proc/${ended}/stat`, 'utf8')), 'its end');
+	await fs.promises.writeFile(file, text);
+	await until(() => enforcers().length === 2, `another enforcer: ${gate.running.stderr}`);
+	assert.match(gate.running.stderr, /event=agent_adopted agent=adopted/);
+	agent.child.stdin.end('\n');
+	// Refused until the new one knows the agent.
+	assert.match((await agent.done).stdout, /200\n$/);
+	await gate.stop();
+});
 test('1: a second instance on the same directory', async () => {
 	const gate = new Gate(mock);
 	await gate.daemon();

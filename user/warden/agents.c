@@ -525,9 +525,11 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	netns_fd = r < 0 || is_guard(agent) ? -1 : open_netns(agent);
 	if (r == 0 && netns_fd >= 0)
 		r = start_agent(warden, agent, netns_fd, error);
-	if (r == 0)
-		r = warden->enforcer_ready ? sg_enforcer_announce(warden, agent, error)
-					   : 0; // else it is told when it is ready
+	if (r == 0 && warden->enforcer_ready) {
+		r = sg_enforcer_announce(warden, agent, error);
+		if (r == -ENOTCONN)
+			r = 0; // it has ended: the next one is told, as if none were there
+	}
 	if (r == 0)
 		sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s",
 			sg_agent_name(agent), id, agent->cgroup_path);
