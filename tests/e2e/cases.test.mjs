@@ -180,11 +180,20 @@ test('case 58: 50 parallel, max 1: exactly 1 served', async () => {
 	assert.equal(status.calls, 1);
 });
 
-test('case 59: a stream that the client aborts: request and spend counted', async () => {
-	const { results, status } = await gate.agent('openai.mjs', 'c59', { 'limit-usd': '1' }, { calls: [{ ...chat('mock:tokens=40 mock:delay=5', { stream: true }), abortAfter: 3 }] });
+// A daemon that a command brings along ends with it, and does not read on what the command has left.
+async function daemonThatStays(t) {
+	const own = new Gate(mock);
+	t.after(() => own.stop());
+	await own.daemon();
+	return own;
+}
+
+test('case 59: a stream that the client aborts: request and spend counted', async (t) => {
+	const own = await daemonThatStays(t);
+	const { results, status } = await own.agent('openai.mjs', 'c59', { 'limit-usd': '1' }, { calls: [{ ...chat('mock:tokens=40 mock:delay=5', { stream: true }), abortAfter: 3 }] });
 	assert.equal(results[0].aborted || !results[0].ok, true);
 	const spent = await until(async () => {
-		const later = await gate.run('c59', { 'limit-usd': '1' }, ['true']);
+		const later = await own.run('c59', { 'limit-usd': '1' }, ['true']);
 		return later.status.held_usd === '0' && later.status.calls === 1 && later.status;
 	}, 'the call to be settled');
 	assert.ok(status.calls <= 1);
@@ -192,7 +201,8 @@ test('case 59: a stream that the client aborts: request and spend counted', asyn
 	assert.ok(BigInt(bill.nanousd) > 0n);
 });
 
-test('case 59: a stream that the Anthropic SDK, curl, httpx or requests leaves', async () => {
+test('case 59: a stream that the Anthropic SDK, curl, httpx or requests leaves', async (t) => {
+	const own = await daemonThatStays(t);
 	const text = 'mock:tokens=40 mock:delay=5';
 	const python = `
 import httpx, requests, sys
@@ -201,15 +211,18 @@ with httpx.stream("POST", url, content=sys.argv[1], headers=json) as answer: pri
 with requests.post(url, data=sys.argv[1], headers=json, stream=True) as answer: print(next(answer.iter_lines()))`;
 	const script = 'node agents/anthropic.mjs "$0"; curl -sSN -H "content-type: application/json" -d "$1" https://api.openai.com/v1/chat/completions | head -n 1; exec "$2" -c "$3" "$1"';
 	const orders = JSON.stringify({ calls: [{ ...message(text, { stream: true }), abortAfter: 3 }] });
-	const { stdout, stderr } = await gate.run('c59-others', { 'limit-usd': '1' }, ['sh', '-c', script, orders, JSON.stringify(chat(text, { stream: true }).body), PYTHON, python]);
+	const { stdout, stderr } = await own.run('c59-others', { 'limit-usd': '1' }, ['sh', '-c', script, orders, JSON.stringify(chat(text, { stream: true }).body), PYTHON, python]);
 	assert.equal(stdout.match(/"aborted":true|data: /g)?.length, 4, stderr);
 	const status = await until(async () => {
-		const later = await gate.run('c59-others', { 'limit-usd': '1' }, ['true']);
+		const later = await own.run('c59-others', { 'limit-usd': '1' }, ['true']);
 		return later.status.held_usd === '0' && later.status.calls === 4 && later.status;
 	}, 'the calls to be settled');
 	assert.equal((await spentIsBilled(status)).calls, 4);
-	const ledger = await start(path.join(build, 'spendgate'), ['ledger', 'export', '--format', 'jsonl', '--agent', 'c59-others'], { env: gate.env }).done;
-	assert.deepEqual(ledger.stdout.trim().split('\n').map((line) => JSON.parse(line).aborted), [1, 1, 1, 1]);
+	const rows = await until(async () => { // the ledger is written a moment later
+		const { stdout: lines } = await start(path.join(build, 'spendgate'), ['ledger', 'export', '--format', 'jsonl', '--agent', 'c59-others'], { env: own.env }).done;
+		return lines.split('\n').length > 4 && lines.trim().split('\n');
+	}, 'the rows');
+	assert.deepEqual(rows.map((line) => JSON.parse(line).aborted), [1, 1, 1, 1]);
 });
 
 test('case 60: usage that is negative, no number or absurd is no evidence: the hold is charged', async () => {
