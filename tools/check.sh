@@ -41,7 +41,7 @@ unit_address() { make -s -j"$jobs" CC=clang SANITIZER=address unit-tests && make
 unit_thread() { make -s -j"$jobs" CC=clang SANITIZER=thread unit-tests && make -s CC=clang SANITIZER=thread check-unit; }
 conformance() { make -s -j"$jobs" check-conformance; }
 conformance_address() { make -s -j"$jobs" CC=clang SANITIZER=address check-conformance; }
-fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-4}"; }
+fuzz() { make -s -j"$jobs" CC=clang SANITIZER=fuzzer fuzz-targets && tools/fuzz-briefly.sh build/clang-fuzzer/fuzz "${FUZZ_SECONDS:-3}"; }
 integration() { make -s -j"$jobs" integration-tests && make -s check-integration; }
 kernels() { make -s -j"$jobs" check-kernels; }
 end_to_end() { make -s check-e2e; }
