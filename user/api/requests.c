@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/metrics.h"
+#include "control/override.h"
 
 #define MAX_AUDIT_LINES 10000
 #define DEFAULT_LINES	100
@@ -189,24 +190,17 @@ static const char *text_of(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-static bool is_shared(const json_t *budget)
-{
-	const char *scope = text_of(budget, "scope");
-
-	return *scope && strcmp(scope, "agent") != 0;
-}
-
 // Does an override speak of a budget that agents share? `budgets`: what it is merged with.
 static bool is_about_shared(const json_t *override, const json_t *budgets)
 {
 	const char *name = text_of(override, "name");
-	bool shared = is_shared(override);
+	bool shared = sg_override_is_shared(override);
 	size_t index;
 	json_t *budget;
 
 	json_array_foreach((json_t *)budgets, index, budget) shared =
-		shared ||
-		(is_shared(budget) && (!*name || strcmp(name, text_of(budget, "name")) == 0));
+		shared || (sg_override_is_shared(budget) &&
+				  (!*name || strcmp(name, text_of(budget, "name")) == 0));
 	return shared;
 }
 

@@ -284,11 +284,11 @@ static int add_to_limit(json_t *budget, const json_t *add, struct sg_error *erro
 		       : 0;
 }
 
-static bool is_shared(const json_t *budget)
+bool sg_override_is_shared(const json_t *budget)
 {
 	const char *scope = json_string_value(json_object_get(budget, "scope"));
 
-	return scope && strcmp(scope, "agent") != 0;
+	return scope && *scope && strcmp(scope, "agent") != 0;
 }
 
 static int merge_one(json_t *budgets, const json_t *override, struct sg_error *error)
@@ -298,7 +298,7 @@ static int merge_one(json_t *budgets, const json_t *override, struct sg_error *e
 	const char *key;
 	int r = find_target(budgets, override, &budget, error);
 
-	if (r == 0 && is_for_own(override) && is_shared(budget))
+	if (r == 0 && is_for_own(override) && sg_override_is_shared(budget))
 		return 0;
 	json_object_foreach((json_t *) override, key, value)
 	{

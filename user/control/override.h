@@ -10,6 +10,7 @@
 //    "expires"?: "2026-11-24T08:30:00Z", "reason"?: text, "by"?: text, "at"?: text}
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ int sg_override_parse_time(const char *text, int64_t *ret_wall_ns) SG_WUNRES;
 
 // When an override ends; INT64_MAX: never.
 int64_t sg_override_expiry(const json_t *override);
+
+// Is a budget, or what an override makes of one, of a scope that agents share?
+bool sg_override_is_shared(const json_t *budget);
 
 // Merges lists of overrides, the weakest first, into the list of budgets that is in force at
 // `now_ns` (wall). NULL layers are skipped; what has expired counts for nothing. *ret_budgets is as

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/money.h"
 
 extern const char sg_builtin_prices[];
@@ -102,29 +103,20 @@ static int read_date(const struct loading *loading, int64_t *ret_ns)
 }
 
 static int refuse_unknown(
-	const struct loading *loading, const json_t *object, const char *const *known, size_t count)
+	const struct loading *loading, const json_t *object, const char *const *known)
 {
-	const char *key;
-	json_t *value;
+	const char *key = sg_json_unknown_key(object, known);
 
-	json_object_foreach((json_t *)object, key, value)
-	{
-		size_t i = 0;
-
-		while (i < count && strcmp(known[i], key) != 0)
-			i++;
-		if (i == count)
-			return sg_error_set(loading->error, -EINVAL,
-				"%s: unknown key \"%.40s\": docs/prices.md has the keys",
-				loading->place, key);
-	}
-	return 0;
+	return key ? sg_error_set(loading->error, -EINVAL,
+			     "%s: unknown key \"%.40s\": docs/prices.md has the keys",
+			     loading->place, key)
+		   : 0;
 }
 
 static int read_long_context(const struct loading *loading, struct sg_price *price)
 {
 	static const char *const known[] = { "above", "input", "output", "cache_read",
-		"cache_write", "cache_write_1h" };
+		"cache_write", "cache_write_1h", NULL };
 	const json_t *tier = json_object_get(loading->model, "long_context");
 	const struct part parts[] = {
 		{ "input", &price->input, &price->long_input },
@@ -137,7 +129,7 @@ static int read_long_context(const struct loading *loading, struct sg_price *pri
 
 	if (!tier)
 		return 0;
-	r = refuse_unknown(loading, tier, known, SG_ARRAY_SIZE(known));
+	r = refuse_unknown(loading, tier, known);
 	if (r == 0)
 		r = read_count(loading, tier, "above", &price->long_context_above);
 	return r == 0 ? read_parts(loading, tier, parts, SG_ARRAY_SIZE(parts), 0, MAX_PER_MILLION)
@@ -192,7 +184,7 @@ static int read_model(struct sg_price_table *table, const json_t *model, size_t 
 		"always_searches", "context_window", "max_output", "flex", "priority", "batch",
 		"geo_us", "fast", "regional", "per_image", "image_tokens", "per_million_characters",
 		"per_1k_pages", "per_1k_annotated_pages", "per_audio_hour", "least_audio_ms",
-		"per_container" };
+		"per_container", NULL };
 	const char *provider = json_string_value(json_object_get(model, "provider"));
 	const char *name = json_string_value(json_object_get(model, "model"));
 	char place[SG_MODEL_BYTES + 32];
@@ -209,7 +201,7 @@ static int read_model(struct sg_price_table *table, const json_t *model, size_t 
 	strcpy(price->provider, provider);
 	strcpy(price->model, name);
 	snprintf(place, sizeof(place), "%s/%s", provider, name);
-	r = refuse_unknown(&loading, model, known, SG_ARRAY_SIZE(known));
+	r = refuse_unknown(&loading, model, known);
 	if (r == 0)
 		r = read_date(&loading, &price->from_ns);
 	if (r == 0)

@@ -169,6 +169,19 @@ static void verbs_and_scopes(void **state)
 	json_decref(lines);
 }
 
+// Its one budget is the host's.
+static void start_with_shared_budget(const char *agent)
+{
+	json_t *budgets = json_loads("[{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 1, "
+				     "\"window\": \"24h\"}]",
+		0, NULL);
+	struct sg_account *account;
+	struct sg_error error = { "" };
+
+	assert_int_equal(sg_control_register(control, agent, "", budgets, &account, &error), 0);
+	json_decref(budgets);
+}
+
 // What agents share is not changed by way of one of them.
 static void shared_budgets_are_for_who_is_for_all(void **state)
 {
@@ -180,15 +193,9 @@ static void shared_budgets_are_for_who_is_for_all(void **state)
 		"\"limit_usd\": 9, \"window\": \"24h\"}",
 		"{\"name\": \"all\", \"limit_usd\": 9}", "{\"name\": \"all\", \"scope\": null}",
 		"{\"name\": \"all\", \"scope\": \"agent\"}", "{\"limit_usd\": 9}" };
-	json_t *own = json_loads("[{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 1, "
-				 "\"window\": \"24h\"}]",
-		0, NULL);
-	struct sg_account *account;
-	struct sg_error error = { "" };
 
 	(void)state;
-	assert_int_equal(sg_control_register(control, "writer-1", "", own, &account, &error), 0);
-	json_decref(own);
+	start_with_shared_budget("writer-1");
 	for (size_t i = 0; i < SG_ARRAY_SIZE(bodies); i++)
 		assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-1", bodies[i],
 			403, "shared");
@@ -211,12 +218,6 @@ static void shared_budgets_are_for_who_is_for_all(void **state)
 // Nor ahead of its start, when it is not known yet what it will share.
 static void what_is_set_ahead_is_the_agents_own(void **state)
 {
-	json_t *own = json_loads("[{\"name\": \"all\", \"scope\": \"host\", \"limit_usd\": 1, "
-				 "\"window\": \"24h\"}]",
-		0, NULL);
-	struct sg_account *account;
-	struct sg_error error = { "" };
-
 	(void)state;
 	assert_answer("token-of-the-owner-of-all", "PATCH", "/v1/budgets/writer-8",
 		"{\"name\": \"all\", \"limit_usd\": 0.5}", 200, "\"started\":false");
@@ -225,8 +226,7 @@ static void what_is_set_ahead_is_the_agents_own(void **state)
 	assert_answer("token-of-the-operator", "PATCH", "/v1/budgets/writer-8",
 		"{\"name\": \"mine\", \"max_requests\": 3, \"window\": \"1h\"}", 200,
 		"\"started\":false");
-	assert_int_equal(sg_control_register(control, "writer-8", "", own, &account, &error), 0);
-	json_decref(own);
+	start_with_shared_budget("writer-8");
 	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-8", NULL, 200,
 		"\"limit_usd\":0.5");
 	assert_answer("token-of-the-operator", "GET", "/v1/budgets/writer-8", NULL, 200,
