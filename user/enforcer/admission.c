@@ -180,11 +180,7 @@ static int take_clamped(struct sg_exchange *exchange, struct sg_refusal *ret_ref
 		return r;
 	}
 	exchange->facts.max_output = limit;
-	sg_log(SG_LOG_INFO, "clamped",
-		"agent=%s connection=%llu model=%s limit=%lld reason=\"the budget affords no "
-		"more\"",
-		client->agent->name, (unsigned long long)client->connection,
-		exchange->admission.asked_model, (long long)limit);
+	sg_afford_note(&asking, limit);
 	return 0;
 }
 

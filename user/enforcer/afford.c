@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enforcer/afford.h"
 
+#include "base/log.h"
 #include "base/money.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
@@ -104,4 +105,13 @@ const struct sg_waiter *sg_afford_in_front(const struct sg_asking *asking)
 		return NULL;
 	look_at_room(asking, &now, &at_rest);
 	return sg_afford_fits(asking->bound, &at_rest) ? first : NULL;
+}
+
+void sg_afford_note(const struct sg_asking *asking, int64_t limit)
+{
+	sg_log(SG_LOG_INFO, "clamped",
+		"agent=%s connection=%llu model=%s limit=%lld reason=\"the budget affords no "
+		"more\"",
+		asking->client->agent->name, (unsigned long long)asking->client->connection,
+		asking->call.model, (long long)limit);
 }

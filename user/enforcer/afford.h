@@ -35,5 +35,8 @@ int sg_afford_bound(
 // whatever is there now.
 int64_t sg_afford_limit(const struct sg_asking *asking, enum sg_patience patience);
 
+// Logs that the call is admitted with this limit.
+void sg_afford_note(const struct sg_asking *asking, int64_t limit);
+
 // One that waits already, for whom this call could come to stand in the way. NULL: there is none.
 const struct sg_waiter *sg_afford_in_front(const struct sg_asking *asking);

@@ -158,3 +158,13 @@ void sg_call_settle(const struct sg_client *client, const struct sg_price_table 
 	sg_call_price(client, prices, facts, started_ms, &hold->bound, outcome, settlement);
 	sg_hold_settle(engine, hold, settlement);
 }
+
+void sg_call_lower(
+	const struct sg_client *client, struct sg_hold *hold, const struct sg_charge *bound)
+{
+	const struct sg_charge *held = &hold->bound;
+
+	if (bound->nanousd <= held->nanousd && bound->input_tokens <= held->input_tokens &&
+		bound->output_tokens <= held->output_tokens)
+		sg_hold_lower(client->worker->enforcer->engine, hold, bound);
+}

@@ -34,3 +34,8 @@ void sg_call_price(const struct sg_client *client, const struct sg_price_table *
 void sg_call_settle(const struct sg_client *client, const struct sg_price_table *prices,
 	const struct sg_request_facts *facts, int64_t started_ms, struct sg_hold *hold,
 	struct sg_outcome *outcome, struct sg_settlement *settlement);
+
+// Gives back what is held beyond the bound of a call that runs; nothing where the bound is higher
+// in anything.
+void sg_call_lower(
+	const struct sg_client *client, struct sg_hold *hold, const struct sg_charge *bound);

@@ -128,15 +128,6 @@ static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
 	sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
 }
 
-static void lower_to(struct sg_exchange *exchange, const struct sg_charge *bound)
-{
-	const struct sg_charge *held = &exchange->hold.bound;
-
-	if (bound->nanousd <= held->nanousd && bound->output_tokens <= held->output_tokens &&
-		bound->input_tokens <= held->input_tokens)
-		sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, bound);
-}
-
 // What was read is told: what its bytes may have been is held no longer.
 static void lower_input(struct sg_exchange *exchange)
 {
@@ -151,7 +142,7 @@ static void lower_input(struct sg_exchange *exchange)
 		sg_call_bound(exchange->client, exchange->prices, &facts, &bound) < 0)
 		return;
 	exchange->facts.known_input = facts.known_input;
-	lower_to(exchange, &bound);
+	sg_call_lower(exchange->client, &exchange->hold, &bound);
 }
 
 // The stream is to end: what is held from now on, and will be charged, is what it may be billed.
@@ -162,7 +153,7 @@ static void lower_to_end(struct sg_exchange *exchange)
 	struct sg_charge bound;
 
 	if (bound_of(exchange, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0)
-		lower_to(exchange, &bound);
+		sg_call_lower(exchange->client, &exchange->hold, &bound);
 }
 
 static int run_on(struct sg_exchange *exchange)

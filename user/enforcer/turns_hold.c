@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "enforcer/afford.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
@@ -145,11 +144,7 @@ static int obtain_lowered(struct sg_turns *turns, struct sg_turn *turn,
 	if (r < 0)
 		return r;
 	facts->max_output = turns->limit = limit;
-	sg_log(SG_LOG_INFO, "clamped",
-		"agent=%s connection=%llu model=%s limit=%lld reason=\"the budget affords no "
-		"more\"",
-		turns->client->agent->name, (unsigned long long)turns->client->connection,
-		facts->model, (long long)limit);
+	sg_afford_note(asking, limit);
 	return 0;
 }
 
@@ -222,11 +217,8 @@ int sg_turn_hold_nothing(struct sg_turns *turns, struct sg_turn *turn,
 
 void sg_turn_trim(struct sg_turns *turns, struct sg_turn *turn)
 {
-	const struct sg_charge *held = &turn->hold.bound;
 	struct sg_charge bound;
 
-	if (sg_call_bound(turns->client, turn->prices, &turn->facts, &bound) == 0 &&
-		bound.nanousd <= held->nanousd && bound.input_tokens <= held->input_tokens &&
-		bound.output_tokens <= held->output_tokens)
-		sg_hold_lower(turns->client->worker->enforcer->engine, &turn->hold, &bound);
+	if (sg_call_bound(turns->client, turn->prices, &turn->facts, &bound) == 0)
+		sg_call_lower(turns->client, &turn->hold, &bound);
 }
