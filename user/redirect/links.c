@@ -376,19 +376,39 @@ static int remove_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_i
 	return 0;
 }
 
+// The maps last on the way out and first on the way back: as long as they are there, an opening
+// that was broken off finds the other layout again.
+static const char *const pinned_folders[] = { "agents", "service", "maps" };
+
+// With the pins that are in them, below "" or "/before"; agents have folders of their own.
+static void remove_folders(const struct sg_redirect *redirect, const char *below)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(pinned_folders); i++) {
+		snprintf(path, sizeof(path), "%s%s/%s", redirect->pin_directory, below,
+			pinned_folders[i]);
+		remove_links(path);
+	}
+}
+
+static void remove_before(const struct sg_redirect *redirect)
+{
+	char path[PATH_MAX];
+
+	remove_folders(redirect, "/" BEFORE);
+	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
+	rmdir(path);
+}
+
 static int remove_pins(struct sg_redirect *redirect)
 {
-	static const char *const folders[] = { "agents", "service", "maps", BEFORE "/agents",
-		BEFORE "/service", BEFORE "/maps", BEFORE };
-	char path[PATH_MAX];
 	int r = visit_agents(redirect, "agents", remove_agent, NULL);
 
 	if (r == 0)
 		r = visit_agents(redirect, BEFORE "/agents", remove_agent, NULL);
-	for (size_t i = 0; i < SG_ARRAY_SIZE(folders); i++) {
-		snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folders[i]);
-		remove_links(path);
-	}
+	remove_folders(redirect, "");
+	remove_before(redirect);
 	if (rmdir(redirect->pin_directory) < 0 && errno != ENOENT && r == 0)
 		r = -errno;
 	return r;
@@ -405,10 +425,6 @@ int sg_redirect_remove_all(const char *pin_directory)
 }
 
 // ---- Another layout ----
-
-// The maps last on the way out and first on the way back: as long as they are there, an opening
-// that was broken off finds the other layout again.
-static const char *const pinned_folders[] = { "agents", "service", "maps" };
 
 static int move_folder(const struct sg_redirect *redirect, const char *from_folder,
 	const char *to_folder, const char *name)
@@ -465,16 +481,10 @@ static int count_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id
 
 unsigned sg_redirect_forget_before(struct sg_redirect *redirect)
 {
-	static const char *const folders[] = { BEFORE "/agents", BEFORE "/service", BEFORE "/maps",
-		BEFORE };
 	unsigned left = 0;
-	char path[PATH_MAX];
 
 	if (visit_agents(redirect, BEFORE "/agents", count_agent, &left) < 0 || left)
 		return left;
-	for (size_t i = 0; i < SG_ARRAY_SIZE(folders); i++) {
-		snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folders[i]);
-		remove_links(path);
-	}
+	remove_before(redirect);
 	return 0;
 }
