@@ -1,12 +1,14 @@
 #!/bin/bash
 # Everything that decides whether a change is good: builds with gcc and clang, all tests, lint. Needs root (BPF, namespaces) and
 # says loudly what it could not run; nothing that was skipped counts as passed. `check.sh [STEP...]` runs some steps only.
-set -u
-cd "$(dirname "$0")/.."
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit
 
 steps=()
 failed=()
 jobs=$(nproc)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
 step() { # step NAME COMMAND...: runs it unless other steps were asked for
 	local name=$1
@@ -17,7 +19,7 @@ step() { # step NAME COMMAND...: runs it unless other steps were asked for
 	steps+=("$name")
 	printf '\n==== %s\n' "$name"
 	local started=$SECONDS
-	if "$@"; then
+	if "$@" 2>&1 | tee "$scratch/$name"; then
 		printf '==== %s: ok (%d s)\n' "$name" $((SECONDS - started))
 	else
 		printf '==== %s: FAILED (%d s)\n' "$name" $((SECONDS - started))
@@ -26,6 +28,12 @@ step() { # step NAME COMMAND...: runs it unless other steps were asked for
 }
 
 wanted=("$@")
+
+# What the test runners and compilers said of what failed, once more, where a log is read first: at its end.
+retell() { # retell STEP
+	printf '\n---- %s\n' "$1"
+	grep -aE -A 6 '✖|\[  (ERROR|FAILED)|error:|left behind|did NOT run|SUMMARY: ' "$scratch/$1" | cut -c1-400 | tail -n 60
+}
 
 need_root() {
 	[ "$(id -u)" = 0 ] && return
@@ -53,6 +61,8 @@ demo() { make -s demo; }
 static_analysis() { tools/analyze.sh; }
 
 need_root
+tools/check-leftovers.sh --list > "$scratch/known"
+[ ! -s "$scratch/known" ] || sed 's/^/there before this check, and not judged: /' "$scratch/known"
 step dependencies tools/install-dependencies.sh test
 step format format
 step layers tools/check-layers
@@ -75,8 +85,11 @@ step end-to-end-sanitizers end_to_end_sanitized
 step docker docker_engine
 step package package
 step demo demo
-step leftovers tools/check-leftovers.sh
+step leftovers tools/check-leftovers.sh "$scratch/known"
 
+for name in "${failed[@]}"; do
+	retell "$name"
+done
 printf '\n%s\n' "steps: ${steps[*]}"
 [ ${#failed[@]} -eq 0 ] || printf 'FAILED: %s\n' "${failed[*]}"
 printf '%d passed, %d failed\n' $((${#steps[@]} - ${#failed[@]})) ${#failed[@]}

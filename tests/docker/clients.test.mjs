@@ -72,6 +72,6 @@ test('a key beside a certificate is not copied to where others can read it', asy
 test('a client with roots of its own is refused, and the log says which, and what to do', async () => {
 	const { code } = await host.run({ agent: 'pinned', 'budget.max-requests': 1 }, ['curl', '-sS', '-m', '10', '--cacert', '/pinned.pem', 'https://api.openai.com/v1/models'], { options: ['-v', `${new URL('other-roots.pem', import.meta.url).pathname}:/pinned.pem:ro`] });
 	assert.equal(code, 60);
-	assert.match(host.log(), /event=untrusted .*agent=pinned .*host=api\.openai\.com .*command=curl .*remedy="this program has roots of its own/);
+	await host.logged(/event=untrusted .*agent=pinned .*host=api\.openai\.com .*command=curl .*remedy="this program has roots of its own/);
 	assert.equal((await host.mock.bill()).requests, 0);
 });

@@ -49,7 +49,7 @@ test('compose: services are agents by their own names', async () => {
 	const says = async (name) => (await host.client('wait', `fleet_${name}_1`), host.docker('logs', `fleet_${name}_1`).split('\n'));
 	assert.deepEqual([await says('writer'), await says('critic')], [['200', '200', '402'], ['200', '402', '402']]);
 	assert.equal((await host.mock.bill()).requests, 3);
-	for (const name of ['fleet-writer-1', 'fleet-critic-1']) assert.match(host.log(), new RegExp(`event=agent_registered agent=${name} `));
+	for (const name of ['fleet-writer-1', 'fleet-critic-1']) await host.logged(new RegExp(`event=agent_registered agent=${name} `));
 	assert.doesNotMatch(host.log(), /agent=fleet-database/);
 	await compose('down', '-t', '0');
 	await host.empty();
@@ -69,7 +69,7 @@ test('podman: annotations are labels', async () => {
 	const chosen = await run('chooses', '/call', '1');
 	assert.notEqual(chosen.code, 0);
 	assert.equal(chosen.stdout, '');
-	assert.match(host.log(), /event=registration_refused .*label spendgate\.agent .*somebody.* is the image's own/);
+	await host.logged(/event=registration_refused .*label spendgate\.agent .*somebody.* is the image's own/);
 	const given = await run('--annotation', 'spendgate.agent=given', '--annotation', 'spendgate.budget.max-requests=1', '-v', '/etc/hosts:/etc/hosts', 'chooses', '/call', '2');
 	assert.equal(given.stdout, '200\n402\n', given.stderr);
 	await host.empty();

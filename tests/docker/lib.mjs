@@ -112,6 +112,10 @@ export class Host {
 		return this.gate.running.stderr;
 	}
 
+	logged(pattern) {
+		return this.gate.logged(pattern);
+	}
+
 	async end() {
 		this.engine('stop');
 		await this.gate.stop();

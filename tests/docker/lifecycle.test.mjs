@@ -234,7 +234,7 @@ test('userns-remap: the container\'s root is nobody on the host, and trusts us a
 	fs.writeFileSync(path.join(scratch, 'remapped-may-end'), '');
 	await host.client('wait', 'remapped');
 	assert.equal(host.docker('logs', 'remapped'), '200\n402');
-	assert.match(host.log(), /event=agent_registered agent=remapped /);
+	await host.logged(/event=agent_registered agent=remapped /);
 	host.docker('rm', 'remapped');
 	await host.empty();
 	fs.writeFileSync(host.daemonFile, before);

@@ -167,7 +167,7 @@ test('a breaker freezes the agent that asks the same again and again; thawed, it
 		const { results } = await running;
 		assert.equal(results.filter((result) => result.ok).length, 3);
 		assert.match(JSON.stringify(results[4]), /breaker/);
-		assert.match(own.running.stderr, /event=budget_alert .*percent=1 /);
+		await own.logged(/event=budget_alert .*percent=1 /);
 	} finally {
 		await own.stop();
 	}

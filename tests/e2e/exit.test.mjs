@@ -102,7 +102,7 @@ test('an upgrade with maps of another layout takes running agents over: they are
 	await told(start('bpftool', ['map', 'create', `${pins}/maps/flows`, 'type', 'hash', 'key', '32', 'value', '16', 'entries', '64', 'name', 'flows']).done, 0, /^$/);
 	await gate.daemon();
 	await until(() => gate.running.stderr.includes('event=started'), 'the new version');
-	assert.match(gate.running.stderr, /event=pins_set_aside .*made by another version/);
+	await gate.logged(/event=pins_set_aside .*made by another version/);
 	assert.ok(fs.existsSync(`${pins}/agents/1/sg_connect6`) && !fs.existsSync(`${pins}/before`));
 	await call('200\n200\n');
 	await call('200\n200\n402\n');
@@ -131,7 +131,7 @@ test('an enforcer that ends while agents are adopted is replaced, and the start 
 	await until(() => !fs.existsSync(`/proc/${ended}`) || / Z /.test(fs.readFileSync(`/proc/${ended}/stat`, 'utf8')), 'its end');
 	await fs.promises.writeFile(file, text);
 	await until(() => enforcers().length === 2, `another enforcer: ${gate.running.stderr}`);
-	assert.match(gate.running.stderr, /event=agent_adopted agent=adopted/);
+	await gate.logged(/event=agent_adopted agent=adopted/);
 	agent.child.stdin.end('\n');
 	// Refused until the new one knows the agent.
 	assert.match((await agent.done).stdout, /200\n$/);
@@ -259,7 +259,7 @@ test('what can\'t be attached stays behind its fence, until it is attached anew,
 	assert.equal(await say('connect'), 'reached');
 	await told(attach(), 1, /no listener in the agent's network namespace/);
 	assert.match(await say('connect'), /refused|not permitted/);
-	assert.match(gate.running.stderr, /event=agent_refused .*effect="it reaches nothing until/);
+	await gate.logged(/event=agent_refused .*effect="it reaches nothing until/);
 	await told(attach(), 1, /no listener in the agent's network namespace/);
 	assert.match(await say('free'), /refused|not permitted/);
 	await told(attach(), 0, /^$/);

@@ -113,6 +113,11 @@ export class Gate {
 		return daemon;
 	}
 
+	// Waits for a line of the running daemon's log: it may be read after the answer that it is about.
+	logged(pattern) {
+		return until(() => pattern.test(this.running.stderr), `${pattern} in the log:\n${this.running.stderr}`);
+	}
+
 	async stop() {
 		if (this.running) {
 			this.running.child.kill('SIGTERM');

@@ -49,7 +49,7 @@ test('a new table is in force for the next call; a bad one changes nothing; a re
 	assert.equal((await update(table('2000'))).code, 0);
 	const third = await call('third');
 	assert.equal(third.spent, third.tokens * 2000000n);
-	assert.match(gate.running.stderr, /event=prices_updated/);
+	await gate.logged(/event=prices_updated/);
 	const audit = await start(path.join(build, 'spendgate'), ['audit'], { env: gate.env }).done;
 	assert.match(audit.stdout, /configured/);
 	const slow = gate.agent('openai.mjs', 'slow', { 'limit-usd': '5' }, { calls: [chat('mock:tokens=10 mock:delay=300', { model: 'gpt-own', stream: true, stream_options: { include_usage: true } })] });

@@ -39,7 +39,7 @@ test('an enforcer that its sandbox ends is told in the log, and started again', 
 	const first = enforcerOf(gate);
 	process.kill(first, 'SIGSYS'); // as the kernel does
 	await until(() => enforcerOf(gate) !== first, 'another enforcer');
-	assert.match(gate.running.stderr, new RegExp(`event=enforcer_ended pid=${first} signal=31 reason="it made a system call that its sandbox forbids"`));
+	await gate.logged(new RegExp(`event=enforcer_ended pid=${first} signal=31 reason="it made a system call that its sandbox forbids"`));
 	await gate.stop();
 });
 
@@ -85,7 +85,7 @@ test('reload: in force for the next call on a connection that is kept; on an err
 		assert.match(refused.stderr, pattern);
 		assert.equal(await call('gpt-9'), 200);
 	}
-	assert.match(gate.running.stderr, /event=reload_refused .*effect="the configuration stays as it was"/);
+	await gate.logged(/event=reload_refused .*effect="the configuration stays as it was"/);
 	// A price of one's own; by SIGHUP; and what needs a restart is said.
 	const prices = `${file}.prices`;
 	fs.writeFileSync(prices, JSON.stringify({ unit: 'USD per 1,000,000 tokens', models: [{ provider: 'openai', model: 'gpt-own', input: '1', output: '1', context_window: 1000, max_output: 100 }] }));
@@ -158,7 +158,7 @@ test('a warden that is restarted without any agent takes the enforcer over; the 
 	await gate.running.exited;
 	await gate.daemon();
 	assert.notEqual(enforcerOf(gate), enforcer);
-	assert.match(gate.running.stderr, new RegExp(`event=enforcer_stale pid=${enforcer}`));
+	await gate.logged(new RegExp(`event=enforcer_stale pid=${enforcer}`));
 	assert.equal((await gate.run('second', { 'max-requests': 1 }, ['true'])).code, 0);
 	await gate.stop();
 });
