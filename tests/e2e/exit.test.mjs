@@ -227,7 +227,7 @@ test('a daemon that was brought along and is killed: the command goes on, its sp
 	await until(() => !fs.existsSync(gate.env.SPENDGATE_PIN_DIR) && !fs.existsSync(path.join(gate.env.SPENDGATE_RUN_DIR, 'warden.sock')), 'everything to be removed');
 });
 
-// In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input; "free" gives the port back, "take" takes it again.
+// In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input; "free" gives the port back, "take" has another one in its place, which is taken too.
 const ATTACHED = `
 import socket, sys
 open(sys.argv[1], "w").write("0")
@@ -236,7 +236,9 @@ server = socket.create_server(("203.0.113.99", 9))
 for number, line in enumerate(sys.stdin):
     try:
         if line == "free\\n": port.close()
-        if line == "take\\n": port = socket.create_server(("127.0.0.1", 45000))
+        if line == "take\\n":
+            port = socket.create_server(("127.0.0.1", 45001))
+            open("/proc/sys/net/ipv4/ip_local_port_range", "w").write("45001 45001")
         socket.create_connection(("203.0.113.99", 9), 5, ("203.0.113.99", 2000 + number)); print("reached", flush=True)
     except OSError as error: print(error, flush=True)
 `;
@@ -248,7 +250,11 @@ test('what can\'t be attached stays behind its fence, until it is attached anew,
 	const group = path.join(fs.readFileSync('/proc/self/mountinfo', 'utf8').match(/^(?:\S+ ){4}(\S+) .* - cgroup2 /m)[1], `spendgate-exit-${process.pid}`);
 	fs.mkdirSync(group);
 	const agent = start('unshare', ['--net', 'sh', '-ec', 'ip link set lo up; ip address add 203.0.113.99/32 dev lo; echo "45000 45000" > /proc/sys/net/ipv4/ip_local_port_range; exec python3 -c "$0" "$1"', ATTACHED, path.join(group, 'cgroup.procs')], { stdio: ['pipe', 'pipe', 'pipe'] });
-	t.after(() => agent.child.kill());
+	t.after(async () => {
+		agent.child.kill();
+		await agent.done;
+		fs.rmdirSync(group);
+	});
 	let answers = 0;
 	const say = async (line) => {
 		agent.child.stdin.write(`${line}\n`);
@@ -266,13 +272,12 @@ test('what can\'t be attached stays behind its fence, until it is attached anew,
 	assert.equal(await say('connect'), 'reached', 'its listener');
 	await told(start(program('spendgate'), ['detach', group], { env: gate.env }).done, 0, /^$/);
 	assert.equal(pins(), 0);
-	await until(async () => (await say('take')) === 'reached', 'the port of its listener');
+	assert.equal(await say('take'), 'reached');
 	await told(attach(), 1, /no listener in the agent's network namespace/);
 	assert.equal(pins(), 1);
 	agent.child.kill();
 	await agent.done;
 	await until(() => pins() === 0, 'the fence to be gone');
-	fs.rmdirSync(group);
 });
 
 test('programs below a home that nobody else may enter (Debian 12 makes them so) do their work', async () => {
