@@ -30,6 +30,11 @@
 
 #define SOCK_STREAM 1
 
+#define SOL_SOCKET	 1
+#define SO_BINDTOIFINDEX 62
+
+#define LOOPBACK_DEVICE 1 /* in every network namespace */
+
 #define QUIC_PORT 443
 
 #define ENOENT 2
@@ -151,6 +156,16 @@ static __always_inline int decide_as_guard(
 	return refuse(ctx, to, agent_id, SG_REASON_NO_AGENT);
 }
 
+/* The listener is on loopback, where no packet of a socket comes that is bound to another device.
+ * Who may not unbind it can't be redirected. */
+static __always_inline bool can_reach_loopback(struct bpf_sock_addr *ctx, const struct bpf_sock *sk)
+{
+	int none = 0;
+
+	return !sk->bound_dev_if || sk->bound_dev_if == LOOPBACK_DEVICE ||
+	       bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTOIFINDEX, &none, sizeof(none)) == 0;
+}
+
 /* Decides for a TCP connect. On redirect *ret_port is the listener's port (host order); 0: leave
  * the address alone. */
 static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destination *to,
@@ -189,6 +204,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 	pending = bpf_map_lookup_elem(&pending_flows, &slot->agent_id);
 	if (pending && *pending >= SG_MAX_AGENT_FLOWS)
 		return refuse(ctx, to, slot->agent_id, SG_REASON_STORAGE);
+	if (sk && !can_reach_loopback(ctx, sk))
+		return refuse(ctx, to, slot->agent_id, SG_REASON_NO_LISTENER);
 	socket = sk ? bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket)
 		return refuse(ctx, to, slot->agent_id, SG_REASON_STORAGE);

@@ -84,7 +84,8 @@ enum sg_reason {
 	SG_REASON_REDIRECTED,
 	SG_REASON_DIRECT,      /* exempt network */
 	SG_REASON_NO_AGENT,    /* attach point not registered yet: refused */
-	SG_REASON_NO_LISTENER, /* network namespace without a listener: refused */
+	SG_REASON_NO_LISTENER, /* network namespace without a listener, or a socket that is bound to
+				  a device from which none is reached: refused */
 	SG_REASON_OWN_PORT,    /* the enforcer's own listener addressed directly: refused */
 	SG_REASON_QUIC,	       /* UDP to port 443: refused, so that clients fall back to TCP */
 	SG_REASON_STORAGE, /* socket storage, flows, or the agent's part of flows full: refused */

@@ -19,9 +19,10 @@ after(() => host.end());
 const curl = `curl -sS -m 20 -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`;
 const served = (text) => text.match(/"completion_tokens":/g)?.length ?? 0;
 const twice = ['sh', '-c', `${curl}; echo; ${curl}`];
+const bound = twice.map((word) => word.replaceAll('curl ', 'curl --interface eth0 '));
 
-async function isMetered(labels, options) {
-	const { stdout, stderr } = await host.run({ 'budget.max-requests': 1, ...labels }, twice, { options });
+async function isMetered(labels, options, command = twice) {
+	const { stdout, stderr } = await host.run({ 'budget.max-requests': 1, ...labels }, command, { options });
 	assert.equal(served(stdout), 1, stdout + stderr);
 	assert.match(stdout, /insufficient_quota/);
 	assert.equal((await host.mock.bill()).requests, 1);
@@ -32,6 +33,13 @@ test('an internal network, with the host\'s way out', () => isMetered({ agent: '
 test('no network, with the host\'s way out', () => isMetered({ agent: 'none', egress: 'host' }, ['--network', 'none']));
 test('a read-only root', () => isMetered({ agent: 'read-only' }, ['--read-only']));
 test('another user, without any capability', () => isMetered({ agent: 'nobody' }, ['--user', '65534:65534', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges']));
+test('a socket that is bound to a device', () => isMetered({ agent: 'device' }, [], bound));
+test('the same without the right to unbind it: refused at once', async () => {
+	const { stdout, stderr } = await host.run({ agent: 'bound', 'budget.max-requests': 1 }, bound, { options: ['--cap-drop', 'NET_RAW'] });
+	assert.equal(served(stdout), 0);
+	assert.match(stderr, /Couldn't connect|Failed to connect/);
+	assert.match(host.log(), /event=refused agent=bound reason=no_listener/);
+});
 test('a variable that is set keeps what it names, and trusts us too', () => isMetered({ agent: 'set' }, ['-e', 'CURL_CA_BUNDLE=/tests/docker/other-roots.pem']));
 
 test('a network with IPv6, the provider at an IPv6 address', async () => {

@@ -110,8 +110,11 @@ void mapped_bytes(const char *text, uint8_t ret_address[16]);
 // A socket of the address' family and its connect(). Returns the descriptor or -errno.
 int dial(const char *text, uint16_t port);
 int redial(int fd, const char *text, uint16_t port); // 0 or -errno, after connect(AF_UNSPEC)
-// connect() through io_uring: 0 or -errno.
+// connect(), socket() and sendmsg() through io_uring, the second by a thread of the kernel. As
+// those, or -errno.
 int connect_with_io_uring(int fd, const struct sockaddr *address, socklen_t length);
+int socket_with_io_uring(int family, int type);
+int send_with_io_uring(int fd, const struct msghdr *message);
 int listen_on(const char *text, uint16_t *port); // 0: the kernel chooses
 void read_word(int fd);				 // what scene_serve() sends
 // A descriptor through a Unix socket.

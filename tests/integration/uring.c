@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connect through io_uring, by system calls: the ring is set up, used once and torn down.
+// One operation through io_uring, by system calls: the ring is set up, used once and torn down.
 #include "scene.h"
 
 #include <errno.h>
@@ -38,19 +38,15 @@ static void open_ring(struct ring *ring)
 		ring, parameters->sq_entries * sizeof(struct io_uring_sqe), IORING_OFF_SQES);
 }
 
-int connect_with_io_uring(int fd, const struct sockaddr *address, socklen_t length)
+// Submits one entry and waits for what comes of it.
+static int perform(const struct io_uring_sqe *entry)
 {
 	struct ring ring = { .fd = -1 };
 	const struct io_uring_cqe *done;
 	unsigned *tail;
 
 	open_ring(&ring);
-	ring.entries[0] = (struct io_uring_sqe){
-		.opcode = IORING_OP_CONNECT,
-		.fd = fd,
-		.addr = (uintptr_t)address,
-		.off = length,
-	};
+	ring.entries[0] = *entry;
 	((unsigned *)(ring.submissions + ring.parameters.sq_off.array))[0] = 0;
 	tail = (unsigned *)(ring.submissions + ring.parameters.sq_off.tail);
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
@@ -58,4 +54,34 @@ int connect_with_io_uring(int fd, const struct sockaddr *address, socklen_t leng
 	done = (const struct io_uring_cqe *)(ring.completions + ring.parameters.cq_off.cqes);
 	close(ring.fd);
 	return done->res;
+}
+
+int connect_with_io_uring(int fd, const struct sockaddr *address, socklen_t length)
+{
+	return perform(&(struct io_uring_sqe){
+		.opcode = IORING_OP_CONNECT,
+		.fd = fd,
+		.addr = (uintptr_t)address,
+		.off = length,
+	});
+}
+
+int socket_with_io_uring(int family, int type)
+{
+	return perform(&(struct io_uring_sqe){
+		.opcode = IORING_OP_SOCKET,
+		.flags = IOSQE_ASYNC,
+		.fd = family,
+		.off = (unsigned)type,
+	});
+}
+
+int send_with_io_uring(int fd, const struct msghdr *message)
+{
+	return perform(&(struct io_uring_sqe){
+		.opcode = IORING_OP_SENDMSG,
+		.fd = fd,
+		.addr = (uintptr_t)message,
+		.len = 1,
+	});
 }
