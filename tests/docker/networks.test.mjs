@@ -38,7 +38,7 @@ test('the same without the right to unbind it: refused at once', async () => {
 	const { stdout, stderr } = await host.run({ agent: 'bound', 'budget.max-requests': 1 }, bound, { options: ['--cap-drop', 'NET_RAW'] });
 	assert.equal(served(stdout), 0);
 	assert.match(stderr, /Couldn't connect|Failed to connect/);
-	assert.match(host.log(), /event=refused agent=bound reason=no_listener/);
+	await host.logged(/event=refused agent=bound reason=no_listener/);
 });
 test('a variable that is set keeps what it names, and trusts us too', () => isMetered({ agent: 'set' }, ['-e', 'CURL_CA_BUNDLE=/tests/docker/other-roots.pem']));
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent with Go's own client: `call N [FILE]` makes N calls and prints a status a line. With FILE, the last one waits until it is there.
+// An agent with Go's own client: `call N [FILE]` makes N calls and prints a status a line. With FILE, the last one waits until it is there. Its exit
+// status is 1 where a call was refused.
 package main
 
 import (
@@ -29,6 +30,7 @@ func main() {
 		fmt.Println(err)
 		os.Exit(64)
 	}
+	status := 0
 	for i := 0; i < count; i++ {
 		if i == count-1 && len(os.Args) > 2 {
 			wait(os.Args[2])
@@ -41,5 +43,9 @@ func main() {
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 		fmt.Println(answer.StatusCode)
+		if answer.StatusCode != http.StatusOK {
+			status = 1
+		}
 	}
+	os.Exit(status)
 }
