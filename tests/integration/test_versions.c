@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include <cmocka.h>
 
@@ -236,11 +237,59 @@ static void an_upgrade_that_was_killed_goes_on(void **state)
 	scene_run(play_half_detached);
 }
 
+// ---- The way back ----
+
+int __real_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton);
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton);
+
+// Loads from here on that the kernel refuses once the first has found another layout: 0, none.
+static unsigned loads, refused_load;
+
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton)
+{
+	return ++loads == refused_load ? -ENOMEM : __real_bpf_object__load_skeleton(skeleton);
+}
+
+// Neither the pins nor a new object can be used: all is as it was, and goes on.
+static void play_put_back(struct scene *scene)
+{
+	pin_another_layout(scene);
+	scene->redirect = sg_redirect_close(scene->redirect);
+	loads = 0;
+	refused_load = 2;
+	CHECK(sg_redirect_open(scene->pins, &scene->redirect, &scene->error) == -ENOMEM);
+	CHECK(loads == 2);
+	CHECK(!is_there(scene, "before"));
+	for (size_t i = 0; i < SG_ARRAY_SIZE(hooks_in_order); i++)
+		close(open_link(scene, "agents/7", hooks_in_order[i]));
+	CHECK(is_there(scene, "service/sg_getsockopt"));
+	CHECK(is_there(scene, "maps/flows"));
+	CHECK(is_there(scene, "maps/listeners"));
+	expect_redirected(scene, PUBLIC4, scene->listener4);
+	expect_redirected(scene, PUBLIC6, scene->listener6);
+	// And the next start sets them aside, as if there had been none.
+	refused_load = 0;
+	CHECK_OK(sg_redirect_open(scene->pins, &scene->redirect, &scene->error));
+	CHECK(sg_redirect_is_set_aside(scene->redirect, AGENT));
+	CHECK_OK(sg_redirect_attach_service(scene->redirect, scene->service_fd, &scene->error));
+	CHECK_OK(sg_redirect_set_listener(
+		scene->redirect, scene->netns_cookie, scene->port4, scene->port6));
+	CHECK_OK(sg_redirect_attach_agent(scene->redirect, scene->agent_fd, AGENT, &scene->error));
+	expect_redirected(scene, PUBLIC4, scene->listener4);
+}
+
+static void what_can_be_neither_adopted_nor_replaced_is_put_back(void **state)
+{
+	(void)state;
+	scene_run(play_put_back);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pins_of_another_layout_hold_until_they_are_replaced),
 		cmocka_unit_test(an_upgrade_that_was_killed_goes_on),
+		cmocka_unit_test(what_can_be_neither_adopted_nor_replaced_is_put_back),
 	};
 
 	return cmocka_run_group_tests(tests, scene_check_machine, NULL);

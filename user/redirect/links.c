@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Links and their pins: <pin>/agents/<agent id>/<hook> and <pin>/service/<hook>. What was pinned
-// with maps of another layout is moved to <pin>/before and goes on there, until it is attached
-// anew.
+// Links: attached to cgroups, and pinned, so that they stay; adopted by those who come later.
 #include "redirect/redirect.h"
 
 #include <dirent.h>
@@ -16,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "redirect/cgroup.h"
+#include "redirect/pins.h"
 #include "redirect/skel.h"
 
 // The order matters: connect hooks last, so that nothing is redirected before sockops can record
@@ -24,8 +23,6 @@ static const char *const agent_hooks[] = { "sg_sockops", "sg_getpeername4", "sg_
 	"sg_bind4", "sg_bind6", "sg_sendmsg4", "sg_sendmsg6", "sg_connect4", "sg_connect6" };
 #define LAST_AGENT_HOOK agent_hooks[SG_ARRAY_SIZE(agent_hooks) - 1]
 static const char *const service_hooks[] = { "sg_getsockopt" };
-
-#define BEFORE "before"
 
 static struct bpf_program *find_program(const struct sg_redirect *redirect, const char *name)
 {
@@ -49,21 +46,6 @@ static int attach_one(
 	r = bpf_link__pin(link, path);
 	bpf_link__destroy(link); // the pin holds it
 	return r;
-}
-
-// Unpins what is there; a link without a pin or descriptor detaches.
-static void remove_links(const char *directory)
-{
-	DIR *entries = opendir(directory);
-	struct dirent *entry;
-
-	if (!entries)
-		return;
-	while ((entry = readdir(entries)))
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(entries), entry->d_name, 0);
-	closedir(entries);
-	rmdir(directory);
 }
 
 typedef int (*link_visit_fn)(struct sg_redirect *redirect, const char *directory, const char *hook);
@@ -102,7 +84,7 @@ static void end_links(struct sg_redirect *redirect, const char *directory)
 
 	if (r < 0)
 		sg_log(SG_LOG_DEBUG, "pins", "path=%s reason=\"%s\"", directory, strerror(-r));
-	remove_links(directory);
+	sg_pins_remove(directory);
 }
 
 static int attach_all(struct sg_redirect *redirect, const char *const *hooks, size_t count,
@@ -123,7 +105,7 @@ static int attach_all(struct sg_redirect *redirect, const char *const *hooks, si
 	for (size_t i = 0; i < count; i++) {
 		r = attach_one(redirect, hooks[i], cgroup_fd, directory);
 		if (r < 0) {
-			remove_links(directory);
+			sg_pins_remove(directory);
 			return sg_error_set(error, r, "%s can't be attached: %s%s", hooks[i],
 				strerror(-r),
 				r == -EPERM ? " (an exclusive program sits on this cgroup or "
@@ -160,27 +142,16 @@ int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, stru
 	snprintf(directory, sizeof(directory), "%s/service", redirect->pin_directory);
 	// An earlier warden's has our program in it by now: no moment without.
 	if (pinned_cgroup(directory, service_hooks[0]) != cgroup_id) {
-		remove_links(directory);
+		sg_pins_remove(directory);
 		r = attach_all(redirect, service_hooks, SG_ARRAY_SIZE(service_hooks), cgroup_fd,
 			directory, error);
 	}
 	if (r == 0) {
-		snprintf(before, sizeof(before), "%s/" BEFORE "/service", redirect->pin_directory);
+		snprintf(before, sizeof(before), "%s/" SG_PINS_BEFORE "/service",
+			redirect->pin_directory);
 		end_links(redirect, before);
 	}
 	return r;
-}
-
-static void agent_directory(
-	const struct sg_redirect *redirect, uint32_t agent_id, char *out, size_t size)
-{
-	snprintf(out, size, "%s/agents/%u", redirect->pin_directory, agent_id);
-}
-
-static void agent_directory_before(
-	const struct sg_redirect *redirect, uint32_t agent_id, char *out, size_t size)
-{
-	snprintf(out, size, "%s/" BEFORE "/agents/%u", redirect->pin_directory, agent_id);
 }
 
 static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_agent_slot slot,
@@ -193,7 +164,7 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 
 	if (r < 0)
 		return sg_error_set(error, r, "the cgroup's id can't be read: %s", strerror(-r));
-	agent_directory(redirect, slot.agent_id, directory, sizeof(directory));
+	sg_pins_of_agent(redirect, slot.agent_id, directory, sizeof(directory));
 	// An earlier warden may have been killed on its way from one fence to the other. One of the
 	// two is whole: the new one if its last hook is there, then of the other some may be gone.
 	if (sg_redirect_is_set_aside(redirect, slot.agent_id)) {
@@ -212,11 +183,11 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 		    bpf_map__fd(redirect->skeleton->maps.agents), &cgroup_id, &slot, BPF_ANY) < 0) {
 		r = sg_error_set(error, -errno, "map agents: %s", strerror(errno));
 		if (!is_attached)
-			remove_links(directory);
+			sg_pins_remove(directory);
 		return r;
 	}
 	// The fence of before was there until the new one is.
-	agent_directory_before(redirect, slot.agent_id, before, sizeof(before));
+	sg_pins_before_of_agent(redirect, slot.agent_id, before, sizeof(before));
 	end_links(redirect, before);
 	return 0;
 }
@@ -264,12 +235,12 @@ int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
 {
 	char directory[PATH_MAX], before[PATH_MAX];
 
-	agent_directory(redirect, agent_id, directory, sizeof(directory));
-	agent_directory_before(redirect, agent_id, before, sizeof(before));
+	sg_pins_of_agent(redirect, agent_id, directory, sizeof(directory));
+	sg_pins_before_of_agent(redirect, agent_id, before, sizeof(before));
 	if (access(directory, F_OK) < 0 && access(before, F_OK) < 0)
 		return -errno;
-	remove_links(directory);
-	remove_links(before);
+	sg_pins_remove(directory);
+	sg_pins_remove(before);
 	forget_flows(redirect, agent_id);
 	return 0;
 }
@@ -294,31 +265,6 @@ static int update_link(struct sg_redirect *redirect, const char *directory, cons
 	return 0;
 }
 
-// `folder`: "agents" or BEFORE "/agents".
-static int visit_agents(struct sg_redirect *redirect, const char *folder,
-	int (*visit)(struct sg_redirect *, uint32_t, const char *, void *), void *context)
-{
-	char path[PATH_MAX], directory[2 * PATH_MAX];
-	struct dirent *entry;
-	DIR *entries;
-	int r = 0;
-
-	snprintf(path, sizeof(path), "%s/%s", redirect->pin_directory, folder);
-	entries = opendir(path);
-	if (!entries)
-		return errno == ENOENT ? 0 : -errno;
-	while (r == 0 && (entry = readdir(entries))) {
-		uint32_t agent_id = (uint32_t)strtoul(entry->d_name, NULL, 10);
-
-		if (!agent_id)
-			continue;
-		snprintf(directory, sizeof(directory), "%s/%u", path, agent_id);
-		r = visit(redirect, agent_id, directory, context);
-	}
-	closedir(entries);
-	return r;
-}
-
 static int adopt_agent(struct sg_redirect *redirect, uint32_t agent_id SG_UNUSED,
 	const char *directory, void *context SG_UNUSED)
 {
@@ -328,7 +274,7 @@ static int adopt_agent(struct sg_redirect *redirect, uint32_t agent_id SG_UNUSED
 int sg_redirect_adopt_links(struct sg_redirect *redirect, struct sg_error *error)
 {
 	char service[PATH_MAX];
-	int r = visit_agents(redirect, "agents", adopt_agent, NULL);
+	int r = sg_pins_each_agent(redirect, "agents", adopt_agent, NULL);
 
 	snprintf(service, sizeof(service), "%s/service", redirect->pin_directory);
 	if (r == 0)
@@ -352,8 +298,8 @@ static int tell_agent(struct sg_redirect *redirect, uint32_t agent_id,
 	char directory[PATH_MAX], before[PATH_MAX];
 	uint64_t cgroup_id;
 
-	agent_directory(redirect, agent_id, directory, sizeof(directory));
-	agent_directory_before(redirect, agent_id, before, sizeof(before));
+	sg_pins_of_agent(redirect, agent_id, directory, sizeof(directory));
+	sg_pins_before_of_agent(redirect, agent_id, before, sizeof(before));
 	cgroup_id = pinned_cgroup(directory, "sg_connect4");
 	if (!cgroup_id)
 		cgroup_id = pinned_cgroup(before, "sg_connect4");
@@ -364,127 +310,8 @@ static int tell_agent(struct sg_redirect *redirect, uint32_t agent_id,
 int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn visit, void *context)
 {
 	struct visit both = { visit, context };
-	int r = visit_agents(redirect, "agents", tell_agent, &both);
+	int r = sg_pins_each_agent(redirect, "agents", tell_agent, &both);
 
-	return r < 0 ? r : visit_agents(redirect, BEFORE "/agents", tell_agent, &both);
-}
-
-static int remove_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id SG_UNUSED,
-	const char *directory, void *context SG_UNUSED)
-{
-	remove_links(directory);
-	return 0;
-}
-
-// The maps last on the way out and first on the way back: as long as they are there, an opening
-// that was broken off finds the other layout again.
-static const char *const pinned_folders[] = { "agents", "service", "maps" };
-
-// With the pins that are in them, below "" or "/before"; agents have folders of their own.
-static void remove_folders(const struct sg_redirect *redirect, const char *below)
-{
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < SG_ARRAY_SIZE(pinned_folders); i++) {
-		snprintf(path, sizeof(path), "%s%s/%s", redirect->pin_directory, below,
-			pinned_folders[i]);
-		remove_links(path);
-	}
-}
-
-static void remove_before(const struct sg_redirect *redirect)
-{
-	char path[PATH_MAX];
-
-	remove_folders(redirect, "/" BEFORE);
-	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
-	rmdir(path);
-}
-
-static int remove_pins(struct sg_redirect *redirect)
-{
-	int r = visit_agents(redirect, "agents", remove_agent, NULL);
-
-	if (r == 0)
-		r = visit_agents(redirect, BEFORE "/agents", remove_agent, NULL);
-	remove_folders(redirect, "");
-	remove_before(redirect);
-	if (rmdir(redirect->pin_directory) < 0 && errno != ENOENT && r == 0)
-		r = -errno;
-	return r;
-}
-
-int sg_redirect_remove_all(const char *pin_directory)
-{
-	struct sg_redirect pins = { .skeleton = NULL };
-
-	if ((size_t)snprintf(pins.pin_directory, sizeof(pins.pin_directory), "%s", pin_directory) >=
-		sizeof(pins.pin_directory))
-		return -ENAMETOOLONG;
-	return remove_pins(&pins);
-}
-
-// ---- Another layout ----
-
-static int move_folder(const struct sg_redirect *redirect, const char *from_folder,
-	const char *to_folder, const char *name)
-{
-	char from[PATH_MAX], to[PATH_MAX];
-
-	snprintf(from, sizeof(from), "%s%s/%s", redirect->pin_directory, from_folder, name);
-	snprintf(to, sizeof(to), "%s%s/%s", redirect->pin_directory, to_folder, name);
-	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-int sg_redirect_set_aside(struct sg_redirect *redirect)
-{
-	char path[PATH_MAX];
-	int r;
-
-	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
-	r = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(pinned_folders); i++)
-		r = move_folder(redirect, "", "/" BEFORE, pinned_folders[i]);
-	return r;
-}
-
-void sg_redirect_put_back(struct sg_redirect *redirect)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/maps", redirect->pin_directory);
-	remove_links(path);
-	for (size_t i = SG_ARRAY_SIZE(pinned_folders); i > 0; i--)
-		if (move_folder(redirect, "/" BEFORE, "", pinned_folders[i - 1]) < 0)
-			sg_log(SG_LOG_WARN, "pins", "path=%s/" BEFORE "/%s reason=\"%s\"",
-				redirect->pin_directory, pinned_folders[i - 1], strerror(errno));
-	snprintf(path, sizeof(path), "%s/" BEFORE, redirect->pin_directory);
-	rmdir(path);
-}
-
-bool sg_redirect_is_set_aside(const struct sg_redirect *redirect, uint32_t agent_id)
-{
-	char before[PATH_MAX];
-
-	agent_directory_before(redirect, agent_id, before, sizeof(before));
-	return access(before, F_OK) == 0;
-}
-
-static int count_agent(struct sg_redirect *redirect SG_UNUSED, uint32_t agent_id SG_UNUSED,
-	const char *directory SG_UNUSED, void *context)
-{
-	unsigned *count = context;
-
-	++*count;
-	return 0;
-}
-
-unsigned sg_redirect_forget_before(struct sg_redirect *redirect)
-{
-	unsigned left = 0;
-
-	if (visit_agents(redirect, BEFORE "/agents", count_agent, &left) < 0 || left)
-		return left;
-	remove_before(redirect);
-	return 0;
+	return r < 0 ? r
+		     : sg_pins_each_agent(redirect, SG_PINS_BEFORE "/agents", tell_agent, &both);
 }

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "redirect/pins.h"
 #include "redirect/skel.h"
 
 // In one turn, so that a process that asks for refusals in a loop leaves time for other work.
@@ -114,7 +115,7 @@ static int load_object(struct sg_redirect *redirect, struct sg_error *error)
 static int start_anew(struct sg_redirect *redirect, struct sg_error *error)
 {
 	char path[PATH_MAX];
-	int r = sg_redirect_set_aside(redirect);
+	int r = sg_pins_set_aside(redirect);
 
 	if (r < 0)
 		return sg_error_set(error, -EPROTO,
@@ -133,7 +134,7 @@ static int start_anew(struct sg_redirect *redirect, struct sg_error *error)
 	if (r == 0)
 		r = load_object(redirect, error);
 	if (r < 0)
-		sg_redirect_put_back(redirect);
+		sg_pins_put_back(redirect);
 	return r;
 }
 

@@ -23,12 +23,5 @@ struct sg_redirect {
 // links.c: gives the new programs to every link that is pinned.
 int sg_redirect_adopt_links(struct sg_redirect *redirect, struct sg_error *error) SG_WUNRES;
 
-// links.c: moves all pins out of the way, with what they hold still in force. Returns 0 or -errno
-// (-ENOTEMPTY: what was moved before is not done with).
-int sg_redirect_set_aside(struct sg_redirect *redirect) SG_WUNRES;
-
-// The way back, where the new object can't be loaded either.
-void sg_redirect_put_back(struct sg_redirect *redirect);
-
 // probe.c: makes sure that a BPF file system is mounted above the directory.
 int sg_redirect_mount_bpffs(const char *pin_directory, struct sg_error *error) SG_WUNRES;
