@@ -262,7 +262,7 @@ def answer(s):
         data += more
     head = data.split(b"\\r\\n\\r\\n")[0].decode().lower()
     return head.split()[1] + (" soon" if "retry-after: 1" in head else "")
-print(answer(send(b" " * (2 << 20), 2 << 20)))
+print(answer(send(b"", 2 << 20)))
 waiting = send(BODY[:-1])
 def is_crowded():
     return answer(send(BODY))

@@ -41,10 +41,12 @@ enum sg_answer_kind sg_body_answer(int error)
 				   : SG_ANSWER_UNAVAILABLE;
 }
 
-// Is the rest of the request's body worth reading, so that the connection can be kept?
-static bool can_discard(const struct sg_exchange *exchange)
+// Is the rest of the request's body worth reading, so that the connection can be kept? Of one that
+// is too large it may never come.
+static bool can_discard(const struct sg_exchange *exchange, enum sg_answer_kind kind)
 {
-	if (exchange->side->answers_early ||
+	if (kind == SG_ANSWER_BAD_REQUEST || kind == SG_ANSWER_TOO_LARGE ||
+		exchange->side->answers_early ||
 		(exchange->head.expect_continue && !exchange->continued))
 		return false;
 	return exchange->head.framing != SG_H1_LENGTH ||
@@ -98,7 +100,7 @@ bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	unsigned status = 0;
 
 	body_left = body_left && !sg_h1_body_is_done(&exchange->request_body);
-	discard = body_left && can_discard(exchange) && kind != SG_ANSWER_BAD_REQUEST;
+	discard = body_left && can_discard(exchange, kind);
 	exchange->close_agent = (body_left && !discard) || !exchange->head.keep_alive ||
 				kind == SG_ANSWER_BAD_REQUEST;
 	answer.close = exchange->close_agent;
