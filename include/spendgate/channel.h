@@ -36,7 +36,8 @@
 // COUNTERS_RESULT warden    answers COUNTERS: {reason: count} of the redirect          memfd with JSON
 // clang-format on
 //
-// `id` of an answer is that of its question; `result` is 0 or a negative errno.
+// `id` of an answer is that of its question (0: nobody waits for one); `result` is 0 or a negative
+// errno.
 #ifndef SPENDGATE_CHANNEL_H
 #define SPENDGATE_CHANNEL_H
 

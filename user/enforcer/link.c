@@ -147,6 +147,8 @@ static void answer(struct sg_link *link, enum sg_channel_type type, uint32_t id,
 {
 	int r = 0;
 
+	if (!id)
+		return;
 	pthread_mutex_lock(&link->lock);
 	if (link->fd >= 0)
 		r = sg_channel_send(link->fd, type, id, result, text, strlen(text), &fd, fd >= 0);

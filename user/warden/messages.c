@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -16,18 +18,39 @@
 #include "warden/files.h"
 #include "warden/keys.h"
 
+#define ROOM_MS 10000
+
 // ---- Telling ----
+
+// The socket holds some two hundred messages: of more agents, an enforcer that has just come up
+// reads as fast as it gets to know them. One that does not read at all is given up.
+static bool wait_for_room(int fd)
+{
+	struct pollfd full = { .fd = fd, .events = POLLOUT };
+
+	if (poll(&full, 1, ROOM_MS) > 0)
+		return true;
+	shutdown(fd, SHUT_RDWR);
+	return false;
+}
+
+static void send_message(struct sg_warden *warden, enum sg_channel_type type, uint32_t id,
+	int32_t result, const void *payload, size_t length, const int *fds, unsigned fd_count)
+{
+	int fd = warden->enforcer_watch.fd, r;
+
+	do
+		r = sg_channel_send(fd, type, id, result, payload, length, fds, fd_count);
+	while (r == -EAGAIN && wait_for_room(fd));
+	if (r < 0)
+		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+}
 
 void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
 	size_t length, const int *fds, unsigned fd_count)
 {
-	int r;
-
-	if (warden->enforcer_watch.fd < 0)
-		return;
-	r = sg_channel_send(warden->enforcer_watch.fd, type, 0, 0, payload, length, fds, fd_count);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	if (warden->enforcer_watch.fd >= 0)
+		send_message(warden, type, 0, 0, payload, length, fds, fd_count);
 }
 
 void sg_enforcer_tell_listener(struct sg_warden *warden, const struct sg_namespace *item)
@@ -89,9 +112,6 @@ static void tell_everything(struct sg_warden *warden)
 	sg_ca_certificate(warden->ca, &der, &length);
 	sg_enforcer_tell(warden, SG_CHANNEL_CA, der, length, NULL, 0);
 	tell_config(warden);
-	for (struct sg_namespace *item = warden->namespaces.first; item; item = item->next)
-		if (item->users)
-			sg_enforcer_tell_listener(warden, item);
 	sg_api_sockets_tell(warden);
 	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
@@ -109,6 +129,10 @@ static void tell_everything(struct sg_warden *warden)
 		sg_enforcer_tell(warden, SG_CHANNEL_AGENT, NULL, 0, &fd, 1);
 		close(fd);
 	}
+	// Last: it closes the connections of agents that it does not know.
+	for (struct sg_namespace *item = warden->namespaces.first; item; item = item->next)
+		if (item->users)
+			sg_enforcer_tell_listener(warden, item);
 }
 
 int sg_enforcer_configure(struct sg_warden *warden, struct sg_channel_message *ret_answer)
@@ -198,27 +222,22 @@ static void on_sign(struct sg_warden *warden, const struct sg_channel_message *m
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"", message->payload,
 			strerror(-r));
-	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_LEAF, message->header.id, r, der,
-		length, NULL, 0);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	send_message(warden, SG_CHANNEL_LEAF, message->header.id, r, der, length, NULL, 0);
 	OPENSSL_free(der);
 }
 
 static void on_socket(struct sg_warden *warden, const struct sg_channel_message *message)
 {
 	struct sg_channel_socket wanted = { 0 };
-	int fd = -EPROTO, r;
+	int fd = -EPROTO;
 
 	if (message->header.length == sizeof(wanted)) {
 		memcpy(&wanted, message->payload, sizeof(wanted));
 		fd = sg_namespaces_socket(
 			&warden->namespaces, wanted.netns_cookie, (int)wanted.family);
 	}
-	r = sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_SOCKET_MADE, message->header.id,
-		fd < 0 ? fd : 0, NULL, 0, &fd, fd >= 0);
-	if (r < 0)
-		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
+	send_message(warden, SG_CHANNEL_SOCKET_MADE, message->header.id, fd < 0 ? fd : 0, NULL, 0,
+		&fd, fd >= 0);
 	if (fd >= 0)
 		close(fd);
 }
