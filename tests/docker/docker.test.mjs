@@ -160,12 +160,12 @@ test('labels of an image that say what holds anyway follow a tighter configurati
 test('labels that mean nothing refuse the start and say why', async () => {
 	const cases = [
 		[{ 'budget.limit-usd': '0' }, /limit-usd must be > 0/],
-		[{ 'budget.limit-usd': 'much' }, /limit-usd/],
+		[{ 'budget.limit-usd': 'much' }, /limit-usd must be > 0: "much" is no number of dollars/],
 		[{ 'budget.max-requests': 'two' }, /label spendgate.budget.max-requests "two": must be a whole number/],
 		[{ 'budget.window': 'soon', 'budget.limit-usd': '1' }, /window/],
 		[{ 'budget.limit_usd': '1' }, /label spendgate.budget.limit_usd: there is no such label/],
 		[{ 'budget.behavior': 'nice', 'budget.limit-usd': '1' }, /unknown behavior "nice"/],
-		[{ agent: 'a/b' }, /agent name "a\/b": must be 1 to 63 letters/],
+		[{ agent: 'a/b' }, /agent name "a\/b": must be 1 to 63 letters.*: give it one with the label spendgate.agent/],
 		[{ profile: 'none' }, /profile "none": the configuration's profiles have none of this name/],
 	];
 	for (const [labels, expected] of cases) {

@@ -102,7 +102,15 @@ test('help everywhere, and errors that name the remedy', async () => {
 	const daemon = await start(path.join(build, 'spendgated'), ['--config', config], { env: { ...process.env, ...directories() } }).done;
 	assert.equal(daemon.code, 78);
 	assert.match(daemon.stderr, /bad-config.json: workers: must be a number from 1 to 64/);
-	const nobody = await start('setpriv', ['--reuid=65534', '--clear-groups', path.join(build, 'spendgate'), 'run', '--', 'true']).done;
-	assert.equal(nobody.code, 77);
-	assert.match(nobody.stderr, /use sudo/);
+	for (const args of [['--', '/usr/bin/g++', '--version'], ['--agent', 'a/b', '--', 'true'], ['--agent', '.hidden', '--', 'true']]) {
+		const { code, stderr } = await spendgate('run', ...args);
+		assert.equal(code, 64);
+		assert.match(stderr, /agent name "(g\+\+|a\/b|\.hidden)": must be 1 to 63 letters, .*: give it one with --agent NAME/);
+	}
+	const nobody = (...args) => start('setpriv', ['--reuid=65534', '--clear-groups', path.join(build, 'spendgate'), ...args]).done;
+	for (const args of [['run', '--', 'true'], ['attach', '/some/cgroup'], ['attach', '--guard', '/some'], ['detach', 'some'], ['docker', 'watch'], ['docker', 'install', '--daemon-json', '/etc/of-nobody.json']]) {
+		const { code, stderr } = await nobody(...args);
+		assert.match(stderr, /use sudo/, args.join(' '));
+		assert.equal(code, 77, stderr);
+	}
 });

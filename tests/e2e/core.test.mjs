@@ -203,7 +203,7 @@ test('the command runs as the user who called sudo, with the CA merged into what
 
 test('bad options and bad budgets are told with the place', async () => {
 	const bad = [[['--limit-usd', '-1'], /limit-usd must be > 0/], [['--limit-usd', '1', '--window', 'soon'], /window must be a positive duration/],
-		[['--max-requests', 'many'], /must be a whole number/], [['--origin', 'nowhere'], /HOST=ADDR:PORT/], [['--upstream-ca', '/no/such/file'], /no\/such\/file/]];
+		[['--limit-usd', 'abc'], /limit-usd must be > 0: "abc" is no number of dollars/], [['--max-requests', 'many'], /must be a whole number/], [['--origin', 'nowhere'], /HOST=ADDR:PORT/], [['--upstream-ca', '/no/such/file'], /no\/such\/file/]];
 	for (const [flags, pattern] of bad) {
 		const result = await gate.run('bad', {}, ['true'], flags);
 		assert.notEqual(result.code, 0);

@@ -98,6 +98,10 @@ int sg_shared_budgets_parse(const json_t *budgets, struct sg_budget_policy **ret
 int sg_labels_parse(const json_t *labels, const char *team, char *out, size_t size,
 	struct sg_error *error) SG_WUNRES;
 
+// A name that is remembered by, and that files and folders are named after: of an agent, a team, a
+// profile (`what`, for the sentence). Returns 0 or -EINVAL.
+int sg_name_check(const char *what, const char *name, struct sg_error *error) SG_WUNRES;
+
 // Do both say the same, member by member?
 bool sg_budget_policy_is_same(
 	const struct sg_budget_policy *a, const struct sg_budget_policy *b) SG_WUNRES;

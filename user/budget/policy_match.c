@@ -73,13 +73,23 @@ bool sg_budget_policy_is_same(const struct sg_budget_policy *a, const struct sg_
 	       has_same_breaker(&a->breaker, &b->breaker);
 }
 
-// ---- Labels ----
+// ---- Names and labels ----
 
 static bool is_word(const char *text)
 {
 	return text && *text &&
 	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
 		       strlen(text);
+}
+
+int sg_name_check(const char *what, const char *name, struct sg_error *error)
+{
+	if (is_word(name) && *name != '.' && strlen(name) < SG_BUDGET_NAME_BYTES)
+		return 0;
+	return sg_error_set(error, -EINVAL,
+		"%s name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-', and not "
+		"begin with '.'",
+		what, name ? name : "", SG_BUDGET_NAME_BYTES - 1);
 }
 
 struct label {

@@ -39,6 +39,9 @@ int sg_value_money(
 		return sg_error_set(error, -EINVAL,
 			"%s %s: must have at most 9 decimal places and be below 9000000000", shown,
 			text);
+	if (r < 0 && text && *text != '-')
+		return sg_error_set(error, -EINVAL,
+			"%s must be > 0: \"%.40s\" is no number of dollars", shown, text);
 	if (r < 0 || *ret_nanousd <= 0)
 		return sg_error_set(error, -EINVAL, "%s must be > 0", shown);
 	return 0;

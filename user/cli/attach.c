@@ -203,7 +203,10 @@ int sg_cli_attach(int argc, char **argv)
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&attach_argp, argc, argv, 0, NULL, &options);
-	r = options.guard ? sg_attach_guard(options.what, &error) : attach(&options, &error);
+	r = sg_start_need_root(argv[0], &error);
+	if (r == 0)
+		r = options.guard ? sg_attach_guard(options.what, &error)
+				  : attach(&options, &error);
 	json_decref(options.labels);
 	return exit_code(r, &error);
 }
@@ -234,7 +237,9 @@ int sg_cli_detach(int argc, char **argv)
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&detach_argp, argc, argv, 0, NULL, &options);
 	search = (struct search){ .what = options.what, .socket_path = options.socket_path };
-	r = find(&options, &search, &error);
+	r = sg_start_need_root(argv[0], &error);
+	if (r == 0)
+		r = find(&options, &search, &error);
 	if (r == 0)
 		r = ask_detach(search.id, &error);
 	release_search(&search);

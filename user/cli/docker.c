@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/start.h"
 #include "cli/watch.h"
 #include "container/engine.h"
 #include "spendgate/control.h"
@@ -119,6 +120,12 @@ static const struct argp argp = { option_table, parse_option, "install|uninstall
 
 // ---- The file ----
 
+static int file_error(const char *path, int r, struct sg_error *error)
+{
+	return sg_error_set(error, r, "%s: %s%s", path, strerror(-r),
+		r == -EACCES || r == -EPERM ? ": use sudo" : "");
+}
+
 static int load(const char *path, json_t **ret_config, struct sg_error *error)
 {
 	char *text = NULL;
@@ -126,7 +133,7 @@ static int load(const char *path, json_t **ret_config, struct sg_error *error)
 	int r = sg_fd_read_file(path, CONFIG_LIMIT, &text, &length);
 
 	if (r < 0 && r != -ENOENT)
-		return sg_error_set(error, r, "%s: %s", path, strerror(-r));
+		return file_error(path, r, error);
 	// The engine takes an empty file for an empty configuration.
 	if (r == -ENOENT || strspn(text, " \t\r\n") == length)
 		*ret_config = json_object();
@@ -160,7 +167,7 @@ static int save(const char *path, const json_t *config, struct sg_error *error)
 			stat(path, &status) == 0 ? status.st_mode & 07777 : 0644);
 	free(text);
 	free(line);
-	return r < 0 ? sg_error_set(error, r, "%s: %s", path, strerror(-r)) : 0;
+	return r < 0 ? file_error(path, r, error) : 0;
 }
 
 // ---- What is in it ----
@@ -263,10 +270,15 @@ static int change(const struct options *options, bool *ret_changed, struct sg_er
 	return r;
 }
 
-static int watch(const struct options *options)
+// Returns only when it can't begin.
+static int watch(const struct options *options, struct sg_error *error)
 {
+	int r = sg_start_need_root("spendgate docker watch", error);
+
+	if (r < 0)
+		return r;
 	if (options->run_directory && setenv(SG_ENV_RUN_DIRECTORY, options->run_directory, 1) < 0)
-		return SG_EXIT_INTERNAL;
+		return sg_error_set(error, -errno, "setenv: %s", strerror(errno));
 	sg_watch(options->socket_path, options->profile);
 }
 
@@ -281,8 +293,9 @@ int sg_cli_docker(int argc, char **argv)
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (strcmp(options.action, "watch") == 0)
-		return watch(&options);
-	r = change(&options, &changed, &error);
+		r = watch(&options, &error);
+	else
+		r = change(&options, &changed, &error);
 	if (r < 0) {
 		fprintf(stderr, "spendgate: %s\n", error.text);
 		return r == -EBADMSG		     ? SG_EXIT_CONFIG

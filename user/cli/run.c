@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 #include "base/fd.h"
-#include "base/money.h"
+#include "budget/policy.h"
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/environment.h"
@@ -215,10 +215,6 @@ static json_t *make_request(const struct options *options, struct sg_error *erro
 	size_t length;
 	int r = make_budgets(options, budgets, error);
 
-	// The name becomes a folder's before the daemon judges it.
-	if (r == 0 && strpbrk(options->agent, "/\n"))
-		r = sg_error_set(error, -EINVAL,
-			"--agent \"%.80s\": must not contain '/' or a line's end", options->agent);
 	if (r == 0 && options->policy_exempt)
 		json_object_set_new(request, "policy_exempt", json_true());
 	if (r == 0 && options->egress)
@@ -405,6 +401,17 @@ static int run_agent(const struct options *options, int *ret_code, struct sg_err
 	return r;
 }
 
+// It becomes a folder's before the daemon judges it.
+static int check_name(const char *name, struct sg_error *error)
+{
+	struct sg_error why;
+
+	return sg_name_check("agent", name, &why) == 0
+		       ? 0
+		       : sg_error_set(
+				 error, -EINVAL, "%s: give it one with --agent NAME", why.text);
+}
+
 int sg_cli_run(int argc, char **argv)
 {
 	struct options options = { .origins = json_array() };
@@ -418,9 +425,11 @@ int sg_cli_run(int argc, char **argv)
 		slash = strrchr(options.command[0], '/');
 		options.agent = slash ? slash + 1 : options.command[0];
 	}
-	r = geteuid() == 0 ? run_agent(&options, &code, &error)
-			   : sg_error_set(&error, -EPERM,
-				     "spendgate run needs root to attach BPF programs: use sudo");
+	r = sg_start_need_root(argv[0], &error);
+	if (r == 0)
+		r = check_name(options.agent, &error);
+	if (r == 0)
+		r = run_agent(&options, &code, &error);
 	if (r < 0) {
 		fprintf(stderr, "spendgate: %s\n", error.text);
 		code = exit_code_for(r);

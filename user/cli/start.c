@@ -159,6 +159,13 @@ static int connect_or_start(
 	return r;
 }
 
+int sg_start_need_root(const char *command, struct sg_error *error)
+{
+	return geteuid() == 0 ? 0
+			      : sg_error_set(error, -EPERM,
+					"%s needs root to attach BPF programs: use sudo", command);
+}
+
 int sg_start_open(
 	struct sg_daemon *daemon, bool start, const char *config_path, struct sg_error *error)
 {

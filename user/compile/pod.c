@@ -279,12 +279,10 @@ static int take_replicas(
 
 static int check_name(const struct sg_yaml_node *node, const char *name, struct sg_error *error)
 {
-	size_t length = strlen(name);
+	struct sg_error unused;
 
 	// Room for the number of a replica.
-	if (length >= 1 && length < SG_BUDGET_NAME_BYTES - 6 && *name != '.' &&
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-			length)
+	if (strlen(name) < SG_BUDGET_NAME_BYTES - 6 && sg_name_check("agent", name, &unused) == 0)
 		return 0;
 	return fail_at(node, "its name must have 1 to 57 letters, digits, '.', '_' or '-'", error);
 }

@@ -157,9 +157,9 @@ static int find_cgroup(const char *what, struct sg_error *error)
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		fd = fd < 0 ? -errno : fd;
 	}
-	return fd < 0 ? sg_error_set(error, fd, "%s: no cgroup of this name is there (%s)", what,
-				strerror(-fd))
-		      : fd;
+	return fd == -ENOENT ? sg_error_set(error, fd, "%s: no cgroup of this name is there", what)
+	       : fd < 0	     ? sg_error_set(error, fd, "cgroup %s: %s", what, strerror(-fd))
+			     : fd;
 }
 
 // Is it the first process of a pid namespace below ours?

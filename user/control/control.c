@@ -45,15 +45,11 @@ int sg_layer_of_file(const char *name, enum sg_layer *ret_layer)
 int sg_control_agent(struct sg_control *control, const char *name,
 	struct sg_control_agent **ret_agent, struct sg_error *error)
 {
-	size_t length = name ? strlen(name) : 0;
 	struct sg_control_agent *agent = NULL;
+	int r = sg_name_check("agent", name, error);
 
-	if (length < 1 || length >= SG_BUDGET_NAME_BYTES || *name == '.' ||
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") !=
-			length)
-		return sg_error_set(error, -EINVAL,
-			"agent name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'",
-			name ? name : "", SG_BUDGET_NAME_BYTES - 1);
+	if (r < 0)
+		return r;
 	HASH_FIND_STR(control->agents, name, agent);
 	if (!agent && HASH_COUNT(control->agents) >= MAX_AGENTS)
 		return sg_error_set(error, -ENOSPC, "there are %d agents already", MAX_AGENTS);
@@ -61,7 +57,7 @@ int sg_control_agent(struct sg_control *control, const char *name,
 		agent = calloc(1, sizeof(*agent));
 		if (!agent)
 			return sg_error_set(error, -ENOMEM, "out of memory");
-		memcpy(agent->name, name, length + 1);
+		strcpy(agent->name, name);
 		agent->next_expiry_ns = INT64_MAX;
 		HASH_ADD_STR(control->agents, name, agent);
 	}

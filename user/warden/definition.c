@@ -6,23 +6,11 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 #include "budget/policy.h"
 #include "warden/config.h"
 
 #define UPSTREAM_CA_LIMIT (4u << 20)
-
-static int check_word(const char *what, const char *name, struct sg_error *error)
-{
-	size_t length = name ? strlen(name) : 0;
-
-	if (length >= 1 && length < SG_BUDGET_NAME_BYTES &&
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-			length)
-		return 0;
-	return sg_error_set(error, -EINVAL,
-		"%s name \"%.80s\": must be 1 to %d letters, digits, '.', '_' or '-'", what,
-		name ? name : "", SG_BUDGET_NAME_BYTES - 1);
-}
 
 // What agents and profiles have in common.
 static int check_policy(const json_t *object, struct sg_error *error)
@@ -49,32 +37,24 @@ static int check_policy(const json_t *object, struct sg_error *error)
 
 // ---- Profiles ----
 
-static bool is_one_of(const char *key, const char *const *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(words[i], key) == 0)
-			return true;
-	return false;
-}
-
 static int check_profile(const char *name, const json_t *profile, struct sg_error *error)
 {
 	static const char *const texts[] = { "egress", "unknown_model" };
-	static const char *const others[] = { "budgets", "policy_exempt", "pass_hosts" };
-	int r = check_word("profile", name, error);
-	const char *key;
-	json_t *value;
+	static const char *const known[] = { "egress", "unknown_model", "budgets", "policy_exempt",
+		"pass_hosts", NULL };
+	const char *unknown = sg_json_unknown_key(profile, known);
+	int r = sg_name_check("profile", name, error);
 
 	if (r == 0 && !json_is_object(profile))
 		r = sg_error_set(error, -EINVAL, "%s: must be an object", name);
-	json_object_foreach((json_t *)profile, key, value)
-	{
-		bool is_text = is_one_of(key, texts, SG_ARRAY_SIZE(texts));
+	if (r == 0 && unknown)
+		r = sg_error_set(error, -EINVAL, "%s: unknown key \"%s\"", name, unknown);
+	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(texts); i++) {
+		const json_t *value = json_object_get(profile, texts[i]);
 
-		if (r == 0 && !is_text && !is_one_of(key, others, SG_ARRAY_SIZE(others)))
-			r = sg_error_set(error, -EINVAL, "%s: unknown key \"%s\"", name, key);
-		if (r == 0 && is_text && !json_is_string(value))
-			r = sg_error_set(error, -EINVAL, "%s: %s: must be a string", name, key);
+		if (value && !json_is_string(value))
+			r = sg_error_set(
+				error, -EINVAL, "%s: %s: must be a string", name, texts[i]);
 	}
 	if (r == 0) {
 		r = check_policy(profile, error);
@@ -186,6 +166,20 @@ static int add_upstream_ca(const json_t *config, json_t *definition, struct sg_e
 	return r < 0 ? sg_error_set(error, -EINVAL, "upstream_ca: %s: is no PEM text", path) : 0;
 }
 
+// A container has its name of its engine, if no label gives it another.
+static int check_name(const json_t *request, struct sg_error *error)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	struct sg_error why;
+
+	if (sg_name_check("agent", name, &why) == 0)
+		return 0;
+	return sg_error_set(error, -EINVAL, "%s%s", why.text,
+		json_object_get(request, "container")
+			? ": give it one with the label spendgate.agent"
+			: "");
+}
+
 int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
 	json_t **ret_definition, struct sg_error *error)
 {
@@ -193,10 +187,10 @@ int sg_definition_make(const json_t *config, const json_t *request, uint32_t id,
 	char labels[SG_LABELS_BYTES];
 	const json_t *profile = NULL;
 	json_t *definition = NULL;
-	int r = check_word("agent", json_string_value(json_object_get(request, "name")), error);
+	int r = check_name(request, error);
 
 	if (r == 0 && team)
-		r = check_word("team", team, error);
+		r = sg_name_check("team", team, error);
 	if (r == 0)
 		r = sg_labels_parse(
 			json_object_get(request, "labels"), team, labels, sizeof(labels), error);

@@ -65,11 +65,9 @@ struct sg_files {
 
 static bool is_agent_name(const char *name)
 {
-	size_t length = strlen(name);
+	struct sg_error unused;
 
-	return *name != '.' && length < SG_BUDGET_NAME_BYTES &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-		       length;
+	return sg_name_check("agent", name, &unused) == 0;
 }
 
 // Links are not followed: whoever may write here must not have the warden read what only root may.
