@@ -84,7 +84,7 @@ test('1: a start that fails leaves nothing pinned where nobody is fenced, and ev
 	const file = `${gate.env.SPENDGATE_RUN_DIR}/agents/1.json`, text = fs.readFileSync(file);
 	fs.writeFileSync(file, '{"cgroup":');
 	await gate.daemon();
-	assert.match(gate.running.stderr, /event=agent_unknown id=1 .*effect="it stays fenced/);
+	await gate.logged(/event=agent_unknown id=1 .*effect="it stays fenced/);
 	assert.ok(fs.existsSync(`${pins}/agents/1/sg_connect6`));
 	gate.running.child.kill('SIGKILL');
 	await gate.running.exited;
