@@ -18,7 +18,7 @@
 #include "provider/meter.h"
 
 #define FOLDER	       "tests/conformance/fixtures"
-#define LEAST_FIXTURES 216
+#define LEAST_FIXTURES 242
 
 static struct sg_price_table *table;
 static uint64_t seed;

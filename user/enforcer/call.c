@@ -100,6 +100,26 @@ static void price_outcome(const struct sg_client *client, const struct sg_price_
 		prices, client->provider, facts, outcome, bound, now_ns, &settlement->charge);
 }
 
+// What the operator should look at: the bill may be another one.
+static void warn_of_evidence(const struct sg_client *client, const struct sg_price_table *prices,
+	const struct sg_request_facts *facts, const struct sg_outcome *outcome)
+{
+	if (outcome->bad_evidence)
+		sg_log(SG_LOG_WARN, "bad_usage",
+			"agent=%s connection=%llu host=%s reason=\"the answer's usage is negative "
+			"or no count: the hold is charged\"",
+			client->agent->name, (unsigned long long)client->connection, client->host);
+	if (outcome->state == SG_EXCHANGE_SETTLED &&
+		sg_price_guesses_tier(
+			prices, client->provider, facts->model, outcome, sg_clock_wall_ns()))
+		sg_log(SG_LOG_WARN, "unpriced_tier",
+			"agent=%s connection=%llu host=%s model=%s tier=%s effect=\"charged at 2.5 "
+			"times the plain price: give the model a priority in the price file\"",
+			client->agent->name, (unsigned long long)client->connection, client->host,
+			outcome->usage.model[0] ? outcome->usage.model : facts->model,
+			outcome->usage.service_tier);
+}
+
 static void log_call(const struct sg_client *client, const struct sg_request_facts *facts,
 	int64_t started_ms, const struct sg_settlement *settlement,
 	const struct sg_outcome *outcome)
@@ -146,11 +166,7 @@ void sg_call_settle(const struct sg_client *client, const struct sg_price_table 
 {
 	struct sg_engine *engine = client->worker->enforcer->engine;
 
-	if (outcome->bad_evidence)
-		sg_log(SG_LOG_WARN, "bad_usage",
-			"agent=%s connection=%llu host=%s reason=\"the answer's usage is negative "
-			"or no count: the hold is charged\"",
-			client->agent->name, (unsigned long long)client->connection, client->host);
+	warn_of_evidence(client, prices, facts, outcome);
 	if (outcome->state == SG_EXCHANGE_ERROR_FREE) {
 		sg_hold_release(engine, hold);
 		return;

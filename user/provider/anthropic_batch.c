@@ -86,6 +86,8 @@ static void end_result(struct sg_response_reader *reader)
 	if (strcmp(reader->event_type, "succeeded") != 0)
 		return;
 	sg_anthropic_split_creation(reader, usage, reader->cache_creation);
+	if (!usage->inference_geo[0] && reader->facts->asks_us)
+		strcpy(usage->inference_geo, "us");
 	if (!reader->event_usage || usage->input_tokens < 0 || usage->output_tokens < 0)
 		reader->outcome.bad_evidence = true;
 	else
@@ -111,10 +113,11 @@ static void sum_results(struct sg_response_reader *reader)
 		usage->web_search_requests += line->web_search_requests;
 		strcpy(line->service_tier, "batch");
 	}
-	if (outcome->line_count == 1)
-		strcpy(usage->model, outcome->lines[0].model);
-	// One model: its line is the sum.
-	outcome->line_count = outcome->line_count > 1 ? outcome->line_count : 0;
+	// One model at one place: its line is the sum.
+	if (outcome->line_count == 1) {
+		*usage = outcome->lines[0];
+		outcome->line_count = 0;
+	}
 	reader->final = reader->complete && reader->usage_seen;
 }
 

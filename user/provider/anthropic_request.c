@@ -55,9 +55,10 @@ enum request_node {
 	THINKING_TYPE,
 	PART_SOURCE,
 	SOURCE_DATA,
+	GEO,
 };
 
-_Static_assert(SOURCE_DATA == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+_Static_assert(GEO == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
 // The rows of a request that stands at `base`.
 #define REQUEST_PATHS(base)                                                                        \
@@ -97,7 +98,8 @@ _Static_assert(SOURCE_DATA == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node")
 		 [THINKING_BUDGET - 1] = { THINKING, "budget_tokens", 0 },                         \
 		 [THINKING_TYPE - 1] = { THINKING, "type", 0 },                                    \
 		 [PART_SOURCE - 1] = { PART, "source", 0 },                                        \
-		 [SOURCE_DATA - 1] = { PART_SOURCE, "data", 0 }
+		 [SOURCE_DATA - 1] = { PART_SOURCE, "data", 0 },                                   \
+		 [GEO - 1] = { base, "inference_geo", 0 }
 
 const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = { REQUEST_PATHS(
 	SG_JSON_ROOT) };
@@ -185,6 +187,8 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 		facts->unbounded = true;
 		sg_request_take_window(facts, "code_execution");
 	} else {
+		facts->uses_for_a_fee =
+			facts->uses_for_a_fee || starts_with(value->text, "web_search");
 		sg_request_take_window(facts, "server_tools");
 	}
 }
@@ -212,10 +216,18 @@ static void on_cache_control(struct sg_request_facts *facts, const struct sg_jso
 	}
 }
 
+// Of a batch any: which of its calls asked is not kept.
+static void on_speed_and_place(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	facts->fast = facts->fast || (value->node == SPEED && strcmp(value->text, "fast") == 0);
+	facts->asks_us = facts->asks_us || (value->node == GEO && strcmp(value->text, "us") == 0);
+}
+
 void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
 	bool given = value->type != SG_JSON_NULL && !value->end;
+	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
@@ -240,7 +252,7 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		facts->stream = value->type == SG_JSON_TRUE;
 		break;
 	case SERVICE_TIER:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_request_take_tier(facts, value);
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;
@@ -257,11 +269,12 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		on_tool_type(reader, value);
 		break;
 	case TOOL_MAX_USES:
-		if (given && sg_json_count(value, &reader->tool_max_uses) < 0)
-			reader->tool_max_uses = -1;
+		if (sg_json_count(value, &count) == 0 && count > reader->tool_max_uses)
+			reader->tool_max_uses = count;
 		break;
 	case SPEED:
-		facts->fast = value->type == SG_JSON_STRING && strcmp(value->text, "fast") == 0;
+	case GEO:
+		on_speed_and_place(facts, value);
 		break;
 	case MCP_SERVER:
 		if (given) {
@@ -301,6 +314,7 @@ static void on_params(struct sg_request_reader *reader, const struct sg_json_val
 		memcpy(reader->last_model, facts->model, sizeof(reader->last_model));
 		facts->model[0] = 0;
 		reader->max_primary = -1;
+		reader->limits[SG_LIMIT_PRIMARY].seen = 0;
 		reader->calls++;
 		return;
 	}

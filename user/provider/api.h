@@ -43,6 +43,8 @@ enum sg_trait {
 	SG_TRAIT_STOPS = 1 << 12, // generates no more once its connection is closed, nor bills it
 	SG_TRAIT_OLD_LIMIT_ONLY = 1 << 13,    // max_completion_tokens is ignored, or may be
 	SG_TRAIT_SHORT_COMPLETIONS = 1 << 14, // completions without a limit end at 16 tokens
+	SG_TRAIT_PREPAID_PRIORITY = 1 << 15,  // what an answer calls priority was paid beforehand
+	SG_TRAIT_DEFERS = 1 << 16,	      // a chat may be answered by an id, and by a later GET
 };
 
 // The member that limits a call's output, for calls that have none of their own.
@@ -92,7 +94,8 @@ struct sg_request_reader {
 	const struct sg_api *api;
 	struct sg_live_marks marks; // of a message
 	bool is_form;
-	bool form_failed;
+	bool form_failed, form_twice;
+	uint64_t form_fields; // that were there, but for files: a bit a node
 	struct sg_form form;
 	struct sg_json_scan scan;
 	struct sg_request_facts facts;
@@ -102,13 +105,16 @@ struct sg_request_reader {
 	struct sg_request_place limits[2];
 	struct sg_request_place limit_object; // that holds the limit, where the format has one
 	int limit_object_node;
+	unsigned limits_before; // limits seen when it began
+	bool unlimited_object;	// one had no limit
 	// the tool that is being read
 	bool tool_is_hosted;
-	int64_t tool_max_uses;	    // -1: not told
-	bool tool_container;	    // it runs in one of the provider's,
-	char tool_memory[16];	    // of this size
-	bool hosted_tools;	    // any
-	int64_t max_tool_calls;	    // of the whole request; 0: not told
+	int64_t tool_max_uses;	// -1: not told
+	bool tool_container;	// it runs in one of the provider's,
+	char tool_memory[16];	// of this size
+	bool hosted_tools;	// any
+	int64_t max_tool_calls; // of the whole request; 0 or less: not told
+	bool tool_calls_seen;
 	int64_t best_of, prompts;   // of completions
 	int64_t documents;	    // of a rerank, or inputs of an embedding
 	int64_t query_bytes;	    // of a rerank
@@ -184,6 +190,8 @@ struct sg_searches {
 	char container[64]; // the last one's id
 };
 
+#define SG_QUERIES_KEPT 32
+
 struct sg_response_reader {
 	const struct sg_api *api;
 	const struct sg_request_facts *facts;
@@ -237,12 +245,16 @@ struct sg_response_reader {
 	int64_t duration_ms;	     // of the sound, outside of usage
 	int64_t tool_prompt;	     // Gemini: input of its own tools
 	bool found_web, found_place; // Gemini: by a search, or in its maps
-	bool unpriced_tool; // Mistral: a tool of the provider's own, whose fee is not known
+	bool unpriced_tool; // one of the provider's own, whose fee is not known: no exact bill
 	// OpenAI: the output item that is being read, and searches so far
 	bool item_is_search, item_is_no_query, item_is_file_search, item_is_picture;
 	struct sg_searches output_searches; // in the list of all output
 	struct sg_searches events_searches; // in events of one item each
-	int64_t done_searches;		    // Gemini
+	// Gemini
+	int64_t done_searches;
+	uint64_t queries[SG_QUERIES_KEPT]; // hashes of those that were told
+	unsigned query_count;		   // kept of them
+	bool found_store;		   // in documents that the provider keeps
 	struct sg_stream_mark mark;
 	struct sg_text_tokens *tokens; // owned; NULL: a byte is one
 	bool hides_output;
@@ -352,6 +364,9 @@ unsigned sg_provider_traits(const struct sg_provider *provider);
 // Puts a word into facts->reasons once.
 void sg_request_add_reason(struct sg_request_facts *facts, const char *word);
 
+// Is it a service tier that costs no more than the plain price? One that is not known may.
+bool sg_is_plain_tier(const char *tier);
+
 // Does the request ask for a service tier that costs more, or that is not known?
 bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts);
 
@@ -384,11 +399,18 @@ bool sg_is_one_of(const char *text, const char *const *words);
 // it; until then what bounds the model does).
 void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit);
 
-// How many answers the request asks for: one at least.
+// The same of a limit that may be there twice: the larger counts, and none is larger than any, for
+// which of the two a provider takes is its own.
+void sg_request_larger_limit(const struct sg_json_value *value, bool first, int64_t *ret_limit);
+
+// The service tier that the request asks for: of two the dearer.
+void sg_request_take_tier(struct sg_request_facts *facts, const struct sg_json_value *value);
+
+// How many answers the request asks for: one at least, and the most of all that it names.
 void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value);
 
-// The output limit of a call that may name it more than once: the largest counts, and one behind
-// another that is no count is none.
+// The output limit of a call that has several names for it: the largest counts, null only behind
+// another one.
 void sg_request_largest_limit(struct sg_request_reader *reader, const struct sg_json_value *value);
 
 // The output limit of the whole call, and where it stands.

@@ -75,9 +75,15 @@ enum request_node {
 	ADDED_CONFIG_TOP_K,
 	ADDED_CONFIG_REASONING,
 	ADDED_TIER,
+	EMBED_PICTURE,
+	EMBED_PICTURES,
+	EMBED_INPUTS,
+	EMBED_MEDIA,
+	EMBED_ONE,
+	EMBED_SEGMENTS,
 };
 
-_Static_assert(ADDED_TIER == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
+_Static_assert(EMBED_SEGMENTS == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
@@ -143,7 +149,19 @@ const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[ADDED_CONFIG_TOP_K - 1] = { ADDED_CONFIG, "topK", ADDED_KNOWN },
 	[ADDED_CONFIG_REASONING - 1] = { ADDED_CONFIG, "reasoningConfig", REASONING },
 	[ADDED_TIER - 1] = { ADDED, "service_tier", SERVICE_TIER_TYPE },
+	// Pictures, sound and video that embeddings are made of: each maker's own
+	[EMBED_PICTURE - 1] = { SG_JSON_ROOT, "inputImage", 0 },
+	[EMBED_PICTURES - 1] = { SG_JSON_ROOT, "images", EMBED_PICTURE },
+	[EMBED_INPUTS - 1] = { SG_JSON_ROOT, "inputs", EMBED_PICTURE },
+	[EMBED_MEDIA - 1] = { SG_JSON_ROOT, "mediaSource", EMBED_PICTURE },
+	[EMBED_ONE - 1] = { SG_JSON_ROOT, "singleEmbeddingParams", EMBED_PICTURE },
+	[EMBED_SEGMENTS - 1] = { SG_JSON_ROOT, "segmentedEmbeddingParams", EMBED_PICTURE },
 };
+
+static bool is_embedding(const char *model)
+{
+	return strstr(model, "embed");
+}
 
 static void refuse(struct sg_request_facts *facts, const char *reason)
 {
@@ -238,6 +256,11 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
 			refuse(facts, "hosted_tools");
 		break;
+	case EMBED_PICTURE:
+		// For a fee that no answer tells.
+		if (value->type != SG_JSON_NULL && is_embedding(reader->path_model))
+			refuse(facts, "media_part");
+		break;
 	case GUARDRAIL:
 		refuse(facts, "guardrail");
 		break;
@@ -246,7 +269,7 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 			refuse(facts, "latency");
 		break;
 	case SERVICE_TIER_TYPE:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_request_take_tier(facts, value);
 		break;
 	default:
 		on_part(facts, value);
@@ -275,7 +298,7 @@ void sg_bedrock_on_request_header(
 
 void sg_bedrock_finish_invoke_request(struct sg_request_reader *reader)
 {
-	if (!strstr(reader->facts.model, "embed"))
+	if (!is_embedding(reader->facts.model))
 		return;
 	reader->facts.max_output = 0;
 	sg_request_set_inputs(&reader->facts, 0);

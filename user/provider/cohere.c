@@ -63,7 +63,7 @@ static const struct sg_json_path request_paths[] = {
 	[CONNECTOR - 1] = { CONNECTORS, NULL, 0 },
 	[GENERATIONS - 1] = { SG_JSON_ROOT, "num_generations", 0 },
 	[CONVERSATION - 1] = { SG_JSON_ROOT, "conversation_id", 0 },
-	[IMAGE - 1] = { IMAGES, NULL, DOCUMENT },
+	[IMAGE - 1] = { IMAGES, NULL, 0 },
 	[TEXTS - 1] = { SG_JSON_ROOT, "texts", 0 },
 	[TEXT - 1] = { TEXTS, NULL, DOCUMENT },
 	[QUERY - 1] = { SG_JSON_ROOT, "query", 0 },
@@ -102,6 +102,10 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		break;
 	case TOOL:
 		facts->tools = true;
+		break;
+	case IMAGE:
+		facts->units.images += !value->end;
+		reader->documents += !value->end;
 		break;
 	case DOCUMENT:
 	case INPUT:
@@ -298,7 +302,8 @@ static void finish_response(struct sg_response_reader *reader)
 	if (!reader->usage_seen)
 		return;
 	// What an embedding or a rerank has none of is left out.
-	if (usage->input_tokens < 0 && (usage->search_units || usage->image_input_tokens))
+	if (usage->input_tokens < 0 &&
+		(usage->search_units || usage->image_input_tokens || usage->units.images))
 		usage->input_tokens = 0;
 	if (usage->output_tokens < 0 && reader->facts->max_output == 0)
 		usage->output_tokens = 0;

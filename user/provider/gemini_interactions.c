@@ -89,6 +89,19 @@ static void on_type(struct sg_request_facts *facts, const struct sg_json_value *
 		sg_request_take_window(facts, "media_part");
 }
 
+// Of a tool that runs at the provider.
+static void on_tool(struct sg_request_reader *reader, const char *type)
+{
+	static const char *const known[] = { "google_search", "google_maps", "code_execution",
+		"url_context", "file_search", "computer_use", "mcp_server", NULL };
+	struct sg_request_facts *facts = &reader->facts;
+
+	facts->searches_web = facts->searches_web || strcmp(type, "google_search") == 0;
+	facts->searches_maps = facts->searches_maps || strcmp(type, "google_maps") == 0;
+	facts->uses_for_a_fee = facts->searches_web || facts->searches_maps;
+	sg_gemini_take_tool(reader, sg_is_one_of(type, known));
+}
+
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
@@ -118,6 +131,9 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		if (given)
 			sg_request_take_window(facts, "cached_content");
 		break;
+	case CONFIG:
+		sg_request_limit_object(reader, value);
+		break;
 	case MAX_TOKENS:
 		sg_request_largest_limit(reader, value);
 		break;
@@ -143,11 +159,10 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	case TOOL_TYPE:
 		if (strcmp(value->text, "function") == 0)
 			break;
-		reader->hosted_tools = true;
-		sg_request_take_window(facts, "server_tools");
+		on_tool(reader, value->text);
 		break;
 	case SERVICE_TIER:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_gemini_take_tier(facts, value);
 		break;
 	default:
 		break;
@@ -283,7 +298,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_value_copy(value, reader->event_type, sizeof(reader->event_type));
 		break;
 	case R_SERVICE_TIER:
-		sg_value_copy(value, usage->service_tier, sizeof(usage->service_tier));
+		if (value->type == SG_JSON_STRING)
+			sg_gemini_on_tier(usage, value->text);
 		break;
 	case R_ERROR:
 		reader->failed_early = reader->failed_early || value->type == SG_JSON_OBJECT;
@@ -325,6 +341,7 @@ const struct sg_api sg_api_gemini_interactions = {
 	.finish_request = sg_gemini_finish_request,
 	SG_READS_BOTH(response_paths, on_response),
 	.end_event = end_event,
+	.on_header = sg_gemini_on_header,
 	.finish_response = finish_response,
 	.end_mark = "[DONE]",
 	.dialect = SG_DIALECT_GOOGLE,

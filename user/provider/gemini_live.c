@@ -132,7 +132,7 @@ void sg_gemini_live_on_request(struct sg_request_reader *reader, const struct sg
 		take_model(&reader->facts, value);
 		break;
 	case MAX_TOKENS:
-		sg_request_limit(value, -1, &reader->max_primary);
+		sg_request_largest_limit(reader, value);
 		break;
 	case TOOL_FUNCTIONS:
 		reader->facts.tools = true;
@@ -173,9 +173,10 @@ static void ask_setup(struct sg_live *live, struct sg_live_demand *demand)
 {
 	const struct sg_request_facts *told = &demand->facts;
 
-	if (live->facts.model[0] || live->request.marks.is_hosted) {
-		sg_live_refuse(demand, live->facts.model[0] ? "a session has one setup"
-							    : "a tool that the provider runs");
+	if (live->facts.model[0] || told->other_model[0] || live->request.marks.is_hosted) {
+		sg_live_refuse(demand, live->facts.model[0]   ? "a session has one setup"
+				       : told->other_model[0] ? "its setup names two models"
+							      : "a tool that the provider runs");
 		return;
 	}
 	memcpy(live->facts.model, told->model, sizeof(live->facts.model));

@@ -22,7 +22,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 	if (value->node == INSTANCE)
 		reader->facts.messages += !value->end;
 	else if (value->node == SAMPLES)
-		sg_request_limit(value, -1, &reader->max_fallback);
+		sg_request_output_limit(reader, value, SG_LIMIT_FALLBACK);
 }
 
 static bool is_embedding(const struct sg_request_facts *facts)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemini's generateContent, the request, at Google's own host and at Vertex. Fields: the provider's
 // API reference; its JSON takes each name in camel case and in snake case.
+#include <ctype.h>
 #include <string.h>
 
 #include "provider/gemini.h"
@@ -8,6 +9,9 @@
 // What the provider's own tools find is read by the model again, which has no told limit; nobody
 // has seen it go on for longer.
 #define HOSTED_TOOL_TURNS 10
+
+// From Gemini 3 on each query of a turn has a fee, and no member limits them.
+#define QUERIES_OF_TURN 10
 
 enum request_node {
 	CONTENTS = 1,
@@ -24,6 +28,9 @@ enum request_node {
 	TOOLS,
 	TOOL,
 	TOOL_FUNCTIONS,
+	TOOL_SEARCH,
+	TOOL_MAPS,
+	TOOL_HOSTED, // whose fee are its tokens
 	TOOL_OTHER,
 	SYSTEM,
 	SYSTEM_PARTS,
@@ -35,6 +42,17 @@ enum request_node {
 	CANDIDATES_SNAKE,
 	CACHED_SNAKE,
 	TOOL_FUNCTIONS_SNAKE,
+	TOOL_SEARCH_SNAKE,
+	TOOL_RETRIEVAL,
+	TOOL_RETRIEVAL_SNAKE,
+	TOOL_MAPS_SNAKE,
+	TOOL_CODE_SNAKE,
+	TOOL_URL,
+	TOOL_URL_SNAKE,
+	TOOL_FILES,
+	TOOL_FILES_SNAKE,
+	TOOL_COMPUTER,
+	TOOL_COMPUTER_SNAKE,
 	SYSTEM_SNAKE,
 	PART_INLINE_SNAKE,
 	PART_MIME_SNAKE,
@@ -55,10 +73,6 @@ enum request_node {
 	PART_RESULT_SNAKE,
 	RESULT_PARTS,
 	RESULT_PART,
-	// one tool in place of a list
-	ONE_TOOL_FUNCTIONS,
-	ONE_TOOL_FUNCTIONS_SNAKE,
-	ONE_TOOL_OTHER,
 	ONE_REQUEST_CONTENT,
 };
 
@@ -77,9 +91,13 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[CANDIDATES - 1] = { CONFIG, "candidateCount", 0 },
 	[CACHED_CONTENT - 1] = { SG_JSON_ROOT, "cachedContent", 0 },
 	[TOOLS - 1] = { SG_JSON_ROOT, "tools", 0 },
-	[TOOL - 1] = { TOOLS, NULL, 0 },
-	[TOOL_FUNCTIONS - 1] = { TOOL, "functionDeclarations", 0 },
-	[TOOL_OTHER - 1] = { TOOL, "*", 0 },
+	// One tool may stand in place of the list.
+	[TOOL - 1] = { TOOLS, NULL, TOOLS },
+	[TOOL_FUNCTIONS - 1] = { TOOLS, "functionDeclarations", 0 },
+	[TOOL_SEARCH - 1] = { TOOLS, "googleSearch", 0 },
+	[TOOL_MAPS - 1] = { TOOLS, "googleMaps", 0 },
+	[TOOL_HOSTED - 1] = { TOOLS, "codeExecution", 0 },
+	[TOOL_OTHER - 1] = { TOOLS, "*", 0 },
 	[SYSTEM - 1] = { SG_JSON_ROOT, "systemInstruction", 0 },
 	[SYSTEM_PARTS - 1] = { SYSTEM, "parts", PARTS },
 	[SERVICE_TIER - 1] = { SG_JSON_ROOT, "serviceTier", 0 },
@@ -89,7 +107,18 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[MAX_TOKENS_SNAKE - 1] = { CONFIG, "max_output_tokens", MAX_TOKENS },
 	[CANDIDATES_SNAKE - 1] = { CONFIG, "candidate_count", CANDIDATES },
 	[CACHED_SNAKE - 1] = { SG_JSON_ROOT, "cached_content", CACHED_CONTENT },
-	[TOOL_FUNCTIONS_SNAKE - 1] = { TOOL, "function_declarations", TOOL_FUNCTIONS },
+	[TOOL_FUNCTIONS_SNAKE - 1] = { TOOLS, "function_declarations", TOOL_FUNCTIONS },
+	[TOOL_SEARCH_SNAKE - 1] = { TOOLS, "google_search", TOOL_SEARCH },
+	[TOOL_RETRIEVAL - 1] = { TOOLS, "googleSearchRetrieval", TOOL_SEARCH },
+	[TOOL_RETRIEVAL_SNAKE - 1] = { TOOLS, "google_search_retrieval", TOOL_SEARCH },
+	[TOOL_MAPS_SNAKE - 1] = { TOOLS, "google_maps", TOOL_MAPS },
+	[TOOL_CODE_SNAKE - 1] = { TOOLS, "code_execution", TOOL_HOSTED },
+	[TOOL_URL - 1] = { TOOLS, "urlContext", TOOL_HOSTED },
+	[TOOL_URL_SNAKE - 1] = { TOOLS, "url_context", TOOL_HOSTED },
+	[TOOL_FILES - 1] = { TOOLS, "fileSearch", TOOL_HOSTED },
+	[TOOL_FILES_SNAKE - 1] = { TOOLS, "file_search", TOOL_HOSTED },
+	[TOOL_COMPUTER - 1] = { TOOLS, "computerUse", TOOL_HOSTED },
+	[TOOL_COMPUTER_SNAKE - 1] = { TOOLS, "computer_use", TOOL_HOSTED },
 	[SYSTEM_SNAKE - 1] = { SG_JSON_ROOT, "system_instruction", SYSTEM },
 	[PART_INLINE_SNAKE - 1] = { PART, "inline_data", PART_INLINE },
 	[PART_MIME_SNAKE - 1] = { PART_INLINE, "mime_type", PART_MIME },
@@ -110,9 +139,6 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[PART_RESULT_SNAKE - 1] = { PART, "function_response", PART_RESULT },
 	[RESULT_PARTS - 1] = { PART_RESULT, "parts", 0 },
 	[RESULT_PART - 1] = { RESULT_PARTS, NULL, 0 },
-	[ONE_TOOL_FUNCTIONS - 1] = { TOOLS, "functionDeclarations", TOOL_FUNCTIONS },
-	[ONE_TOOL_FUNCTIONS_SNAKE - 1] = { TOOLS, "function_declarations", TOOL_FUNCTIONS },
-	[ONE_TOOL_OTHER - 1] = { TOOLS, "*", TOOL_OTHER },
 	[ONE_REQUEST_CONTENT - 1] = { EMBED_REQUESTS, "content", CONTENT },
 };
 
@@ -142,6 +168,17 @@ static void on_media(struct sg_request_facts *facts, const char *mime)
 	sg_request_take_window(facts, strncmp(mime, "audio/", 6) == 0	? "audio_part"
 				      : strncmp(mime, "image/", 6) == 0 ? "image_part"
 									: "file");
+}
+
+// Of a tool that runs at the provider.
+static void on_tool(struct sg_request_reader *reader, enum request_node node)
+{
+	struct sg_request_facts *facts = &reader->facts;
+
+	facts->searches_web = facts->searches_web || node == TOOL_SEARCH;
+	facts->searches_maps = facts->searches_maps || node == TOOL_MAPS;
+	facts->uses_for_a_fee = facts->searches_web || facts->searches_maps;
+	sg_gemini_take_tool(reader, node != TOOL_OTHER);
 }
 
 void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -187,27 +224,68 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 	case TOOL_FUNCTIONS:
 		facts->tools = true;
 		break;
-	case TOOL:
-		// A list in a list is none that a provider is known to take.
-		if (value->type != SG_JSON_ARRAY)
-			break;
-		__attribute__((fallthrough));
+	case TOOL_SEARCH:
+	case TOOL_MAPS:
+	case TOOL_HOSTED:
 	case TOOL_OTHER:
-		if (given) {
-			reader->hosted_tools = facts->tools = true;
-			sg_request_take_window(facts, "server_tools");
-		}
+		if (given)
+			on_tool(reader, (enum request_node)value->node);
 		break;
 	case SERVICE_TIER:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_gemini_take_tier(facts, value);
 		break;
 	default:
 		break;
 	}
 }
 
+void sg_gemini_take_tool(struct sg_request_reader *reader, bool known)
+{
+	reader->hosted_tools = reader->facts.tools = true;
+	sg_request_take_window(&reader->facts, "server_tools");
+	if (!known) {
+		// A fee that no table has, as that of an enterprise's own search.
+		reader->facts.unbounded = true;
+		sg_request_add_reason(&reader->facts, "unknown_tool");
+	}
+}
+
+// Also by the name that the value has in Google's own tables of words.
+void sg_gemini_take_tier(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	static const char front[] = "SERVICE_TIER_";
+	struct sg_json_value word = *value;
+	char text[32];
+
+	if (value->type == SG_JSON_STRING && value->length < sizeof(text) &&
+		strncmp(value->text, front, sizeof(front) - 1) == 0) {
+		word.length = value->length - (sizeof(front) - 1);
+		for (size_t i = 0; i <= word.length; i++)
+			text[i] = (char)tolower((unsigned char)value->text[sizeof(front) - 1 + i]);
+		word.text = strcmp(text, "unspecified") == 0 ? "" : text;
+		word.length = strlen(word.text);
+	}
+	sg_request_take_tier(facts, &word);
+}
+
+bool sg_gemini_searches_by_prompt(const char *model)
+{
+	const char *slash = strrchr(model, '/');
+	const char *name = slash ? slash + 1 : model;
+
+	return strncmp(name, "gemini-2", 8) == 0 || strncmp(name, "gemini-1", 8) == 0;
+}
+
 void sg_gemini_finish_request(struct sg_request_reader *reader)
 {
-	if (reader->hosted_tools)
-		reader->facts.tool_turns = HOSTED_TOOL_TURNS;
+	struct sg_request_facts *facts = &reader->facts;
+	bool by_prompt =
+		sg_gemini_searches_by_prompt(facts->model) &&
+		(!facts->other_model[0] || sg_gemini_searches_by_prompt(facts->other_model));
+
+	if (!reader->hosted_tools)
+		return;
+	facts->tool_turns = HOSTED_TOOL_TURNS;
+	if ((facts->searches_web || facts->searches_maps) && !by_prompt)
+		facts->tool_queries = (int64_t)HOSTED_TOOL_TURNS * QUERIES_OF_TURN;
 }

@@ -64,6 +64,11 @@ enum response_node {
 	CHUNK,
 	CHUNK_MAPS,
 	CHUNK_WEB,
+	CHUNK_IMAGE,
+	IMAGE_QUERIES,
+	EMBED_DETAILS,
+	STORE_QUERIES,
+	STORE_QUERY,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -123,6 +128,11 @@ static const struct sg_json_path response_paths[] = {
 	[CHUNK - 1] = { CHUNKS, NULL, 0 },
 	[CHUNK_MAPS - 1] = { CHUNK, "maps", 0 },
 	[CHUNK_WEB - 1] = { CHUNK, "web", 0 },
+	[CHUNK_IMAGE - 1] = { CHUNK, "image", CHUNK_WEB },
+	[EMBED_DETAILS - 1] = { USAGE, "promptTokenDetails", PROMPT_DETAILS },
+	[IMAGE_QUERIES - 1] = { GROUNDING, "imageSearchQueries", QUERIES },
+	[STORE_QUERIES - 1] = { GROUNDING, "retrievalQueries", 0 },
+	[STORE_QUERY - 1] = { STORE_QUERIES, NULL, 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -138,27 +148,63 @@ static void on_usage(struct sg_response_reader *reader, const struct sg_json_val
 static void on_part(struct sg_response_reader *reader, const struct sg_json_value *value,
 	int64_t *audio, int64_t *image)
 {
+	// Video has the price of pictures, and in embeddings that of sound.
+	bool embeds = reader->api == &sg_api_gemini_embed;
+
 	if (!value->end) {
 		reader->part.kind = 0;
 		reader->part.count = 0;
-	} else if (reader->part.kind == 'A') {
+	} else if (reader->part.kind == 'A' || (reader->part.kind == 'V' && embeds)) {
 		*audio = sg_money_add(*audio, reader->part.count);
-	} else if (reader->part.kind == 'I') {
+	} else if (reader->part.kind == 'I' || reader->part.kind == 'V') {
 		*image = sg_money_add(*image, reader->part.count);
 	}
 }
 
-static void on_traffic(struct sg_usage *usage, const struct sg_json_value *value)
+void sg_gemini_on_tier(struct sg_usage *usage, const char *word)
 {
-	const char *tier = "";
+	const char *tier = "standard";
 
-	if (value->type != SG_JSON_STRING)
+	if (!*word || strcasestr(word, "unspecified"))
 		return;
-	if (strstr(value->text, "PRIORITY") || strcmp(value->text, "priority") == 0)
+	if (strcasestr(word, "priority"))
 		tier = "priority";
-	else if (strstr(value->text, "FLEX") || strcmp(value->text, "flex") == 0)
+	else if (strcasestr(word, "flex"))
 		tier = "flex";
+	else if (strcasestr(word, "batch"))
+		tier = "batch";
 	snprintf(usage->service_tier, sizeof(usage->service_tier), "%s", tier);
+}
+
+// A call that asked for priority may have been made without it.
+void sg_gemini_on_header(struct sg_response_reader *reader, struct sg_str name, struct sg_str value)
+{
+	char word[24];
+
+	if (!sg_header_is(name, "x-gemini-service-tier") || value.length >= sizeof(word))
+		return;
+	memcpy(word, value.data, value.length);
+	word[value.length] = 0;
+	sg_gemini_on_tier(&reader->outcome.usage, word);
+}
+
+// A query counts once, however often it is told. Of those that are too long to be told apart, or
+// too many, each counts.
+static void on_query(struct sg_response_reader *reader, const struct sg_json_value *value)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	unsigned kept = reader->query_count;
+
+	if (value->type != SG_JSON_STRING || !value->length)
+		return;
+	for (size_t i = 0; i < value->length; i++)
+		hash = (hash ^ (unsigned char)value->text[i]) * 0x100000001b3;
+	for (unsigned i = 0; i < kept && value->length == value->decoded_length; i++)
+		if (reader->queries[i] == hash)
+			return;
+	if (kept < SG_QUERIES_KEPT)
+		reader->queries[reader->query_count++] = hash;
+	reader->done_searches++;
 }
 
 static bool on_count(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -211,7 +257,8 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		break;
 	case TRAFFIC:
 	case SERVICE_TIER:
-		on_traffic(usage, value);
+		if (value->type == SG_JSON_STRING)
+			sg_gemini_on_tier(usage, value->text);
 		break;
 	case PROMPT_ITEM:
 		on_part(reader, value, &usage->audio_input_tokens, &usage->image_input_tokens);
@@ -249,7 +296,10 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_response_text(reader, value);
 		break;
 	case QUERY:
-		reader->done_searches++;
+		on_query(reader, value);
+		break;
+	case STORE_QUERY:
+		reader->found_store = true;
 		break;
 	case CHUNK_WEB:
 		reader->found_web = true;
@@ -306,20 +356,28 @@ void sg_gemini_count_output(struct sg_response_reader *reader)
 }
 
 // From Gemini 3 on each query has a fee, before it each prompt that was searched for. What was
-// found was searched for, whether its queries are told or not.
+// found was searched for, whether its queries are told or not. Queries of the maps are told among
+// the others; where both were searched, they count as these.
 void sg_gemini_count_searches(struct sg_response_reader *reader)
 {
+	const struct sg_request_facts *facts = reader->facts;
 	struct sg_usage *usage = &reader->outcome.usage;
-	const char *model = usage->model[0] ? usage->model : reader->facts->model;
+	const char *model = usage->model[0] ? usage->model : facts->model;
+	int64_t *queries = &usage->web_search_requests;
 
-	if (!reader->done_searches)
-		reader->done_searches = reader->found_web;
-	if (reader->found_place)
+	*queries = reader->done_searches ? reader->done_searches : reader->found_web;
+	if (facts->searches_maps && !facts->searches_web && !reader->found_web) {
+		usage->maps_requests += *queries;
+		*queries = 0;
+	}
+	if (reader->found_place && !usage->maps_requests)
 		usage->maps_requests = 1;
-	usage->web_search_requests =
-		strncmp(model, "gemini-2", 8) == 0 || strncmp(model, "gemini-1", 8) == 0
-			? reader->done_searches > 0
-			: reader->done_searches;
+	if (sg_gemini_searches_by_prompt(model)) {
+		usage->maps_requests = usage->maps_requests > 0;
+		*queries = *queries > 0;
+	}
+	// The fee of what the operator let through at an amount is not known.
+	reader->unpriced_tool = facts->unbounded && (*queries || reader->found_store);
 }
 
 // The value of a member, or NULL. The key's word with a capital, which text seldom has, is looked
@@ -374,6 +432,17 @@ static void finish_response(struct sg_response_reader *reader)
 			(reader->complete || reader->finished_choices >= reader->facts->choices);
 }
 
+// Of media that no details tell of, the dearest kind counts.
+static void finish_embed_response(struct sg_response_reader *reader)
+{
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	finish_response(reader);
+	if (reader->facts->context_window && !usage->audio_input_tokens &&
+		!usage->image_input_tokens && usage->input_tokens > 0)
+		usage->audio_input_tokens = usage->input_tokens;
+}
+
 static void finish_live_response(struct sg_response_reader *reader)
 {
 	finish_response(reader);
@@ -400,6 +469,7 @@ const struct sg_api sg_api_gemini_generate = {
 	REQUEST_PARTS,
 	RESPONSE_PARTS,
 	.finish_request = sg_gemini_finish_request,
+	.on_header = sg_gemini_on_header,
 	.limit = &limit,
 	.weigh = weigh,
 	.finish_response = finish_response,
@@ -412,7 +482,8 @@ const struct sg_api sg_api_gemini_embed = {
 	REQUEST_PARTS,
 	RESPONSE_PARTS,
 	.finish_request = finish_embed_request,
-	.finish_response = finish_response,
+	.on_header = sg_gemini_on_header,
+	.finish_response = finish_embed_response,
 };
 
 const struct sg_api sg_api_gemini_live = {

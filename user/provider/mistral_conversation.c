@@ -87,7 +87,7 @@ static void on_response(struct sg_response_reader *reader, const struct sg_json_
 		sg_response_count(reader, value, &usage->web_search_requests);
 		break;
 	case R_OTHER_CONNECTOR:
-		// Its fee is in no table: what was told is the least, the hold is charged.
+		// Its fee is in no table: the hold is charged, or what was told where that is more.
 		sg_response_count(reader, value, &count);
 		reader->unpriced_tool = reader->unpriced_tool || count;
 		break;
@@ -125,8 +125,6 @@ static void finish_response(struct sg_response_reader *reader)
 
 	if (usage->input_tokens >= 0)
 		usage->input_tokens = sg_money_add(usage->input_tokens, reader->tool_prompt);
-	if (reader->unpriced_tool)
-		reader->outcome.bad_evidence = true;
 }
 
 const struct sg_api sg_api_mistral_conversation = {

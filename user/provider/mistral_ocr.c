@@ -26,8 +26,9 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		sg_request_set_model(facts, value);
 		break;
 	case PAGES:
-		if (!value->end)
-			facts->units.pages = 0;
+		// All of them, also where another list stands beside it.
+		if (value->type != SG_JSON_ARRAY)
+			facts->units.pages += MAX_PAGES + 1;
 		break;
 	case PAGE:
 		// A range, or what else is no number, may be all of them.
@@ -48,7 +49,7 @@ static void finish_request(struct sg_request_reader *reader)
 	struct sg_request_facts *facts = &reader->facts;
 
 	facts->max_output = 0;
-	facts->unbounded_input = !facts->units.pages;
+	facts->unbounded_input = !facts->units.pages || facts->units.pages > MAX_PAGES;
 	if (!facts->units.pages || facts->units.pages > MAX_PAGES)
 		facts->units.pages = MAX_PAGES;
 	sg_request_add_reason(facts, "document_url");

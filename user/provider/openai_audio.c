@@ -33,7 +33,8 @@ static void on_speech(struct sg_request_reader *reader, const struct sg_json_val
 		sg_request_set_model(facts, value);
 		break;
 	case S_INPUT:
-		if (value->type == SG_JSON_STRING)
+		if (value->type == SG_JSON_STRING &&
+			(int64_t)value->characters > facts->units.characters)
 			facts->units.characters = (int64_t)value->characters;
 		break;
 	case S_STREAM_FORMAT:

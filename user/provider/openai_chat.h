@@ -5,12 +5,10 @@
 
 #include "provider/api.h"
 
-#define SG_CHAT_REQUEST_PATHS 49
+#define SG_CHAT_REQUEST_PATHS 52
 
 extern const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS];
 
 void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_value *value);
 void sg_chat_finish_request(struct sg_request_reader *reader);
 void sg_completions_finish_request(struct sg_request_reader *reader);
-
-// A limit that the request gives: -1 when it is none that could be understood.

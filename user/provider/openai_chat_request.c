@@ -5,6 +5,9 @@
 
 #include "provider/openai_chat.h"
 
+// Of Google's two, and of xAI.
+#define GOOGLES (SG_TRAIT_TIER_BY_HEADER | SG_TRAIT_OUTPUT_BY_TOTAL)
+
 enum request_node {
 	MODEL = 1,
 	MAX_COMPLETION_TOKENS,
@@ -56,9 +59,12 @@ enum request_node {
 	DOCUMENT,
 	DOCUMENT_CONTENT,
 	TEXT_2,
+	DEFERRED,
+	EXTRA_BODY,
+	EXTRA_GOOGLE,
 };
 
-_Static_assert(TEXT_2 == SG_CHAT_REQUEST_PATHS, "a row for each node");
+_Static_assert(EXTRA_GOOGLE == SG_CHAT_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -110,6 +116,10 @@ const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[DOCUMENT - 1] = { DOCUMENTS, NULL, 0 },
 	[DOCUMENT_CONTENT - 1] = { DOCUMENT, "content", CONTENT },
 	[TEXT_2 - 1] = { SG_JSON_ROOT, "text_2", DOCUMENTS },
+	[DEFERRED - 1] = { SG_JSON_ROOT, "deferred", 0 },
+	// Google's own members within OpenAI's API
+	[EXTRA_BODY - 1] = { SG_JSON_ROOT, "extra_body", 0 },
+	[EXTRA_GOOGLE - 1] = { SG_JSON_ROOT, "google", EXTRA_BODY },
 };
 
 // What is not text can't be bounded by its bytes.
@@ -139,6 +149,17 @@ static void on_hosted(struct sg_request_facts *facts, const char *reason)
 {
 	facts->unbounded = true;
 	sg_request_take_window(facts, reason);
+}
+
+// One search, by OpenAI. Google makes as many as its model likes, and others bill them in ways of
+// their own.
+static void on_search(struct sg_request_facts *facts)
+{
+	facts->searches_web = true;
+	if (facts->traits & (GOOGLES | SG_TRAIT_COST))
+		on_hosted(facts, "web_search");
+	else
+		sg_request_take_window(facts, "web_search");
 }
 
 static void on_stream_options(struct sg_request_reader *reader, const struct sg_json_value *value)
@@ -173,6 +194,7 @@ static void on_extension(struct sg_request_reader *reader, const struct sg_json_
 {
 	static const char *const own[] = { "function", "custom", NULL };
 	struct sg_request_facts *facts = &reader->facts;
+	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case TOOL_TYPE:
@@ -189,8 +211,19 @@ static void on_extension(struct sg_request_reader *reader, const struct sg_json_
 		if (value->type != SG_JSON_NULL)
 			on_hosted(facts, "search_parameters");
 		break;
+	case DEFERRED:
+		// The answer tells an id only, and a later GET the rest.
+		facts->background =
+			(facts->traits & SG_TRAIT_DEFERS) && value->type == SG_JSON_TRUE;
+		break;
+	case EXTRA_BODY:
+		// A context that the provider keeps, or what else.
+		if (value->type != SG_JSON_NULL && (facts->traits & GOOGLES))
+			sg_request_take_window(facts, "extra_body");
+		break;
 	case BEST_OF:
-		sg_request_limit(value, -1, &reader->best_of);
+		if (sg_json_count(value, &count) == 0 && count > reader->best_of)
+			reader->best_of = count;
 		break;
 	case PROMPT_ITEM:
 		// Token numbers are one prompt together; each text and each list is one of its own.
@@ -262,7 +295,7 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 		on_stream_options(reader, value);
 		break;
 	case SERVICE_TIER:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_request_take_tier(facts, value);
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;
@@ -290,8 +323,7 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 	case WEB_SEARCH_OPTIONS:
 		if (value->type == SG_JSON_NULL)
 			break;
-		facts->searches_web = true;
-		sg_request_take_window(facts, "web_search");
+		on_search(facts);
 		break;
 	case INPUT:
 	case INPUT_ITEM:

@@ -75,6 +75,7 @@ enum response_node {
 	R_LINE_CACHED,
 	R_LINE_OUTPUT_DETAILS,
 	R_LINE_REASONING,
+	R_REQUEST_ID,
 };
 
 static const struct sg_json_path response_paths[] = {
@@ -142,6 +143,8 @@ static const struct sg_json_path response_paths[] = {
 	[R_LINE_CACHED - 1] = { R_LINE_INPUT_DETAILS, "cached_tokens", 0 },
 	[R_LINE_OUTPUT_DETAILS - 1] = { R_LINE_USAGE, "completion_tokens_details", 0 },
 	[R_LINE_REASONING - 1] = { R_LINE_OUTPUT_DETAILS, "reasoning_tokens", 0 },
+	// xAI: of a call that is answered later
+	[R_REQUEST_ID - 1] = { SG_JSON_ROOT, "request_id", 0 },
 };
 
 static void on_usage(struct sg_response_reader *reader, const struct sg_json_value *value)
@@ -251,6 +254,10 @@ static void on_extension(struct sg_response_reader *reader, const struct sg_json
 		break;
 	case R_ID:
 		sg_value_copy(value, reader->mark.id, sizeof(reader->mark.id));
+		break;
+	case R_REQUEST_ID:
+		sg_value_copy(
+			value, reader->outcome.pending_id, sizeof(reader->outcome.pending_id));
 		break;
 	case R_CREATED:
 		(void)!sg_json_count(value, &reader->mark.created);
@@ -420,10 +427,23 @@ static void take_output_by_total(struct sg_response_reader *reader)
 	usage->output_tokens = by_total;
 }
 
+// A call that goes on behind its answer tells the id of it; a GET that comes too early, 202.
+static void finish_deferred(struct sg_response_reader *reader)
+{
+	struct sg_outcome *outcome = &reader->outcome;
+
+	if (reader->facts->background && !reader->usage_seen && !reader->produced &&
+		(reader->status == 202 || (reader->status == 200 && outcome->pending_id[0])))
+		outcome->state = SG_EXCHANGE_PENDING;
+	else
+		outcome->pending_id[0] = 0;
+}
+
 static void finish_response(struct sg_response_reader *reader)
 {
 	struct sg_usage *usage = &reader->outcome.usage;
 
+	finish_deferred(reader);
 	take_output_by_total(reader);
 	split_input(reader);
 	if (reader->outcome.line_count) {
@@ -447,11 +467,15 @@ static void on_header(struct sg_response_reader *reader, struct sg_str name, str
 		sg_response_header_count(reader, value, &reader->header_counts[CACHED_BY_HEADER]);
 }
 
-// Embeddings have no output.
+// Embeddings have no output, and reranks tell the sum alone.
 static void finish_embeddings(struct sg_response_reader *reader)
 {
-	if (reader->usage_seen && reader->outcome.usage.output_tokens < 0)
-		reader->outcome.usage.output_tokens = 0;
+	struct sg_usage *usage = &reader->outcome.usage;
+
+	if (reader->usage_seen && usage->output_tokens < 0)
+		usage->output_tokens = 0;
+	if (reader->usage_seen && usage->input_tokens < 0)
+		usage->input_tokens = reader->total_tokens;
 	finish_response(reader);
 }
 

@@ -34,9 +34,19 @@ static const struct sg_json_path request_paths[] = {
 	[MASK - 1] = { SG_JSON_ROOT, "mask", IMAGE },
 };
 
+// Of two that differ neither is known: the dearest picture counts.
+static void take_word(const struct sg_json_value *value, char *word, size_t size)
+{
+	if (word[0] && strcmp(word, value->text) != 0)
+		snprintf(word, size, "unknown");
+	else
+		sg_value_copy(value, word, size);
+}
+
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
+	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
@@ -46,16 +56,17 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		sg_request_choices(facts, value);
 		break;
 	case SIZE:
-		sg_value_copy(value, reader->size, sizeof(reader->size));
+		take_word(value, reader->size, sizeof(reader->size));
 		break;
 	case QUALITY:
-		sg_value_copy(value, reader->quality, sizeof(reader->quality));
+		take_word(value, reader->quality, sizeof(reader->quality));
 		break;
 	case STREAM:
 		facts->stream = value->type == SG_JSON_TRUE;
 		break;
 	case PARTIAL_IMAGES:
-		sg_request_limit(value, 0, &reader->partial_images);
+		if (sg_json_count(value, &count) == 0 && count > reader->partial_images)
+			reader->partial_images = count;
 		break;
 	case IMAGE:
 		if (value->type != SG_JSON_NULL && !value->end) {

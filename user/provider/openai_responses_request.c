@@ -182,8 +182,12 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 	} else if (strcmp(value->text, "file_search") == 0) {
 		reader->facts.searches_files = true;
 		take_hosted_tool(reader, "file_search");
+	} else if (strcmp(value->text, "mcp") == 0) {
+		take_hosted_tool(reader, "mcp");
 	} else {
-		take_hosted_tool(reader, strcmp(value->text, "mcp") == 0 ? "mcp" : "hosted_tools");
+		reader->facts.uses_for_a_fee =
+			reader->facts.uses_for_a_fee || strcmp(value->text, "tool_search") != 0;
+		take_hosted_tool(reader, "hosted_tools");
 	}
 }
 
@@ -228,7 +232,7 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		facts->background = value->type == SG_JSON_TRUE;
 		break;
 	case SERVICE_TIER:
-		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+		sg_request_take_tier(facts, value);
 		break;
 	case ITEM:
 		on_item(reader, value);
@@ -275,7 +279,8 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		reader->compacts = reader->compacts || given;
 		break;
 	case MAX_TOOL_CALLS:
-		sg_request_limit(value, 0, &reader->max_tool_calls);
+		sg_request_larger_limit(value, !reader->tool_calls_seen, &reader->max_tool_calls);
+		reader->tool_calls_seen = true;
 		break;
 	case MESSAGE_TYPE:
 		sg_value_copy(value, reader->marks.type, sizeof(reader->marks.type));

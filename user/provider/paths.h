@@ -8,6 +8,7 @@ extern const struct sg_path_rule sg_openai_rules[];
 extern const struct sg_path_rule sg_openai_polls[];
 extern const struct sg_path_rule sg_batch_polls[];
 extern const struct sg_path_rule sg_anthropic_polls[];
+extern const struct sg_path_rule sg_xai_polls[];
 extern const struct sg_path_rule sg_perplexity_polls[];
 extern const struct sg_path_rule sg_anthropic_rules[];
 extern const struct sg_path_rule sg_deepseek_rules[];

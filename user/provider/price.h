@@ -103,6 +103,11 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns,
 	struct sg_charge *ret_charge) SG_WUNRES;
 
+// Did the answer name a dearer service tier that its model's entry has no price for? The plain
+// price times a factor that no known tier reaches is charged then.
+bool sg_price_guesses_tier(const struct sg_price_table *table, const struct sg_provider *provider,
+	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns);
+
 // Upper bound of a cut call: its hold, with exact input in place of the bound where the provider
 // told it; never less than what the provider did tell.
 void sg_price_estimate(const struct sg_price_table *table, const struct sg_provider *provider,

@@ -27,6 +27,10 @@
 // What a stream shows of a picture before it is whole.
 #define TOKENS_OF_PARTIAL_IMAGE 100
 
+// Of a dearer tier that the model's entry has no price for: a quarter above the dearest of all
+// that have one.
+#define UNPRICED_TIER (5 * (int64_t)SG_PRICE_ONE / 2)
+
 typedef sg_wide wide;
 
 struct class_prices {
@@ -83,17 +87,25 @@ static int64_t to_nanousd(wide scaled)
 
 // ---- What was used ----
 
-static int64_t tier_multiplier(
-	const struct sg_price *price, const struct sg_usage *usage, bool regional)
+static bool is_dear_tier(const struct sg_provider *provider, const char *tier)
+{
+	return !sg_is_plain_tier(tier) &&
+	       !(sg_provider_traits(provider) & SG_TRAIT_PREPAID_PRIORITY);
+}
+
+static int64_t tier_multiplier(const struct sg_provider *provider, const struct sg_price *price,
+	const struct sg_usage *usage, bool regional)
 {
 	int64_t multiplier = SG_PRICE_ONE;
 
 	if (strcmp(usage->service_tier, "flex") == 0)
 		multiplier = price->flex;
-	else if (strcmp(usage->service_tier, "priority") == 0)
-		multiplier = price->priority;
 	else if (strcmp(usage->service_tier, "batch") == 0)
 		multiplier = price->batch;
+	else if (price->has_priority && !sg_is_plain_tier(usage->service_tier))
+		multiplier = price->priority;
+	else if (is_dear_tier(provider, usage->service_tier))
+		multiplier = UNPRICED_TIER;
 	if (strcmp(usage->speed, "fast") == 0)
 		multiplier = times_up(multiplier, price->fast);
 	if (strcmp(usage->inference_geo, "us") == 0)
@@ -102,7 +114,8 @@ static int64_t tier_multiplier(
 }
 
 // Millionths of a pico-dollar.
-static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, bool regional)
+static wide cost_of(const struct sg_provider *provider, const struct sg_price *price,
+	const struct sg_usage *usage, bool regional)
 {
 	int64_t input = counted(usage->input_tokens), output = counted(usage->output_tokens);
 	int64_t audio_input = min_of(counted(usage->audio_input_tokens), input);
@@ -129,7 +142,7 @@ static wide cost_of(const struct sg_price *price, const struct sg_usage *usage, 
 	sum += (wide)image_output * (wide)max_of(price->image_output, prices.output);
 	sum += (wide)audio_output * (wide)price->audio_output;
 	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
-	sum *= (wide)tier_multiplier(price, usage, regional);
+	sum *= (wide)tier_multiplier(provider, price, usage, regional);
 	sum += sg_price_pieces_cost(price->pieces, &usage->units, usage->kind);
 	// Fees are per use, whatever the tier.
 	searches += counted(usage->search_units);
@@ -144,6 +157,13 @@ static bool is_priced(const struct sg_price *price, const struct sg_units *units
 {
 	return price->input || price->output || !price->pieces || !tokens || units->images ||
 	       units->characters || units->pages || units->milliseconds;
+}
+
+// Pictures that no tokens were told for, of a model without a price for them.
+static bool lacks_image_price(const struct sg_price *price, const struct sg_usage *usage)
+{
+	return usage->units.images > 0 && usage->input_tokens <= 0 && usage->output_tokens <= 0 &&
+	       (price->input || price->output) && (!price->pieces || !price->pieces->image_count);
 }
 
 // Known to have used nothing, as a batch whose calls were all canceled.
@@ -191,13 +211,27 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 
 		if (!price && is_nothing(&lines[i]))
 			continue;
-		if (!price || !is_priced(price, &lines[i].units,
-				      lines[i].input_tokens > 0 || lines[i].output_tokens > 0))
+		if (!price || lacks_image_price(price, &lines[i]) ||
+			!is_priced(price, &lines[i].units,
+				lines[i].input_tokens > 0 || lines[i].output_tokens > 0))
 			return -ENOENT;
-		sum += cost_of(price, &lines[i], outcome->regional);
+		sum += cost_of(provider, price, &lines[i], outcome->regional);
 	}
 	ret_charge->nanousd = to_nanousd(sum);
 	return 0;
+}
+
+bool sg_price_guesses_tier(const struct sg_price_table *table, const struct sg_provider *provider,
+	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns)
+{
+	const struct sg_usage *usage = &outcome->usage;
+	const struct sg_price *price;
+
+	if (outcome->provider_priced || !is_dear_tier(provider, usage->service_tier))
+		return false;
+	price = find_used(
+		table, sg_provider_name(provider), usage->model, requested_model, wall_ns);
+	return price && !price->has_priority && (price->input || price->output);
 }
 
 // ---- The most that may be used ----
@@ -263,11 +297,22 @@ static bool is_tier_unpriced(const struct sg_price *price, const struct sg_reque
 	       (price->input || price->output);
 }
 
+static int64_t dearest_tier(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	if (!may_be_priority(facts))
+		return SG_PRICE_ONE;
+	if (price->has_priority)
+		return max_of(price->priority, SG_PRICE_ONE);
+	return strcmp(facts->service_tier, "auto") == 0 &&
+			       !(facts->traits & SG_TRAIT_PREPAID_PRIORITY)
+		       ? UNPRICED_TIER
+		       : SG_PRICE_ONE;
+}
+
 // The dearest modifier that the answer may come back with.
 static int64_t worst_multiplier(const struct sg_price *price, const struct sg_request_facts *facts)
 {
-	int64_t multiplier =
-		may_be_priority(facts) ? max_of(price->priority, SG_PRICE_ONE) : SG_PRICE_ONE;
+	int64_t multiplier = dearest_tier(price, facts);
 
 	if (facts->batch)
 		multiplier = price->batch;
@@ -321,7 +366,7 @@ static int64_t bound_money(const struct sg_price *price, const struct sg_request
 	       (wide)max_of(max_of(prices.output, price->audio_output), price->image_output);
 	sum *= (wide)worst_multiplier(price, facts) * (wide)turns;
 	sum += sg_price_pieces_cost(price->pieces, &facts->units, facts->kind);
-	sum += ((wide)facts->tool_turns * (wide)dearest_fee(price) +
+	sum += ((wide)max_of(facts->tool_turns, facts->tool_queries) * (wide)dearest_fee(price) +
 		       (wide)(searches + counted(facts->search_units)) * (wide)price->web_search) *
 	       PICO_PER_NANO * SG_PRICE_ONE;
 	return to_nanousd(sum);
@@ -337,20 +382,28 @@ static struct sg_charge bound_at(const struct sg_price *price, const struct sg_r
 		.requests = 1 };
 }
 
-int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
-	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge)
+static void take_dearer(struct sg_charge *charge, const struct sg_charge *other)
 {
-	const char *name = sg_provider_name(provider);
-	const struct sg_price *price = sg_price_find(table, name, facts->model, wall_ns);
+	charge->nanousd = max_of(charge->nanousd, other->nanousd);
+	charge->input_tokens = max_of(charge->input_tokens, other->input_tokens);
+	charge->output_tokens = max_of(charge->output_tokens, other->output_tokens);
+}
+
+static int bound_of_model(const struct sg_price_table *table, const char *provider,
+	const char *model, const struct sg_request_facts *facts, int64_t wall_ns,
+	struct sg_charge *ret_charge)
+{
+	const struct sg_price *price = sg_price_find(table, provider, model, wall_ns);
 	const struct sg_price *later =
-		sg_price_find(table, name, facts->model, wall_ns + LONGEST_CALL_NS);
+		sg_price_find(table, provider, model, wall_ns + LONGEST_CALL_NS);
 	struct sg_charge dearer;
 
 	if (!price || !is_priced(price, &facts->units, true))
 		return -ENOENT;
 	// What has no end costs nothing only where output does, and a fee that is not known is no
 	// bound.
-	if (facts->searches_files && !price->file_search)
+	if ((facts->searches_files && !price->file_search) ||
+		(facts->uses_for_a_fee && !dearest_fee(price)))
 		return -ERANGE;
 	if (facts->units.containers && (!price->pieces || !price->pieces->container_count))
 		return -ERANGE;
@@ -365,18 +418,34 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	if (later == price)
 		return 0;
 	dearer = bound_at(later, facts);
-	ret_charge->nanousd = max_of(ret_charge->nanousd, dearer.nanousd);
-	ret_charge->input_tokens = max_of(ret_charge->input_tokens, dearer.input_tokens);
-	ret_charge->output_tokens = max_of(ret_charge->output_tokens, dearer.output_tokens);
+	take_dearer(ret_charge, &dearer);
+	return 0;
+}
+
+int sg_price_bound(const struct sg_price_table *table, const struct sg_provider *provider,
+	const struct sg_request_facts *facts, int64_t wall_ns, struct sg_charge *ret_charge)
+{
+	const char *name = sg_provider_name(provider);
+	struct sg_charge other;
+	int r = bound_of_model(table, name, facts->model, facts, wall_ns, ret_charge);
+	int other_r;
+
+	if (!facts->other_model[0])
+		return r;
+	// Either may answer, and one without a price has no bound.
+	other_r = bound_of_model(table, name, facts->other_model, facts, wall_ns, &other);
+	if (r < 0 || other_r < 0)
+		return -ERANGE;
+	take_dearer(ret_charge, &other);
 	return 0;
 }
 
 // The usage that was told, with the dearest end that the call may have had where it was cut.
-static void assume_worst(
-	struct sg_usage *usage, const struct sg_request_facts *facts, const struct sg_charge *bound)
+static void assume_worst(struct sg_usage *usage, const struct sg_request_facts *facts,
+	const struct sg_price *price, const struct sg_charge *bound)
 {
 	usage->output_tokens = max_of(bound->output_tokens, usage->output_tokens);
-	if (!usage->service_tier[0] && may_be_priority(facts))
+	if (!usage->service_tier[0] && price && dearest_tier(price, facts) > SG_PRICE_ONE)
 		strcpy(usage->service_tier, "priority");
 	if (!usage->speed[0] && facts->fast)
 		strcpy(usage->speed, "fast");
@@ -397,7 +466,8 @@ void sg_price_estimate(const struct sg_price_table *table, const struct sg_provi
 	// Where the provider told the input before the cut, only the output is uncertain; hosted
 	// tools may have looped further, and what nothing bounds may have come to anything.
 	worst.line_count = 0;
-	assume_worst(&worst.usage, facts, bound);
+	assume_worst(&worst.usage, facts,
+		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns), bound);
 	if (!facts->tool_turns && !facts->unbounded &&
 		sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
 		charge.nanousd < ret_charge->nanousd)

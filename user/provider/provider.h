@@ -113,14 +113,16 @@ struct sg_units {
 
 // What the request allows.
 struct sg_request_facts {
-	bool is_object;		    // the body is one JSON object, well-formed to its end
-	char model[SG_MODEL_BYTES]; // "" if absent; the last of duplicate keys
-	int64_t max_output;	    // -1: absent
-	int64_t choices;	    // n; 1 when absent
+	bool is_object;			  // the body is one JSON object, well-formed to its end
+	char model[SG_MODEL_BYTES];	  // "" if absent; the last of duplicate keys
+	char other_model[SG_MODEL_BYTES]; // one before it that differs, "" none
+	int64_t max_output;		  // -1: absent
+	int64_t choices;		  // n; 1 when absent
 	bool stream;
 	bool background;
 	bool thinks;	     // asks for reasoning, of which only a summary is shown
 	bool fast;	     // Anthropic: speed fast
+	bool asks_us;	     // Anthropic: inference_geo us
 	bool unknown_path;   // that is in no table: set by whoever holds for it
 	bool regional;	     // goes to a region's host: set by whoever knows the host
 	bool cache_write;    // Anthropic: asks for cache writes,
@@ -138,11 +140,14 @@ struct sg_request_facts {
 	int64_t image_bytes; // of the body: pictures in it
 	int64_t text_bytes; // of the body: text whose tokens were counted (sg_input_tokens_finish),
 	int64_t text_tokens; // these
-	bool searches_web;   // once, without a tool
+	bool searches_web;   // once, without a tool; Gemini: by one, as often as the model likes
+	bool searches_maps;  // Gemini: the same in Google's maps
 	bool searches_files; // by the provider's own tool
+	bool uses_for_a_fee; // a tool that has one for each use
 	bool unbounded; // server-side loops or the like: no bound from the request; reasons tell
 	bool unbounded_output; // even one answer has no limit
 	int64_t tool_turns;    // hosted tool loop bound (max_tool_calls, max_uses); 0: none
+	int64_t tool_queries;  // that these make, each for a fee; 0: one a turn
 	int64_t prediction_bytes;
 	int64_t search_units;	  // of a rerank, at most
 	int64_t calls;		  // of a batch: how many it is; 1 for all others

@@ -79,6 +79,12 @@ const struct sg_path_rule sg_anthropic_polls[] = {
 	{ "/messages/batches/=/results", &sg_api_anthropic_batch },
 	END_RULES,
 };
+const struct sg_path_rule sg_xai_polls[] = {
+	{ "/chat/deferred-completion/=", &sg_api_openai_chat },
+	{ "/responses/=", &sg_api_openai_responses },
+	{ "/batches/=", &sg_api_openai_batch },
+	END_RULES,
+};
 const struct sg_path_rule sg_perplexity_polls[] = {
 	{ "/async/chat/completions/=", &sg_api_openai_run },
 	{ "/v1/responses/=", &sg_api_openai_responses },

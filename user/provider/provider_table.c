@@ -55,6 +55,7 @@ static const struct sg_path_group azure_gets[] = {
 };
 static const struct sg_path_group groq_gets[] = { { "/openai/v1", sg_batch_polls }, END_GROUPS };
 static const struct sg_path_group v1_gets[] = { { "/v1", sg_batch_polls }, END_GROUPS };
+static const struct sg_path_group xai_gets[] = { { "/v1", sg_xai_polls }, END_GROUPS };
 static const struct sg_path_group anthropic_gets[] = { { "/v1", sg_anthropic_polls }, END_GROUPS };
 static const struct sg_path_group perplexity_gets[] = { { "", sg_perplexity_polls }, END_GROUPS };
 static const struct sg_path_group vertex_posts[] = {
@@ -155,7 +156,7 @@ const struct sg_provider sg_providers[] = {
 		.posts = anthropic_posts,
 		.gets = anthropic_gets,
 		.dialect = SG_DIALECT_ANTHROPIC,
-		.traits = SG_TRAIT_STOPS,
+		.traits = SG_TRAIT_STOPS | SG_TRAIT_PREPAID_PRIORITY,
 		.key_headers = KEY_HEADERS("x-api-key") },
 	{ .name = "gemini",
 		.hosts = HOSTS("generativelanguage.googleapis.com",
@@ -242,8 +243,9 @@ const struct sg_provider sg_providers[] = {
 	{ .name = "xai",
 		.hosts = HOSTS("api.x.ai"),
 		.posts = xai_posts,
-		.gets = v1_gets,
-		.traits = SG_TRAIT_OUTPUT_BY_TOTAL | SG_TRAIT_LIMIT_LEAKS | SG_TRAIT_COST_TICKS },
+		.gets = xai_gets,
+		.traits = SG_TRAIT_OUTPUT_BY_TOTAL | SG_TRAIT_LIMIT_LEAKS | SG_TRAIT_COST_TICKS |
+			  SG_TRAIT_DEFERS },
 	// Whoever runs an inference server of his own registers it under this name, or under one of
 	// the configuration.
 	{ .name = "compatible",

@@ -62,8 +62,17 @@ static void on_part(void *context, const struct sg_form_part *part)
 		value.type = SG_JSON_TRUE;
 	}
 	value.node = sg_json_find_member(reader->scan.index, SG_JSON_ROOT, part->name, length);
-	if (value.node != SG_JSON_UNWANTED)
-		reader->api->on_request(reader, &value);
+	if (value.node == SG_JSON_UNWANTED) {
+		reader->scan.other_case = sg_json_find_in_other_case(
+			reader->scan.index, SG_JSON_ROOT, part->name, length);
+		reader->form_failed = reader->form_failed || reader->scan.other_case;
+		return;
+	}
+	// Of a field that is there twice some readers take the first, some the last.
+	if (!part->is_file && reader->form_fields & UINT64_C(1) << value.node)
+		reader->form_failed = reader->form_twice = true;
+	reader->form_fields |= part->is_file ? 0 : UINT64_C(1) << value.node;
+	reader->api->on_request(reader, &value);
 }
 
 void sg_request_reader_init(struct sg_request_reader *reader, const struct sg_route *route)
@@ -150,19 +159,19 @@ static bool is_whole(struct sg_request_reader *reader)
 
 	if (reader->api->any_body)
 		return true;
-	if (reader->is_form) {
-		if (!reader->form_failed && sg_form_finish(&reader->form) == 0)
-			return true;
-		snprintf(facts->malformed, sizeof(facts->malformed),
-			"the body is not the form that its Content-Type says");
-		return false;
-	}
-	if (sg_json_scan_finish(&reader->scan) == 0 && facts->is_object)
+	if (reader->is_form ? !reader->form_failed && sg_form_finish(&reader->form) == 0
+			    : sg_json_scan_finish(&reader->scan) == 0 && facts->is_object)
 		return true;
 	if (reader->scan.other_case) {
 		snprintf(facts->malformed, sizeof(facts->malformed),
 			"a member's name is \"%s\" but for its case: write it so",
 			reader->scan.other_case);
+		return false;
+	}
+	if (reader->is_form) {
+		snprintf(facts->malformed, sizeof(facts->malformed), "%s",
+			reader->form_twice ? "a field of the form is there twice"
+					   : "the body is not the form that its Content-Type says");
 		return false;
 	}
 	snprintf(facts->malformed, sizeof(facts->malformed),
@@ -180,21 +189,51 @@ void sg_request_add_reason(struct sg_request_facts *facts, const char *word)
 			used ? "," : "", word);
 }
 
-bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts)
+bool sg_is_plain_tier(const char *tier)
 {
 	// Of all providers: the plain price, less, or paid for beforehand.
 	static const char *const plain[] = { "", "auto", "default", "standard", "standard_only",
 		"on_demand", "flex", "batch", "reserved", "scale", NULL };
 
-	return facts->priority_by_header || !sg_is_one_of(facts->service_tier, plain);
+	return sg_is_one_of(tier, plain);
+}
+
+bool sg_request_asks_dearer_tier(const struct sg_request_facts *facts)
+{
+	return facts->priority_by_header || !sg_is_plain_tier(facts->service_tier);
 }
 
 void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
+	char before[SG_MODEL_BYTES];
+
+	memcpy(before, facts->model, sizeof(before));
 	facts->model[0] = 0;
 	if (value->type == SG_JSON_STRING && value->length == value->decoded_length &&
 		value->length < sizeof(facts->model) && !memchr(value->text, 0, value->length))
 		sg_value_copy(value, facts->model, sizeof(facts->model));
+	if (!before[0] || strcmp(before, facts->model) == 0)
+		return;
+	if (facts->other_model[0]) {
+		facts->unbounded = true;
+		sg_request_add_reason(facts, "models_differ");
+	}
+	memcpy(facts->other_model, before, sizeof(before));
+}
+
+void sg_request_take_tier(struct sg_request_facts *facts, const struct sg_json_value *value)
+{
+	bool is_text = value->type == SG_JSON_STRING;
+
+	// What may be dearer stays, and so does what may become it.
+	if (value->type == SG_JSON_NULL || !sg_is_plain_tier(facts->service_tier) ||
+		(strcmp(facts->service_tier, "auto") == 0 && is_text &&
+			sg_is_plain_tier(value->text)))
+		return;
+	if (is_text)
+		sg_value_copy(value, facts->service_tier, sizeof(facts->service_tier));
+	else
+		strcpy(facts->service_tier, "unknown");
 }
 
 void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t *ret_limit)
@@ -205,20 +244,27 @@ void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t
 
 void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
-	sg_request_limit(value, 1, &facts->choices);
-	if (facts->choices < 1)
-		facts->choices = 1;
+	int64_t count;
+
+	if (sg_json_count(value, &count) == 0 && count > facts->choices)
+		facts->choices = count;
+}
+
+void sg_request_larger_limit(const struct sg_json_value *value, bool first, int64_t *ret_limit)
+{
+	int64_t count;
+
+	sg_request_limit(value, -1, &count);
+	if (first || (*ret_limit >= 0 && (count < 0 || count > *ret_limit)))
+		*ret_limit = count;
 }
 
 void sg_request_largest_limit(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	int64_t count;
+	struct sg_request_place *place = &reader->limits[SG_LIMIT_PRIMARY];
 
-	if (value->end)
-		return;
-	sg_request_limit(value, reader->max_primary < 0 ? -1 : SG_COUNT_MAX, &count);
-	if (count > reader->max_primary)
-		reader->max_primary = count;
+	if (!value->end && (place->seen || value->type != SG_JSON_NULL))
+		sg_request_larger_limit(value, place->seen++ == 0, &reader->max_primary);
 }
 
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)
@@ -332,14 +378,19 @@ void sg_request_output_limit(struct sg_request_reader *reader, const struct sg_j
 {
 	note_place(&reader->limits[field], value);
 	if (!value->end)
-		sg_request_limit(value, -1,
+		sg_request_larger_limit(value, reader->limits[field].seen == 1,
 			field == SG_LIMIT_PRIMARY ? &reader->max_primary : &reader->max_fallback);
 }
 
 void sg_request_limit_object(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
+	unsigned limits = reader->limits[SG_LIMIT_PRIMARY].seen;
+
 	note_place(&reader->limit_object, value);
 	reader->limit_object_node = value->node;
+	if (value->end ? limits == reader->limits_before : value->type != SG_JSON_OBJECT)
+		reader->unlimited_object = true;
+	reader->limits_before = limits;
 }
 
 // What a full parser would read in one way only: a member that is named twice is read by some as
@@ -433,6 +484,9 @@ void sg_request_reader_finish(struct sg_request_reader *reader, struct sg_reques
 	// Where a body has both names, which one counts is the provider's: the larger bounds.
 	facts->max_output = reader->max_primary > reader->max_fallback ? reader->max_primary
 								       : reader->max_fallback;
+	// Of two objects the one that limits nothing may count.
+	if (reader->limit_object.seen > 1 && reader->unlimited_object)
+		facts->max_output = -1;
 	if (reader->api->finish_request)
 		reader->api->finish_request(reader);
 	if (sg_request_asks_dearer_tier(facts))

@@ -244,6 +244,30 @@ static const struct request_row {
 		.choices = 1 },
 	{ GEMINI, .body = "{\"tools\":[{\"google_search\":{}}]}", .max_output = -1, .choices = 1,
 		.turns = 10, .window = true },
+	// Each name in two spellings, of which the provider takes one.
+	{ GEMINI,
+		.body = "{\"generationConfig\":{\"maxOutputTokens\":90,\"max_output_tokens\":9,"
+			"\"candidateCount\":3,\"candidate_count\":1}}",
+		.max_output = 90, .choices = 3 },
+	{ GEMINI,
+		.body = "{\"generationConfig\":{\"maxOutputTokens\":90},"
+			"\"generation_config\":{\"max_output_tokens\":9}}",
+		.max_output = 90, .choices = 1 },
+	{ GEMINI,
+		.body = "{\"generationConfig\":{\"maxOutputTokens\":9,\"max_output_tokens\":9},"
+			"\"generation_config\":{}}",
+		.max_output = -1, .choices = 1 },
+	{ GEMINI,
+		.body = "{\"generation_config\":null,"
+			"\"generationConfig\":{\"maxOutputTokens\":9}}",
+		.max_output = -1, .choices = 1 },
+	{ .api = &sg_api_gemini_interactions,
+		.body = "{\"generationConfig\":{},"
+			"\"generation_config\":{\"max_output_tokens\":9}}",
+		.max_output = -1,
+		.choices = 1 },
+	{ OLLAMA, .body = "{\"options\":{\"num_predict\":9},\"options\":{}}", .max_output = -1,
+		.choices = 1, .stream = true, .unbounded_output = true },
 	{ .api = &sg_api_gemini_interactions,
 		.body = "{\"generationConfig\":{\"maxOutputTokens\":90},"
 			"\"generation_config\":{\"max_output_tokens\":9}}",

@@ -79,6 +79,11 @@ static const struct row {
 		1, "}]}]}", 1000000, 0 },
 	{ "one tool in place of a list", GEMINI, "{\"tools\":", "{\"googleSearch\":{}}", 1, "}",
 		2000000, 1 },
+#define GEMINI_3 "gemini", "gemini-3-pro-preview", &sg_api_gemini_generate
+	{ "many queries of one prompt", GEMINI_3, "{\"tools\":[", "{\"googleSearch\":{}}", 1, "]}",
+		11000000, 100 },
+	{ "the same, in a list of lists", GEMINI_3, "{\"tools\":[[", "{\"google_search\":{}}", 1,
+		"]]}", 11000000, 100 },
 #define INTERACTION "gemini", "gemini-2.5-pro", &sg_api_gemini_interactions
 #define VIDEO	    "{\"type\":\"video\",\"uri\":\"u\"}"
 	{ "an interaction of one object", INTERACTION, "{\"input\":", VIDEO, 1, "}", 1000000, 0 },

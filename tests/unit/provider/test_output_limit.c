@@ -68,7 +68,7 @@ static const struct row rows[] = {
 		"{\"max_completion_tokens\":9}", -1 },
 	// Named twice, the last of them may be the one that is heeded.
 	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-pro-v1/converse",
-		"{\"inferenceConfig\":{\"maxTokens\":1,\"maxTokens\":null}}", SG_COUNT_MAX },
+		"{\"inferenceConfig\":{\"maxTokens\":1,\"maxTokens\":null}}", -1 },
 	// With the highest effort Nova 2 heeds no limit.
 	{ "bedrock-runtime.us-east-1.amazonaws.com", "/model/amazon.nova-2-lite-v1/converse",
 		"{\"additionalModelRequestFields\":{\"reasoningConfig\":{\"type\":\"enabled\","

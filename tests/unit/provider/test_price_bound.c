@@ -117,6 +117,13 @@ static const struct {
 		1320, 100, 3440000 },
 	{ "flex may fall back", "openai", { .model = "small", .service_tier = "flex" }, 1320, 100,
 		4100000 },
+	{ "of two models the dearer", "openai", { .model = "small", .other_model = "hears" }, 1320,
+		100, 48640000 },
+	{ "whichever is named last", "openai", { .model = "hears", .other_model = "small" }, 1320,
+		100, 48640000 },
+	// 20,000 x 2 + 200 x 8 and seven searches
+	{ "queries of a turn", "openai", { .model = "seeks", .tool_turns = 1, .tool_queries = 6 },
+		20000, 200, 391600000 },
 	{ "each turn reads the window", "openai",
 		{ .model = "small", .tools = true, .tool_turns = 2 }, 30000, 300, 77400000 },
 	// 1,320 x 2 + 100 x 8 + a search
@@ -190,6 +197,9 @@ static void test_what_has_no_bound(void **state)
 	facts.searches_files = true; // for a fee that the entry does not have
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
 	facts.searches_files = false;
+	strcpy(facts.other_model, "unknown"); // either may answer
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	facts.other_model[0] = 0;
 	facts.model[0] = 'x';
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ENOENT);
 	facts.model[0] = 0;

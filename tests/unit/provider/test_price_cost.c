@@ -169,6 +169,13 @@ static const struct cost_case cases[] = {
 		5000000 },
 	{ "a tier without a price of its own", "openai",
 		{ .model = "speaks", .service_tier = "scale", .output_tokens = 1000 }, 10000000 },
+	// 2.5 x 1,000 x 0.1: more than any tier that is known
+	{ "a dearer tier without a price of its own", "openai",
+		{ .model = "near", .service_tier = "priority", .input_tokens = 1000 }, 250000 },
+	{ "a tier that nobody knows, of a model that has a dearer one", "openai",
+		{ .model = "speaks", .service_tier = "turbo", .output_tokens = 1000 }, 17000000 },
+	{ "Anthropic's priority was paid beforehand", "anthropic",
+		{ .model = "wide", .service_tier = "priority", .input_tokens = 1000 }, 3000000 },
 	{ "a dated form", "openai", { .model = "speaks-2030-01-01", .output_tokens = 1000 },
 		10000000 },
 	{ "a search model searches unasked", "openai", // 0.5 x 2 + 50,000
@@ -277,6 +284,34 @@ static void test_a_region_has_its_price(void **state)
 	assert_int_equal(charge.nanousd, 121000);
 }
 
+static void test_a_guess_is_told(void **state)
+{
+	static const struct {
+		const char *provider, *model, *tier;
+		bool stated, guesses;
+	} rows[] = {
+		{ "openai", "near", "priority", false, true },
+		{ "openai", "near", "turbo", false, true },
+		{ "openai", "near", "priority", true, false },
+		{ "openai", "near", "flex", false, false },
+		{ "openai", "near", "", false, false },
+		{ "openai", "speaks", "priority", false, false },
+		{ "openai", "never-heard-of", "priority", false, false },
+		{ "anthropic", "wide", "priority", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_outcome outcome = { .provider_priced = rows[i].stated };
+
+		strcpy(outcome.usage.model, rows[i].model);
+		strcpy(outcome.usage.service_tier, rows[i].tier);
+		assert_int_equal(sg_price_guesses_tier(table, sg_provider_by_name(rows[i].provider),
+					 rows[i].model, &outcome, 0),
+			rows[i].guesses);
+	}
+}
+
 static void test_whose_price(void **state)
 {
 	const struct sg_provider *provider = sg_provider_by_name("anthropic");
@@ -357,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_counts_all_input),
 		cmocka_unit_test(test_lines_have_their_own_models),
 		cmocka_unit_test(test_a_region_has_its_price),
+		cmocka_unit_test(test_a_guess_is_told),
 		cmocka_unit_test(test_whose_price),
 		cmocka_unit_test(test_estimates),
 	};

@@ -36,7 +36,24 @@ static const struct row chat_rows[] = {
 	{ "{\"n\":3}", { .is_object = true, .choices = 3, .max_output = -1 } },
 	{ "{\"n\":\"3\"}", { .is_object = true, .choices = 3, .max_output = -1 } },
 	{ "{\"n\":0}", { PLAIN, .max_output = -1 } },
-	{ "{\"n\":3,\"n\":null}", { PLAIN, .max_output = -1 } },
+	// What is there twice: the first to some readers, the last to others.
+	{ "{\"n\":3,\"n\":null}", { .is_object = true, .choices = 3, .max_output = -1 } },
+	{ "{\"n\":3,\"n\":2}", { .is_object = true, .choices = 3, .max_output = -1 } },
+	{ "{\"max_tokens\":9,\"max_tokens\":7}", { PLAIN, .max_output = 9 } },
+	{ "{\"max_tokens\":9,\"max_tokens\":null}", { PLAIN, .max_output = -1 } },
+	{ "{\"max_tokens\":null,\"max_tokens\":9}", { PLAIN, .max_output = -1 } },
+	{ "{\"service_tier\":\"priority\",\"service_tier\":\"default\"}",
+		{ PLAIN, .max_output = -1, .service_tier = "priority",
+			.reasons = "service_tier" } },
+	{ "{\"service_tier\":\"auto\",\"service_tier\":\"default\"}",
+		{ PLAIN, .max_output = -1, .service_tier = "auto" } },
+	{ "{\"service_tier\":\"default\",\"service_tier\":null}",
+		{ PLAIN, .max_output = -1, .service_tier = "default" } },
+	{ "{\"model\":\"a\",\"model\":\"b\"}", { PLAIN, .max_output = -1, .other_model = "a" } },
+	{ "{\"model\":\"a\",\"model\":\"a\"}", { PLAIN, .max_output = -1 } },
+	{ "{\"model\":\"a\",\"model\":\"b\",\"model\":\"c\"}",
+		{ PLAIN, .max_output = -1, .other_model = "b", .unbounded = true,
+			.reasons = "models_differ" } },
 	{ "{\"service_tier\":\"priority\"}", { PLAIN, .max_output = -1, .service_tier = "priority",
 						     .reasons = "service_tier" } },
 	{ "{\"tools\":[{\"type\":\"function\"}]}", { PLAIN, .max_output = -1, .tools = true } },
@@ -468,6 +485,47 @@ static void a_tier_may_be_asked_for_by_a_header(void **state)
 	}
 }
 
+// A form's fields are read by servers in ways of their own: the first of two, or the last.
+static void a_form_that_may_be_two_is_refused(void **state)
+{
+#define PART(name, more) "--x\r\nContent-Disposition: form-data; name=\"" name "\"" more "\r\n\r\n"
+	static const struct {
+		const char *body, *malformed; // NULL: it is read
+	} rows[] = {
+		{ PART("model", "") "m\r\n" PART("n", "") "2\r\n--x--", NULL },
+		{ PART("n", "") "2\r\n" PART("n", "") "1\r\n--x--", "there twice" },
+		{ PART("n", "") "2\r\n" PART("n[]", "") "1\r\n--x--", "there twice" },
+		{ PART("Model", "") "m\r\n--x--", "\"model\"" },
+		{ PART("image[]", "; filename=a") "\r\n" PART(
+			  "image[]", "; filename=b") "\r\n--x--",
+			NULL },
+		{ PART("tag", "") "1\r\n" PART("Tag", "") "1\r\n" PART("tag", "") "1\r\n--x--",
+			NULL },
+	};
+	static const char type[] = "multipart/form-data; boundary=x";
+	const struct sg_route route = { .kind = SG_ROUTE_METERED, .api = &sg_api_openai_images };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_request_reader *reader;
+		struct sg_request_facts facts;
+		struct sg_request_edits edits;
+
+		print_message("%s\n", rows[i].body);
+		assert_int_equal(sg_request_reader_new(&route,
+					 (struct sg_str){ type, sizeof(type) - 1 }, &reader),
+			0);
+		assert_int_equal(
+			sg_request_reader_feed(reader, rows[i].body, strlen(rows[i].body)), 0);
+		sg_request_reader_finish(reader, &facts, &edits);
+		assert_null(sg_request_reader_free(reader));
+		assert_int_equal(facts.is_object, !rows[i].malformed);
+		if (rows[i].malformed)
+			assert_non_null(strstr(facts.malformed, rows[i].malformed));
+	}
+#undef PART
+}
+
 static void pages_that_may_be_many_are_all(void **state)
 {
 	static const struct {
@@ -480,6 +538,8 @@ static void pages_that_may_be_many_are_all(void **state)
 		{ "{\"pages\":\"0-900\"}", 1000 },
 		{ "{\"pages\":\"3\"}", 1000 },
 		{ "{\"pages\":[]}", 1000 },
+		{ "{\"pages\":[0],\"pages\":null}", 1000 },
+		{ "{\"pages\":[0,1,2],\"pages\":[0]}", 4 },
 		{ "{}", 1000 },
 	};
 	struct feeder whole = { FEED_WHOLE, 0 };
@@ -505,6 +565,7 @@ int main(void)
 		cmocka_unit_test(texts_are_counted_and_nothing_else),
 		cmocka_unit_test(a_name_in_another_case_is_refused),
 		cmocka_unit_test(a_tier_may_be_asked_for_by_a_header),
+		cmocka_unit_test(a_form_that_may_be_two_is_refused),
 		cmocka_unit_test(pages_that_may_be_many_are_all),
 		cmocka_unit_test(a_body_that_is_no_object_is_refused_with_its_place),
 	};
