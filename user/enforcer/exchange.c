@@ -70,6 +70,7 @@ int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side
 	if (exchange->next)
 		exchange->next->link = &exchange->next;
 	client->exchanges = exchange;
+	sg_transport_charge(&client->transport, SG_TURN_CALL_BYTES);
 	sg_exchange_arm(exchange, SG_REQUEST_MS);
 	*ret_exchange = exchange;
 	return 0;

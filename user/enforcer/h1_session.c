@@ -307,7 +307,8 @@ void sg_h1_session_run(struct sg_client *client)
 			return;
 		if (!exchange && client->worker->stop_ms)
 			client->close_after_flush = true;
-		if (!exchange && !client->close_after_flush)
+		if (!exchange && !client->close_after_flush &&
+			sg_transport_has_turn(&client->transport))
 			progress = take_head(client);
 		exchange = client->exchanges;
 		if (exchange)

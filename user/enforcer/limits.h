@@ -74,6 +74,11 @@
 // One read from a socket or a TLS connection.
 #define SG_SCRATCH_BYTES (64u << 10)
 
+// What one connection gives in a turn of its worker's loop, some milliseconds of work, before the
+// others have theirs; and what a call counts for, however short it is.
+#define SG_TURN_BYTES	   (1u << 20)
+#define SG_TURN_CALL_BYTES (16u << 10)
+
 // A metered request's body: in memory up to here, beyond it in an unlinked file, in all no more
 // than the providers take.
 #define SG_BODY_MEMORY_BYTES (256u << 10)

@@ -12,6 +12,8 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
+#include "enforcer/limits.h"
+
 // ---- The socket, with readiness ----
 
 static ssize_t socket_read(struct sg_transport *transport, void *data, size_t size)
@@ -113,7 +115,9 @@ int sg_transport_open(
 {
 	int r;
 
-	*transport = (struct sg_transport){ .can_write = true, .can_read = true };
+	*transport = (struct sg_transport){
+		.loop = loop, .allowance = SG_TURN_BYTES, .can_write = true, .can_read = true
+	};
 	r = sg_loop_watch(loop, &transport->watch, fd, SG_TRANSPORT_EVENTS, on_event);
 	if (r < 0)
 		close(fd);
@@ -122,6 +126,7 @@ int sg_transport_open(
 
 bool sg_transport_note_events(struct sg_transport *transport, uint32_t events)
 {
+	transport->allowance = SG_TURN_BYTES;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		transport->can_read = true;
 	if (events & EPOLLOUT)
@@ -199,29 +204,58 @@ int sg_transport_handshake(struct sg_transport *transport)
 	return result == 0 ? -ECONNRESET : result;
 }
 
-ssize_t sg_transport_read(struct sg_transport *transport, void *data, size_t size)
+void sg_transport_charge(struct sg_transport *transport, size_t bytes)
+{
+	transport->allowance -= bytes < transport->allowance ? bytes : transport->allowance;
+}
+
+bool sg_transport_has_turn(struct sg_transport *transport)
+{
+	if (transport->allowance || transport->broken)
+		return true;
+	sg_loop_again(transport->loop, &transport->watch);
+	return false;
+}
+
+static ssize_t tls_read(struct sg_transport *transport, void *data, size_t size)
 {
 	size_t n;
-	int result;
+	int result = SSL_read_ex(transport->ssl, data, size, &n);
 
-	if (!transport->ssl)
-		return socket_read(transport, data, size);
-	result = SSL_read_ex(transport->ssl, data, size, &n);
 	return result == 1 ? (ssize_t)n : ssl_result(transport, result);
 }
 
-ssize_t sg_transport_write(struct sg_transport *transport, const void *data, size_t length)
+ssize_t sg_transport_read(struct sg_transport *transport, void *data, size_t size)
+{
+	ssize_t n;
+
+	if (!sg_transport_has_turn(transport))
+		return -EAGAIN;
+	n = transport->ssl ? tls_read(transport, data, size) : socket_read(transport, data, size);
+	if (n > 0)
+		sg_transport_charge(transport, (size_t)n);
+	return n;
+}
+
+static ssize_t tls_write(struct sg_transport *transport, const void *data, size_t length)
 {
 	size_t n;
-	int result;
+	int result = SSL_write_ex(transport->ssl, data, length, &n);
 
-	if (!transport->ssl)
-		return socket_write(transport, data, length);
-	result = SSL_write_ex(transport->ssl, data, length, &n);
 	if (result == 1)
 		return (ssize_t)n;
 	result = (int)ssl_result(transport, result);
 	return result == 0 ? -EPIPE : result;
+}
+
+ssize_t sg_transport_write(struct sg_transport *transport, const void *data, size_t length)
+{
+	ssize_t n = transport->ssl ? tls_write(transport, data, length)
+				   : socket_write(transport, data, length);
+
+	if (n < 0 && n != -EAGAIN)
+		transport->broken = true;
+	return n;
 }
 
 bool sg_transport_is_acknowledged(const struct sg_transport *transport, uint64_t written)

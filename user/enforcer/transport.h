@@ -16,11 +16,14 @@
 
 struct sg_transport {
 	struct sg_watch watch; // first: on_event gets the transport by its address
+	struct sg_loop *loop;  // that it is watched by
 	SSL *ssl;	       // NULL: plain
 	uint64_t written;      // bytes that the kernel was given, as they are on the wire
+	size_t allowance;      // bytes that it may still give in this turn of the loop
 	bool can_read;
 	bool can_write;
 	bool peer_closed; // the peer will send nothing more
+	bool broken;	  // a write has failed: what can still be read is what is there
 	bool failed;	  // after an error: only sg_transport_close
 };
 
@@ -44,8 +47,16 @@ int sg_transport_start_tls(struct sg_transport *transport, SSL_CTX *context, boo
 // Returns 0 when done, -EAGAIN, or -EPROTO (sg_transport_tls_error tells).
 int sg_transport_handshake(struct sg_transport *transport) SG_WUNRES;
 
-// Returns > 0 bytes, 0 at the peer's end of data, -EAGAIN, or another -errno.
+// Returns > 0 bytes, 0 at the peer's end of data, -EAGAIN, or another -errno. A connection gives no
+// more than SG_TURN_BYTES for one event, then -EAGAIN; on_event is called again in the loop's next
+// turn: who sends as fast as we read must not keep the worker from the others.
 ssize_t sg_transport_read(struct sg_transport *transport, void *data, size_t size) SG_WUNRES;
+
+// What was read makes as much work as so many bytes more: they count as read.
+void sg_transport_charge(struct sg_transport *transport, size_t bytes);
+
+// May it give more in this turn? If not, on_event is called in the next one.
+bool sg_transport_has_turn(struct sg_transport *transport);
 
 // Returns > 0 bytes (maybe fewer than asked), -EAGAIN, or another -errno.
 ssize_t sg_transport_write(

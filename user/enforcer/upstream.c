@@ -355,6 +355,7 @@ void sg_upstream_put(struct sg_upstream *upstream, struct sg_upstream_user *user
 	case SG_UPSTREAM_ACTIVE:
 		if (reusable && !sg_buf_length(&upstream->in) && !sg_buf_length(&upstream->out) &&
 			!upstream->transport.peer_closed &&
+			sg_transport_has_turn(&upstream->transport) && // all that is there was read
 			upstream->origin->idle_count < SG_UPSTREAM_MAX_IDLE)
 			keep(upstream);
 		else

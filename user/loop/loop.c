@@ -17,6 +17,7 @@ struct sg_loop {
 	int64_t now_ms;
 	int64_t wheel_tick; // last tick that was run
 	struct sg_deferred *deferred;
+	struct sg_watch *again; // in the next turn
 	struct sg_timer *wheel[WHEEL_SLOTS];
 };
 
@@ -70,6 +71,7 @@ int sg_loop_watch(
 
 	watch->fd = fd;
 	watch->on_event = on_event;
+	watch->again_link = NULL;
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		watch->fd = -1;
 		return -errno;
@@ -77,10 +79,32 @@ int sg_loop_watch(
 	return 0;
 }
 
+static void forget_again(struct sg_watch *watch)
+{
+	if (!watch->again_link)
+		return;
+	*watch->again_link = watch->next_again;
+	if (watch->next_again)
+		watch->next_again->again_link = watch->again_link;
+	watch->again_link = NULL;
+}
+
+void sg_loop_again(struct sg_loop *loop, struct sg_watch *watch)
+{
+	if (watch->again_link || watch->fd < 0)
+		return;
+	watch->next_again = loop->again;
+	watch->again_link = &loop->again;
+	if (watch->next_again)
+		watch->next_again->again_link = &watch->next_again;
+	loop->again = watch;
+}
+
 void sg_loop_unwatch(struct sg_loop *loop, struct sg_watch *watch)
 {
 	if (watch->fd < 0)
 		return;
+	forget_again(watch);
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 	watch->fd = -1;
 }
@@ -157,23 +181,40 @@ void sg_loop_run_deferred(struct sg_loop *loop)
 	}
 }
 
+// Events, and then those who asked in an earlier turn to go on, and had none.
+static void run_watches(struct sg_loop *loop, const struct epoll_event *events, int count)
+{
+	struct sg_watch *pending = loop->again, *watch;
+
+	loop->again = NULL;
+	if (pending)
+		pending->again_link = &pending;
+	for (int i = 0; i < count; i++) {
+		watch = events[i].data.ptr;
+		if (watch->fd < 0)
+			continue;
+		forget_again(watch);
+		watch->on_event(watch, events[i].events);
+	}
+	while ((watch = pending)) {
+		forget_again(watch);
+		watch->on_event(watch, 0);
+	}
+}
+
 int sg_loop_run(struct sg_loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_TURN];
 
 	loop->stopped = false;
 	while (!loop->stopped) {
-		int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, TICK_MS * 4);
+		int wait_ms = loop->again ? 0 : TICK_MS * 4;
+		int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		loop->now_ms = monotonic_ms();
-		for (int i = 0; i < n; i++) {
-			struct sg_watch *watch = events[i].data.ptr;
-
-			if (watch->fd >= 0)
-				watch->on_event(watch, events[i].events);
-		}
+		run_watches(loop, events, n);
 		run_timers(loop);
 		sg_loop_run_deferred(loop);
 	}

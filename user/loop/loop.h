@@ -24,6 +24,7 @@ typedef void (*sg_deferred_fn)(struct sg_deferred *deferred);
 struct sg_watch {
 	int fd; // -1: not watched
 	sg_watch_fn on_event;
+	struct sg_watch *next_again, **again_link; // link NULL: not asked for
 };
 
 struct sg_timer {
@@ -49,6 +50,10 @@ void sg_loop_stop(struct sg_loop *loop);
 int sg_loop_watch(struct sg_loop *loop, struct sg_watch *watch, int fd, uint32_t events,
 	sg_watch_fn on_event) SG_WUNRES;
 void sg_loop_unwatch(struct sg_loop *loop, struct sg_watch *watch);
+
+// Whoever has had his part of this turn goes on in the next one: `on_event` is called then, with no
+// event (0) where none has come. For edge-triggered watches, which are not told twice.
+void sg_loop_again(struct sg_loop *loop, struct sg_watch *watch);
 
 // (Re)arms: fires once, `delay_ms` or up to a tick (64 ms) later.
 void sg_loop_arm(

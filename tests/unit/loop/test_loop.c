@@ -97,6 +97,44 @@ static void an_unwatched_descriptor_gets_no_event_of_the_same_turn(void **state)
 	close(b);
 }
 
+// The first goes on without an event, as long as it asks to; the second has events meanwhile.
+static void on_busy(struct sg_watch *watch, uint32_t events)
+{
+	bool first = watch == &pair.first;
+
+	fired[first ? 0 : 1]++;
+	if (!first) {
+		assert_int_equal(events, EPOLLIN);
+		sg_loop_again(loop, watch); // its next event comes first
+		fired[2] += fired[0] < 10;
+		return;
+	}
+	assert_int_equal(events, fired[0] == 1 ? EPOLLIN : 0);
+	if (fired[0] == 20)
+		sg_loop_stop(loop);
+	sg_loop_again(loop, watch);
+	sg_loop_again(loop, watch);
+}
+
+static void who_goes_on_is_called_once_a_turn_and_keeps_nobody_waiting(void **state)
+{
+	int a = eventfd(1, EFD_NONBLOCK), b = eventfd(1, EFD_NONBLOCK);
+
+	(void)state;
+	assert_true(a >= 0 && b >= 0);
+	assert_int_equal(sg_loop_watch(loop, &pair.first, a, EPOLLIN | EPOLLET, on_busy), 0);
+	assert_int_equal(sg_loop_watch(loop, &pair.second, b, EPOLLIN, on_busy), 0);
+	assert_int_equal(sg_loop_run(loop), 0);
+	assert_int_equal(fired[0], 20);
+	assert_int_equal(fired[1], 20);
+	assert_true(fired[2] >= 9);
+	sg_loop_unwatch(loop, &pair.first); // it has asked: not called any more
+	sg_loop_unwatch(loop, &pair.second);
+	sg_loop_again(loop, &pair.first);
+	close(a);
+	close(b);
+}
+
 static void on_deferred(struct sg_deferred *deferred)
 {
 	(void)deferred;
@@ -122,6 +160,9 @@ int main(void)
 			timers_fire_once_and_can_disarm_each_other, make_loop, free_loop),
 		cmocka_unit_test_setup_teardown(
 			an_unwatched_descriptor_gets_no_event_of_the_same_turn, make_loop,
+			free_loop),
+		cmocka_unit_test_setup_teardown(
+			who_goes_on_is_called_once_a_turn_and_keeps_nobody_waiting, make_loop,
 			free_loop),
 		cmocka_unit_test_setup_teardown(deferred_work_runs_once, make_loop, free_loop),
 	};
