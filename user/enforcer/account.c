@@ -8,69 +8,19 @@
 #include "base/log.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
-#include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/pending.h"
 #include "enforcer/worker.h"
-
-struct decoding {
-	struct sg_body *body;
-	const char *directory;
-};
-
-static int append_decoded(void *context, const char *bytes, size_t length)
-{
-	struct decoding *decoding = context;
-
-	return sg_body_append(decoding->body, bytes, length, decoding->directory);
-}
-
-// What is to be edited is sent without its coding: edits are of the decoded body. So is what a
-// policy evaluator reads. Returns false when refused.
-static bool decode_body(struct sg_exchange *exchange)
-{
-	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
-	struct sg_worker *worker = exchange->client->worker;
-	struct sg_body plain;
-	struct decoding decoding = { &plain, worker->enforcer->spill_directory };
-	struct sg_inflate *inflate = NULL;
-	uint64_t offset = 0;
-	ssize_t n = 1;
-	int r;
-
-	sg_body_init(&plain, exchange->body.share, exchange->body.share_bytes);
-	r = coding ? sg_inflate_new(coding->value, &inflate) : -EINVAL;
-	while (r == 0 && n > 0) {
-		n = sg_body_read(&exchange->body, offset, worker->scratch, SG_SCRATCH_BYTES);
-		offset += n > 0 ? (uint64_t)n : 0;
-		r = n < 0 ? (int)n
-			  : sg_inflate_feed(inflate, (const char *)worker->scratch, (size_t)n,
-				    append_decoded, &decoding);
-	}
-	sg_inflate_free(inflate);
-	if (r < 0) {
-		sg_body_done(&plain);
-		return sg_exchange_refuse(exchange, sg_body_answer(r), NULL, strerror(-r));
-	}
-	sg_body_done(&exchange->body);
-	exchange->body = plain;
-	exchange->body_is_ours = true;
-	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
-	return true;
-}
 
 bool sg_exchange_understand(struct sg_exchange *exchange)
 {
 	sg_request_reader_finish(exchange->request_reader, &exchange->facts, &exchange->edits);
 
 	if (exchange->bad_coding)
-		return sg_exchange_refuse(exchange, SG_ANSWER_BAD_BODY, NULL,
-			"the request's Content-Encoding can't be read");
+		return sg_exchange_refuse(exchange, SG_ANSWER_BAD_BODY, NULL, exchange->bad_coding);
 	if (!exchange->facts.is_object)
 		return sg_exchange_refuse(
 			exchange, SG_ANSWER_BAD_BODY, NULL, exchange->facts.malformed);
-	if (exchange->request_inflate && (exchange->edits.count || sg_gate_applies(exchange)))
-		return decode_body(exchange);
 	return true;
 }
 

@@ -48,6 +48,10 @@ struct sg_agent_side {
 	// other). It has been accounted when this returns, and is over.
 	void (*abort)(struct sg_exchange *exchange, const char *reason);
 
+	// There is more to be done, after the others had their turn: goes on in the loop's next
+	// one.
+	void (*go_on_later)(struct sg_exchange *exchange);
+
 	// Goes on after something outside the agent's connection happened: an event of the
 	// provider's connection, the end of an asynchronous step. The exchange may be gone
 	// afterwards.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "enforcer/client.h"
+#include "enforcer/coded.h"
 #include "enforcer/gate.h"
 #include "enforcer/limits.h"
 #include "enforcer/relay.h"
@@ -116,6 +117,7 @@ static void detach(struct sg_exchange *exchange)
 	exchange->gate = sg_gate_free(exchange->gate);
 	exchange->request_reader = sg_request_reader_free(exchange->request_reader);
 	exchange->request_inflate = sg_inflate_free(exchange->request_inflate);
+	exchange->undo = sg_undo_free(exchange->undo);
 	exchange->response_reader = sg_response_reader_free(exchange->response_reader);
 	exchange->relay = sg_relay_free(exchange->relay);
 	sg_price_table_give_back(exchange->prices);

@@ -28,10 +28,12 @@ struct sg_client;
 struct sg_gate;
 struct sg_h2_stream;
 struct sg_relay;
+struct sg_undo;
 
 enum sg_request_state {
 	SG_REQUEST_HOLD,    // metered: the body is gathered, nothing is sent before the call is
 			    // admitted
+	SG_REQUEST_UNDO,    // it is to be sent without its coding: it is decoded, piece by piece
 	SG_REQUEST_GATE,    // the policy evaluator is asked
 	SG_REQUEST_ADMIT,   // the body is whole and understood: to be priced and held
 	SG_REQUEST_WAIT,    // what it would hold is held by other calls: their end is waited for
@@ -66,7 +68,8 @@ struct sg_exchange {
 	struct sg_exchange *next, **link; // of the client's
 	struct sg_timer timer;
 	struct sg_deferred deferred;
-	bool over; // accounted and given up: only the end of the turn frees it
+	bool put_off; // to the next turn of the loop, by its session
+	bool over;    // accounted and given up: only the end of the turn frees it
 
 	enum sg_request_state request;
 	enum sg_response_state response;
@@ -81,8 +84,9 @@ struct sg_exchange {
 	// metered requests
 	struct sg_request_reader *request_reader;
 	struct sg_inflate *request_inflate;
-	bool body_is_ours; // what is sent was decoded here, or is a policy evaluator's
-	bool bad_coding;
+	bool body_is_ours;	// what is sent was decoded here, or is a policy evaluator's
+	const char *bad_coding; // why its coding can't be read, or NULL
+	struct sg_undo *undo;	// of its coding, under way
 	struct sg_request_facts facts;
 	struct sg_request_edits edits;
 	struct sg_body body;
@@ -181,7 +185,7 @@ bool sg_request_step(struct sg_exchange *exchange);
 ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t length) SG_WUNRES;
 
 // Is there a reason to leave body bytes with the agent?
-bool sg_request_sink_is_full(const struct sg_exchange *exchange);
+bool sg_request_sink_is_full(struct sg_exchange *exchange);
 
 // ---- dispatch.c ----
 

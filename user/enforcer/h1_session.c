@@ -123,6 +123,13 @@ static void abort_call(struct sg_exchange *exchange, const char *reason)
 	sg_client_close(exchange->client, reason);
 }
 
+static void go_on_later(struct sg_exchange *exchange)
+{
+	struct sg_client *client = exchange->client;
+
+	sg_loop_again(client->worker->loop, &client->transport.watch);
+}
+
 static void run(struct sg_exchange *exchange)
 {
 	sg_h1_session_run(exchange->client);
@@ -140,6 +147,7 @@ static const struct sg_agent_side agent_side = {
 	.send_end = send_end,
 	.send_answer = send_answer,
 	.abort = abort_call,
+	.go_on_later = go_on_later,
 	.run = run,
 };
 

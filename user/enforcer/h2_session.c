@@ -16,6 +16,7 @@
 
 struct sg_h2_session {
 	struct sg_h2 *codec;
+	bool put_off; // so were calls of it, to this turn
 	bool running; // what happens meanwhile is seen by the run itself
 	bool ended;   // the agent is gone, or was told to go
 	const char *reason;
@@ -104,6 +105,14 @@ static void abort_call(struct sg_exchange *exchange, const char *reason SG_UNUSE
 	sg_h2_session_run(client);
 }
 
+static void go_on_later(struct sg_exchange *exchange)
+{
+	struct sg_client *client = exchange->client;
+
+	exchange->put_off = client->h2->put_off = true;
+	sg_loop_again(client->worker->loop, &client->transport.watch);
+}
+
 static void run_call(struct sg_exchange *exchange);
 
 static void run(struct sg_exchange *exchange)
@@ -125,6 +134,7 @@ static const struct sg_agent_side agent_side = {
 	.send_end = send_end,
 	.send_answer = send_answer,
 	.abort = abort_call,
+	.go_on_later = go_on_later,
 	.run = run,
 };
 
@@ -263,6 +273,20 @@ static bool run_news(struct sg_client *client)
 	return progress;
 }
 
+static void run_put_off(struct sg_client *client)
+{
+	struct sg_exchange *exchange, *next;
+
+	client->h2->put_off = false;
+	for (exchange = client->exchanges; exchange; exchange = next) {
+		next = exchange->next;
+		if (!exchange->put_off)
+			continue;
+		exchange->put_off = false;
+		run_call(exchange);
+	}
+}
+
 // Writes what there is. Returns true when more may be there to be written or done.
 static bool transmit(struct sg_client *client)
 {
@@ -333,6 +357,8 @@ void sg_h2_session_run(struct sg_client *client)
 		return;
 	}
 	client->h2->running = true;
+	if (client->h2->put_off)
+		run_put_off(client);
 	while (progress) {
 		progress = receive(client);
 		progress |= run_news(client);

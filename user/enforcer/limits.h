@@ -79,6 +79,9 @@
 #define SG_TURN_BYTES	   (1u << 20)
 #define SG_TURN_CALL_BYTES (16u << 10)
 
+// What a worker decodes of compressed requests in a turn of its loop, all connections together.
+#define SG_TURN_DECODED_BYTES (2u << 20)
+
 // A metered request's body: in memory up to here, beyond it in an unlinked file, in all no more
 // than the providers take.
 #define SG_BODY_MEMORY_BYTES (256u << 10)

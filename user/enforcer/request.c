@@ -9,6 +9,7 @@
 
 #include "enforcer/admission.h"
 #include "enforcer/client.h"
+#include "enforcer/coded.h"
 #include "enforcer/gate.h"
 #include "enforcer/keys.h"
 #include "enforcer/limits.h"
@@ -54,12 +55,7 @@ static int start_metering(struct sg_exchange *exchange)
 
 	if (r == 0)
 		sg_exchange_read_headers(exchange, exchange->request_reader);
-	if (r == 0 && coding) {
-		r = sg_inflate_new(coding->value, &exchange->request_inflate);
-		exchange->bad_coding = r == -ENOTSUP;
-		r = r == -ENOTSUP ? 0 : r;
-	}
-	return r;
+	return r == 0 && coding ? sg_coded_begin(exchange, coding->value) : r;
 }
 
 static void continue_if_asked(struct sg_exchange *exchange)
@@ -80,6 +76,14 @@ static const char *repeated_header(const struct sg_h1_head *head)
 	return NULL;
 }
 
+// What is large, or may be made so by its coding, is not read for a call that can't be admitted.
+static bool is_work_to_read(const struct sg_exchange *exchange)
+{
+	return exchange->request_inflate ||
+	       (exchange->head.framing == SG_H1_LENGTH &&
+		       exchange->head.content_length > SG_BODY_MEMORY_BYTES);
+}
+
 static void start_metered(struct sg_exchange *exchange)
 {
 	const char *repeated = repeated_header(&exchange->head);
@@ -95,11 +99,8 @@ static void start_metered(struct sg_exchange *exchange)
 		exchange->side->abort(exchange, "resources");
 		return;
 	}
-	// A large body is not read for a call that can't be admitted.
-	if (exchange->head.framing == SG_H1_LENGTH &&
-		exchange->head.content_length > SG_BODY_MEMORY_BYTES &&
-		sg_account_is_exhausted(
-			client->worker->enforcer->engine, client->agent->account, &refusal)) {
+	if (is_work_to_read(exchange) && sg_account_is_exhausted(client->worker->enforcer->engine,
+						 client->agent->account, &refusal)) {
 		sg_exchange_refuse(exchange, SG_ANSWER_BUDGET, &refusal, NULL);
 		return;
 	}
@@ -235,11 +236,6 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 
 // ---- Body from the agent ----
 
-static int scan_decoded(void *context, const char *bytes, size_t length)
-{
-	return sg_request_reader_feed(context, bytes, length);
-}
-
 static int hold_payload(struct sg_exchange *exchange, struct sg_str payload)
 {
 	const struct sg_client *client = exchange->client;
@@ -248,16 +244,9 @@ static int hold_payload(struct sg_exchange *exchange, struct sg_str payload)
 
 	if (r < 0 || exchange->bad_coding)
 		return r;
-	if (!exchange->request_inflate)
-		return sg_request_reader_feed(
-			exchange->request_reader, payload.data, payload.length);
-	r = sg_inflate_feed(exchange->request_inflate, payload.data, payload.length, scan_decoded,
-		exchange->request_reader);
-	if (r == -EBADMSG || r == -EFBIG) {
-		exchange->bad_coding = true;
-		r = 0;
-	}
-	return r;
+	if (exchange->request_inflate)
+		return sg_coded_read(exchange, payload);
+	return sg_request_reader_feed(exchange->request_reader, payload.data, payload.length);
 }
 
 // One run of body bytes goes where the request's state wants it.
@@ -272,6 +261,7 @@ static int take_run(struct sg_exchange *exchange, struct sg_str raw, uint32_t tr
 	case SG_REQUEST_DISCARD:
 		exchange->discarded_bytes += raw.length;
 		return exchange->discarded_bytes > SG_LINGER_BYTES ? -EFBIG : 0;
+	case SG_REQUEST_UNDO:
 	case SG_REQUEST_GATE:
 	case SG_REQUEST_ADMIT:
 	case SG_REQUEST_WAIT:
@@ -323,13 +313,21 @@ ssize_t sg_request_feed(struct sg_exchange *exchange, const char *data, size_t l
 	return (ssize_t)taken;
 }
 
-bool sg_request_sink_is_full(const struct sg_exchange *exchange)
+bool sg_request_sink_is_full(struct sg_exchange *exchange)
 {
+	if (exchange->request == SG_REQUEST_HOLD)
+		return sg_coded_must_pause(exchange);
 	return exchange->request == SG_REQUEST_STREAM &&
 	       !sg_provider_side(exchange->upstream)->has_room(exchange);
 }
 
 // ---- Steps ----
+
+static void show_gate(struct sg_exchange *exchange)
+{
+	if (!sg_gate_request(exchange))
+		exchange->request = SG_REQUEST_ADMIT;
+}
 
 static bool gather(struct sg_exchange *exchange)
 {
@@ -339,9 +337,24 @@ static bool gather(struct sg_exchange *exchange)
 		exchange->response != SG_RESPONSE_NONE ||
 		!sg_h1_body_is_done(&exchange->request_body))
 		return progress;
-	if (sg_exchange_understand(exchange) && !sg_gate_request(exchange))
-		exchange->request = SG_REQUEST_ADMIT;
+	if (!sg_exchange_understand(exchange))
+		return true;
+	if (sg_coded_must_undo(exchange))
+		exchange->request = SG_REQUEST_UNDO;
+	else
+		show_gate(exchange);
 	return true;
+}
+
+static bool undo_coding(struct sg_exchange *exchange)
+{
+	int r = sg_coded_undo(exchange);
+
+	if (r == 0)
+		show_gate(exchange);
+	else if (r != -EAGAIN)
+		sg_exchange_refuse(exchange, sg_body_answer(r), NULL, strerror(-r));
+	return r != -EAGAIN;
 }
 
 static void admit(struct sg_exchange *exchange)
@@ -371,6 +384,9 @@ bool sg_request_step(struct sg_exchange *exchange)
 		return false;
 	if (exchange->request == SG_REQUEST_HOLD)
 		progress = gather(exchange);
+	if (!exchange->over && exchange->request == SG_REQUEST_UNDO &&
+		exchange->response == SG_RESPONSE_NONE)
+		progress |= undo_coding(exchange);
 	if (!exchange->over && exchange->request == SG_REQUEST_ADMIT &&
 		exchange->response == SG_RESPONSE_NONE) {
 		admit(exchange);

@@ -104,6 +104,8 @@ struct sg_worker {
 	uint32_t next_socket_request;
 	uint64_t next_connection;
 	struct sg_post *posts;		    // that are out
+	int64_t decoded_ms;		    // when requests were decoded last
+	uint64_t decoded_bytes;		    // in that turn
 	struct sg_exchange *spare_exchange; // the last one that ended, for the next
 	uint8_t *scratch;		    // SG_SCRATCH_BYTES, for one read
 	struct sg_buf filtered;		    // what a usage filter lets through, for one read

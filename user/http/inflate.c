@@ -21,7 +21,8 @@ typedef int (*decode_fn)(struct sg_inflate *inflate, const char *bytes, size_t l
 
 struct sg_inflate {
 	decode_fn decode;
-	uint64_t decoded_bytes;
+	uint64_t coded_bytes, decoded_bytes;
+	bool limited;	// what it may expand to
 	bool raw_tried; // deflate: the stream turned out to have no zlib header
 	z_stream zlib;
 	bool zlib_open;
@@ -37,6 +38,9 @@ static int hand_out(
 	inflate->decoded_bytes += length;
 	if (inflate->decoded_bytes > SG_INFLATE_MAX_BYTES)
 		return -EFBIG;
+	if (inflate->limited && inflate->decoded_bytes > SG_INFLATE_FREE_BYTES &&
+		inflate->decoded_bytes / SG_INFLATE_RATIO > inflate->coded_bytes)
+		return -EOVERFLOW;
 	return length ? on_bytes(context, inflate->piece, length) : 0;
 }
 
@@ -230,8 +234,14 @@ struct sg_inflate *sg_inflate_free(struct sg_inflate *inflate)
 	return NULL;
 }
 
+void sg_inflate_limit(struct sg_inflate *inflate)
+{
+	inflate->limited = true;
+}
+
 int sg_inflate_feed(struct sg_inflate *inflate, const char *bytes, size_t length,
 	sg_inflate_fn on_bytes, void *context)
 {
+	inflate->coded_bytes += length;
 	return length ? inflate->decode(inflate, bytes, length, on_bytes, context) : 0;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends chat completions whose bodies are compressed: [{coding, body}...]. Says the status and the text of each answer.
+// Sends chat completions whose bodies are compressed: [{coding, body, times, random}...]. Says the status and the text of each
+// answer. The first message is repeated so many times; so many random bytes are in the metadata, in hexadecimal.
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import https from 'node:https';
 import zlib from 'node:zlib';
 
@@ -11,7 +13,9 @@ const CODINGS = {
 	zstd: (bytes) => execFileSync('zstd', ['-c', '-q'], { input: bytes }),
 };
 
-function send({ coding, body }) {
+function send({ coding, body, times = 1, random = 0 }) {
+	body.messages[0].content = body.messages[0].content.repeat(times);
+	if (random) body.metadata = { filler: randomBytes(random).toString('hex') };
 	const bytes = CODINGS[coding](Buffer.from(JSON.stringify(body)));
 	const headers = { host: 'api.openai.com', 'content-type': 'application/json', authorization: 'Bearer test-key', 'content-encoding': coding, 'content-length': bytes.length };
 	return new Promise((resolve, reject) => {

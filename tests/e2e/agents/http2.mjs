@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // An agent that speaks HTTP/2 only, all its calls on one connection. The calls come as JSON on the command line, what
 // it saw of each goes out as JSON; `rank` is the order in which they ended.
+import { randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
+import { gzipSync } from 'node:zlib';
 
 const { origin, calls, parallel = calls.length, alone = 0, settings } = JSON.parse(process.argv[2]);
 const session = http2.connect(origin, { settings });
@@ -12,9 +14,13 @@ session.on('goaway', (code) => events.push(`goaway ${code}`));
 
 const defaults = { 'content-type': 'application/json', authorization: 'Bearer planted' };
 
-const bodyOf = ({ fill, raw, body }) => (fill ? Buffer.alloc(fill, 'x') : Buffer.from(raw ?? (body ? JSON.stringify(body) : '')));
+const plain = ({ fill, raw, body }) => (fill ? Buffer.alloc(fill, 'x') : Buffer.from(raw ?? (body ? JSON.stringify(body) : '')));
+const bodyOf = ({ gzip, random, ...rest }) => {
+	if (random) rest.body.metadata = { filler: randomBytes(random).toString('hex') };
+	return gzip ? gzipSync(plain(rest)) : plain(rest);
+};
 
-// abortAfter: reset the stream at that chunk; pauseMs: read nothing for a while; hold: never end the request.
+// random: so many bytes in the metadata, in hexadecimal; abortAfter: reset the stream at that chunk; pauseMs: read nothing for a while; hold: never end the request.
 function one({ method = 'POST', path, headers = {}, abortAfter, pauseMs, hold, ...rest }) {
 	return new Promise((resolve) => {
 		const seen = { status: null, headers: null, interim: [], trailers: null, chunks: 0, error: null };

@@ -76,7 +76,7 @@ static void feed_request(enum sg_request_state request)
 	exchange.request = request;
 	exchange.request_body =
 		(struct sg_h1_body){ .framing = SG_H1_UNTIL_CLOSE, .state = SG_H1_BODY_DATA };
-	exchange.bad_coding = true; // gathered, not read
+	exchange.bad_coding = "no"; // gathered, not read
 	sg_buf_release(&upstream.out);
 	assert_int_equal(sg_request_feed(&exchange, "x", 1), 1);
 }

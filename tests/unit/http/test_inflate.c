@@ -314,6 +314,63 @@ static void output_stops_at_the_cap(void **state)
 	sg_inflate_free(inflate);
 }
 
+// Each byte of `text` comes so often, up to the length.
+static char *stretch(size_t times, size_t length)
+{
+	char *text = malloc(length);
+	uint32_t random = 1;
+
+	assert_non_null(text);
+	for (size_t i = 0; i < length; i++) {
+		if (i % times == 0)
+			random = random * 1664525 + 1013904223;
+		text[i] = (char)('0' + (random >> 24) % 64);
+	}
+	return text;
+}
+
+static int decode_limited(
+	const struct format *format, const char *text, size_t length, uint64_t *ret_decoded)
+{
+	size_t size = length / 8 + 4096;
+	uint8_t *out = malloc(size);
+	struct sg_inflate *inflate = open_coding(format->coding);
+	int r;
+
+	assert_non_null(out);
+	*ret_decoded = 0;
+	sg_inflate_limit(inflate);
+	size = format->encode(text, length, out, size);
+	r = sg_inflate_feed(inflate, (const char *)out, size, count, ret_decoded);
+	assert_true(
+		*ret_decoded <= SG_INFLATE_FREE_BYTES || *ret_decoded <= size * SG_INFLATE_RATIO);
+	sg_inflate_free(inflate);
+	free(out);
+	return r;
+}
+
+// Of an untrusted sender few bytes may not stand for very many; what text is made of may.
+static void a_bomb_is_given_up_and_dense_text_is_not(void **state)
+{
+	static const struct format whole[] = { { "gzip", encode_gzip },
+		{ "deflate", encode_zlib_format }, { "br", encode_brotli },
+		{ "zstd", encode_zstd } };
+	static const size_t length = 16 << 20;
+	char *dense = stretch(64, length), *bomb = stretch(length, length);
+	uint64_t decoded;
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(whole); i++) {
+		assert_int_equal(decode_limited(&whole[i], dense, length, &decoded), 0);
+		assert_int_equal(decoded, length);
+		assert_int_equal(
+			decode_limited(&whole[i], bomb, SG_INFLATE_FREE_BYTES, &decoded), 0);
+		assert_int_equal(decode_limited(&whole[i], bomb, length, &decoded), -EOVERFLOW);
+	}
+	free(dense);
+	free(bomb);
+}
+
 // RFC 9659: a frame that asks for more than 8 MB of memory is not for HTTP.
 static void a_large_zstd_window_is_refused(void **state)
 {
@@ -394,6 +451,7 @@ int main(void)
 		cmocka_unit_test(corrupt_bytes_are_refused),
 		cmocka_unit_test(a_wrong_sum_is_refused),
 		cmocka_unit_test(output_stops_at_the_cap),
+		cmocka_unit_test(a_bomb_is_given_up_and_dense_text_is_not),
 		cmocka_unit_test(a_large_zstd_window_is_refused),
 		cmocka_unit_test(zstd_from_before_the_standard_is_refused),
 		cmocka_unit_test(the_callback_stops_the_feed),
