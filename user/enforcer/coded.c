@@ -72,8 +72,8 @@ static int read_decoded(void *context, const char *bytes, size_t length)
 
 int sg_coded_read(struct sg_exchange *exchange, struct sg_str piece)
 {
-	int r = sg_inflate_feed(exchange->request_inflate, piece.data, piece.length, read_decoded,
-		exchange);
+	int r = sg_inflate_feed(
+		exchange->request_inflate, piece.data, piece.length, read_decoded, exchange);
 
 	switch (r) {
 	case -EBADMSG:
@@ -95,8 +95,7 @@ int sg_coded_read(struct sg_exchange *exchange, struct sg_str piece)
 
 bool sg_coded_must_undo(const struct sg_exchange *exchange)
 {
-	return exchange->request_inflate &&
-	       (exchange->edits.count || sg_gate_applies(exchange));
+	return exchange->request_inflate && (exchange->edits.count || sg_gate_applies(exchange));
 }
 
 struct sg_undo *sg_undo_free(struct sg_undo *undo)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A metered request that comes compressed. What it says is read while it is gathered; where it is to
-// be changed, or a policy evaluator reads it, it is sent without its coding. Few bytes can stand for
-// many: all calls of a worker together decode so much in a turn of its loop, then the others have
-// theirs. Worker thread only.
+// A metered request that comes compressed. What it says is read while it is gathered; where it is
+// to be changed, or a policy evaluator reads it, it is sent without its coding. Few bytes can stand
+// for many: all calls of a worker together decode so much in a turn of its loop, then the others
+// have theirs. Worker thread only.
 #pragma once
 
 #include <stdbool.h>
@@ -13,8 +13,8 @@
 struct sg_exchange;
 struct sg_undo;
 
-// The request's coding; one that is not known is told when the body is whole (exchange->bad_coding).
-// Returns 0 or -ENOMEM.
+// The request's coding; one that is not known is told when the body is whole
+// (exchange->bad_coding). Returns 0 or -ENOMEM.
 int sg_coded_begin(struct sg_exchange *exchange, struct sg_str coding) SG_WUNRES;
 
 // Has the request's body a coding whose turn is over? Then it goes on in a later one.
