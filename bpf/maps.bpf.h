@@ -71,7 +71,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SG_REASON_MAX);
+	__uint(max_entries, SG_MAX_REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");

@@ -8,6 +8,7 @@
  *   getpeername4, 6         the agent sees the peer that it asked for
  *   sockops                 tells accept() who is calling, before the SYN leaves
  *   getsockopt              hands that to the enforcer (attached to the service's own cgroup)
+ *   cut_egress, cut_ingress drop what still comes and goes (attached while an agent is cut off)
  *
  * UAPI headers only; loads on Linux 6.1 and later. Identity is the cgroup storage of the attach
  * point: right for nested cgroups, moved tasks and passed descriptors, where the current task's
@@ -184,6 +185,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 		return refuse(ctx, to, 0, SG_REASON_NO_AGENT);
 	if (slot->flags & SG_SLOT_GUARD)
 		return decide_as_guard(ctx, to, slot->agent_id);
+	if (slot->flags & SG_SLOT_CUT)
+		return refuse(ctx, to, slot->agent_id, SG_REASON_CUT);
 	listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
 	sk = ctx->sk;
 	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&
@@ -221,6 +224,8 @@ static __always_inline int decide_datagram(struct bpf_sock_addr *ctx, const stru
 {
 	struct sg_agent_slot *slot = bpf_get_local_storage(&agents, 0);
 
+	if (slot->flags & SG_SLOT_CUT)
+		return refuse(ctx, to, slot->agent_id, SG_REASON_CUT);
 	if (to->port == QUIC_PORT && !is_loopback(to->word))
 		return refuse(ctx, to, slot->agent_id, SG_REASON_QUIC);
 	return ALLOW;

@@ -39,6 +39,9 @@
  * is not direct, is refused. */
 #define SG_SLOT_GUARD 1u
 
+/* Cut off: nothing is sent to a listener or goes direct any more. */
+#define SG_SLOT_CUT 2u
+
 struct sg_agent_slot {
 	__u32 agent_id; /* 0: attached, not yet registered: everything is refused */
 	__u32 flags;	/* SG_SLOT_... */
@@ -90,8 +93,11 @@ enum sg_reason {
 	SG_REASON_QUIC,	       /* UDP to port 443: refused, so that clients fall back to TCP */
 	SG_REASON_STORAGE, /* socket storage, flows, or the agent's part of flows full: refused */
 	SG_REASON_BIND,	   /* bind to the listener's port: refused */
+	SG_REASON_CUT,	   /* the agent is cut off: refused */
 	SG_REASON_MAX,
 };
+
+#define SG_MAX_REASONS 16 /* of the map: a new reason is no other layout */
 
 struct sg_event {
 	__u32 agent_id;
@@ -103,6 +109,7 @@ struct sg_event {
 	char command[16];
 };
 
+_Static_assert(SG_REASON_MAX <= SG_MAX_REASONS, "abi");
 _Static_assert(sizeof(struct sg_agent_slot) == 8, "abi");
 _Static_assert(sizeof(struct sg_listener) == 8, "abi");
 _Static_assert(sizeof(struct sg_endpoint) == 24, "abi");

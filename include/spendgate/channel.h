@@ -30,7 +30,8 @@
 // FILES           warden    files of the watched directories                           memfd with JSON
 // BUDGET          warden    op "budget" of spendgate/control.h                         memfd with JSON
 // BUDGET_RESULT   enforcer  answers BUDGET                                             memfd with JSON
-// FREEZE          enforcer  name of an agent (no NUL) whose cgroup is to be frozen     -
+// STOP            both      sg_channel_stop: enforcer: agents of a name are to be      -
+//                           stopped, or to go on; warden: one has been
 // API             warden    -                                                          listening sockets of the control API
 // COUNTERS        enforcer  -                                                          -
 // COUNTERS_RESULT warden    answers COUNTERS: {reason: count} of the redirect          memfd with JSON
@@ -73,7 +74,7 @@ enum sg_channel_type {
 	SG_CHANNEL_API,
 	SG_CHANNEL_COUNTERS,
 	SG_CHANNEL_COUNTERS_RESULT,
-	SG_CHANNEL_FREEZE,
+	SG_CHANNEL_STOP,
 };
 
 struct sg_channel_header {
@@ -99,6 +100,22 @@ struct sg_channel_agent {
 	uint32_t agent_id;
 };
 
+enum sg_channel_stop_how {
+	SG_STOP_CUT = 1, // off from every network
+	SG_STOP_FREEZE,	 // its processes
+	SG_STOP_RESUME,	 // neither any more
+};
+
+struct sg_channel_stop {
+	uint32_t how;
+	uint32_t agent_id;    // the warden's
+	uint32_t connections; // that were ended; the warden's
+	uint32_t reserved;
+	char agent[64];	  // name; this and the others end with a NUL
+	char who[128];	  // wants it
+	char reason[256]; // "": none was given
+};
+
 struct sg_channel_socket {
 	uint64_t netns_cookie;
 	uint32_t family; // AF_INET, AF_INET6
@@ -112,7 +129,8 @@ struct sg_channel_socket {
 //    "budgets": [...as in the configuration...],
 //    "origins": [{"host": "api.openai.com", "address": "127.0.0.1:9443", "provider"?: "openai", "plain"?: false}],
 //    "upstream_ca"?: "-----BEGIN CERTIFICATE-----...",
-//    "keys"?: [{"provider": "openai", "key": the operator's, "host"?: glob}]}
+//    "keys"?: [{"provider": "openai", "key": the operator's, "host"?: glob}],
+//    "cut"?: true: it is cut off}
 // The warden's own members travel with it and are passed over: "container", "guard", "profile".
 // clang-format on
 //

@@ -24,6 +24,9 @@
 //           namespace
 // release   "id": the agent's command has ended                         {"status": {...of the agent}}
 // detach    "container": as it was registered; no agent any more        -
+// cut       "agent": name, "who", "reason"?: off from every network     {"agents": how many have the name, "connections":
+//                                                                        that were ended}
+// resume    the same: it may go on, cut off or frozen                   {"agents"}
 // status    -                                                           {"agents": [...], "redirect": {reason: count}}
 // prices    "document": a table as docs/prices.md has it                -
 // reload    -                                                           {"restart": keys that need one, or ""}

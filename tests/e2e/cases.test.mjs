@@ -160,10 +160,10 @@ test('a breaker freezes the agent that asks the same again and again; thawed, it
 	await own.daemon({ budgets: [{ scope: 'host', max_requests: 100, window: '1h', alerts: [1], breaker: { identical_requests: 3, action: 'freeze' } }] });
 	try {
 		const running = own.agent('openai.mjs', 'again', {}, { calls: Array(5).fill(chat('mock:tokens=2')), maxRetries: 0 });
-		const frozen = await until(() => own.running.stderr.match(/event=frozen agent=again cgroup=(\S+)/), 'the agent to be frozen');
+		await until(() => /event=frozen agent=again /.test(own.running.stderr), 'the agent to be frozen');
 		await new Promise((done) => setTimeout(done, 300)); // what it could still do, it would
 		assert.ok((await mock.bill()).calls <= 3);
-		fs.writeFileSync(`${frozen[1]}/cgroup.freeze`, '0');
+		assert.equal((await start(path.join(build, 'spendgate'), ['resume', 'again'], { env: own.env }).done).code, 0);
 		const { results } = await running;
 		assert.equal(results.filter((result) => result.ok).length, 3);
 		assert.match(JSON.stringify(results[4]), /breaker/);

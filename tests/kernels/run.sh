@@ -27,7 +27,7 @@ build_root() {
 	mkdir -p "$root"/{bin,tests,proc,sys,dev,tmp,run}
 	cp /bin/busybox "$root/bin/"
 	install -m 755 "$here/init" "$root/init"
-	for program in test_redirect test_versions test_refusals test_identity test_kinds; do
+	for program in test_redirect test_versions test_refusals test_identity test_kinds test_cut; do
 		cp "$tests/$program" "$root/tests/"
 		for library in $(ldd "$tests/$program" | grep -o '/[^ ]*\.so[^ ]*'); do
 			mkdir -p "$root$(dirname "$library")"

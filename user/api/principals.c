@@ -35,6 +35,7 @@ static const char *const verb_names[SG_VERB_COUNT] = {
 	[SG_VERB_BUDGET_GET] = "fleet.budget.get",
 	[SG_VERB_BUDGET_SET] = "fleet.budget.set",
 	[SG_VERB_AUDIT] = "fleet.audit",
+	[SG_VERB_CUT] = "fleet.agent.cut",
 };
 
 const char *sg_verb_name(enum sg_verb verb)

@@ -20,6 +20,7 @@ enum sg_verb {
 	SG_VERB_BUDGET_GET, // fleet.budget.get
 	SG_VERB_BUDGET_SET, // fleet.budget.set
 	SG_VERB_AUDIT,	    // fleet.audit
+	SG_VERB_CUT,	    // fleet.agent.cut
 	SG_VERB_COUNT
 };
 

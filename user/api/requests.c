@@ -320,6 +320,63 @@ static void delete_budget(struct call *call)
 		answer_json(call, 200, answer);
 }
 
+// ---- Stopping ----
+
+// A body is not needed: {"reason"?}. Returns false when it is no such thing.
+static bool read_reason(struct call *call, json_t **ret_body)
+{
+	const json_t *reason;
+
+	*ret_body = NULL;
+	if (!call->request->length)
+		return true;
+	*ret_body = parse_body(call);
+	if (!*ret_body)
+		return false;
+	reason = json_object_get(*ret_body, "reason");
+	if (json_object_size(*ret_body) == (reason ? 1 : 0) && (!reason || json_is_string(reason)))
+		return true;
+	answer_error(call, 400, "the body may have a reason, a text, and nothing else");
+	json_decref(*ret_body);
+	return false;
+}
+
+static void ask_for_cut(struct call *call, bool is_cut)
+{
+	const struct sg_api_options *options = call->options;
+	struct sg_error error = { "" };
+	char who[80];
+	json_t *body;
+	int r;
+
+	if (!is_allowed(call, SG_VERB_CUT) ||
+		!is_in_scope(call, SG_VERB_CUT, "agent is out of scope") ||
+		!read_reason(call, &body))
+		return;
+	name_principal(call, who, sizeof(who));
+	r = options->cut(options->context, is_cut, call->agent, who, text_of(body, "reason"));
+	json_decref(body);
+	if (r == -ENOENT)
+		sg_error_set(&error, r, "there is no agent \"%.80s\"", call->agent);
+	else if (r < 0)
+		sg_error_set(&error, r, "spendgated can't be asked: %s", strerror(-r));
+	if (r < 0)
+		answer_failure(call, r, &error);
+	else
+		answer_json(
+			call, 202, json_pack("{s:s, s:b}", "agent", call->agent, "cut", is_cut));
+}
+
+static void post_cut(struct call *call)
+{
+	ask_for_cut(call, true);
+}
+
+static void post_resume(struct call *call)
+{
+	ask_for_cut(call, false);
+}
+
 // ---- As the reference has it ----
 
 static const char *check_fleet_caps(const json_t *body)
@@ -438,6 +495,8 @@ static const struct {
 	{ "GET", "/v1/budgets/", get_budgets },
 	{ "PATCH", "/v1/budgets/", put_budget },
 	{ "DELETE", "/v1/budgets/", delete_budget },
+	{ "POST", "/v1/cut/", post_cut },
+	{ "POST", "/v1/resume/", post_resume },
 	{ "POST", "/fleet/budget/set", post_fleet_budget },
 };
 

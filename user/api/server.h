@@ -4,6 +4,8 @@
 // request but one for /health needs a principal's token.
 #pragma once
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #include "api/principals.h"
@@ -18,6 +20,10 @@ struct sg_api_options {
 	struct sg_audit *audit;
 	// Any thread: {"agents": [...], "redirect"?: {...}}, new reference or NULL.
 	json_t *(*status)(void *context);
+	// Any thread: asks for an agent to be cut off, or to go on. Returns 0, -ENOENT: there is
+	// none, or another -errno.
+	int (*cut)(
+		void *context, bool is_cut, const char *agent, const char *who, const char *reason);
 	void *context;
 };
 

@@ -14,7 +14,7 @@ struct sg_budget *sg_budget_new(const struct sg_budget_policy *policy)
 		return NULL;
 	memset(budget, 0, offsetof(struct sg_budget, window.buckets));
 	sg_budget_init(budget, policy);
-	if (breaker->nanousd_per_minute || breaker->identical_requests) {
+	if (breaker->nanousd_per_minute || breaker->identical_requests || breaker->refusals) {
 		budget->breaker = sg_breaker_new(breaker);
 		if (!budget->breaker)
 			return sg_budget_free(budget);
@@ -156,13 +156,6 @@ uint64_t sg_account_take_waiting(struct sg_account *account, uint64_t mask)
 		}
 	}
 	return waiting;
-}
-
-void sg_account_count_refused(struct sg_account *account)
-{
-	sg_lock_take(&account->lock);
-	account->refused++;
-	sg_lock_give(&account->lock);
 }
 
 bool sg_account_has_budgets(struct sg_account *account)

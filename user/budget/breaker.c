@@ -63,6 +63,20 @@ bool sg_breaker_sees(struct sg_breaker *breaker, uint64_t fingerprint, int64_t n
 	return trip(breaker, now_ns);
 }
 
+bool sg_breaker_sees_refusal(struct sg_breaker *breaker, int64_t now_ns)
+{
+	if (!breaker->policy.refusals)
+		return false;
+	if (!breaker->refused || now_ns - breaker->refused_ns >= MINUTE_NS) {
+		breaker->refused = 0;
+		breaker->refused_ns = now_ns;
+	}
+	if (++breaker->refused < breaker->policy.refusals)
+		return false;
+	breaker->refused = 0;
+	return trip(breaker, now_ns);
+}
+
 // The mean minute of the hour, without the last one.
 static int64_t baseline(const struct sg_breaker *breaker)
 {

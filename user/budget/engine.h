@@ -55,7 +55,7 @@ struct sg_budget_event {
 	char window[64];
 	unsigned percent;	       // of an alert
 	enum sg_breaker_action action; // of a breaker
-	const char *why;	       // of a breaker: "spend_slope", "identical_requests"
+	const char *why; // of a breaker: "spend_slope", "identical_requests", "refusals"
 	int64_t limit_nanousd, max_requests, max_tokens; // 0: none
 	int64_t spent_nanousd, requests, tokens;	 // within the window
 };
@@ -260,8 +260,9 @@ typedef int (*sg_deferred_hold_fn)(void *context, const struct sg_deferred_hold 
 int sg_engine_each_deferred(
 	struct sg_engine *engine, sg_deferred_hold_fn visit, void *context) SG_WUNRES;
 
-// Counts a refused call (status, ledger totals).
-void sg_account_count_refused(struct sg_account *account);
+// A call was refused (status); `refusal`: by a budget, whose breaker may count it. NULL: by none.
+void sg_account_refused(
+	struct sg_engine *engine, struct sg_account *account, const struct sg_refusal *refusal);
 
 // Is there any budget that its calls must fit (its own, or one that it shares)?
 bool sg_account_has_budgets(struct sg_account *account);

@@ -78,6 +78,10 @@ static inline int64_t sg_engine_wall_ns(const struct sg_engine *engine, int64_t 
 // Tells the workers of a mask that there may be room. Without a lock.
 void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
 
+// Makes an event of the account's known; the time is `now_ns`.
+void sg_engine_tell(struct sg_engine *engine, const struct sg_account *account, int64_t now_ns,
+	struct sg_budget_event *event);
+
 // The budgets have changed: of `account`, under its lock, the own ones; of all (NULL), under
 // everyone's, the shared ones. What is in flight is held by them, which hold nothing yet.
 void sg_engine_hold_again(struct sg_engine *engine, const struct sg_account *account);

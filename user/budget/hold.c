@@ -159,15 +159,6 @@ void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting)
 		engine->on_room(engine->on_room_context, (unsigned)__builtin_ctzll(waiting));
 }
 
-static void tell(struct sg_engine *engine, const struct sg_account *account, int64_t now_ns,
-	struct sg_budget_event *event)
-{
-	strcpy(event->agent, account->name);
-	event->at_ns = sg_engine_wall_ns(engine, now_ns);
-	sg_events_push(&engine->events, event);
-	sg_writer_nudge(engine->writer);
-}
-
 // ---- Taking ----
 
 struct asking {
@@ -226,7 +217,7 @@ static void show_breakers(const struct asking *asking, const struct sg_ask *ask)
 			!sg_breaker_sees(budget->breaker, ask->fingerprint, ask->now_ns))
 			continue;
 		sg_budget_tripped(budget, "identical_requests", &event);
-		tell(asking->engine, asking->account, ask->now_ns, &event);
+		sg_engine_tell(asking->engine, asking->account, ask->now_ns, &event);
 	}
 }
 
@@ -481,7 +472,7 @@ __attribute__((noinline)) static void spend_watched(struct sg_engine *engine,
 	unsigned count = sg_budget_spend(budget, &slot->charge, slot->estimated, now_ns, events);
 
 	for (unsigned i = 0; i < count; i++)
-		tell(engine, account, now_ns, &events[i]);
+		sg_engine_tell(engine, account, now_ns, &events[i]);
 }
 
 // With every lock: the hold goes, the charge is spent. Returns the workers that wait for room.

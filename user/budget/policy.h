@@ -37,13 +37,15 @@ enum sg_on_tight {
 // Whose calls a budget counts.
 enum sg_scope { SG_SCOPE_AGENT, SG_SCOPE_LABEL, SG_SCOPE_HOST };
 
-enum sg_breaker_action { SG_BREAKER_DENY, SG_BREAKER_FREEZE, SG_BREAKER_ALERT };
+enum sg_breaker_action { SG_BREAKER_DENY, SG_BREAKER_FREEZE, SG_BREAKER_CUT, SG_BREAKER_ALERT };
 
-// Trips when spending runs away, or the same request comes again and again. 0: not watched.
+// Trips when spending runs away, the same request comes again and again, or calls are refused. 0:
+// not watched.
 struct sg_breaker_policy {
 	int64_t nanousd_per_minute;
 	int64_t times_baseline; // and that many times the mean minute of the hour before
 	int64_t identical_requests;
+	int64_t refusals; // within a minute
 	int64_t cooldown_ns;
 	enum sg_breaker_action action;
 };

@@ -28,6 +28,7 @@ static const char *const modes[] = { "enforce", "observe" };
 static const char *const actions[] = {
 	[SG_BREAKER_DENY] = "deny",
 	[SG_BREAKER_FREEZE] = "freeze",
+	[SG_BREAKER_CUT] = "cut",
 	[SG_BREAKER_ALERT] = "alert",
 };
 
@@ -286,6 +287,8 @@ static int read_breaker_field(struct sg_policy_parser *parser, const char *key, 
 		return sg_value_count(value, key, &breaker->times_baseline, parser->error);
 	if (strcmp(key, "identical_requests") == 0)
 		return sg_value_count(value, key, &breaker->identical_requests, parser->error);
+	if (strcmp(key, "refusals") == 0)
+		return sg_value_count(value, key, &breaker->refusals, parser->error);
 	if (strcmp(key, "cooldown") == 0)
 		return json_is_string(value) &&
 				       sg_window_parse(json_string_value(value),
@@ -299,7 +302,7 @@ static int read_breaker_field(struct sg_policy_parser *parser, const char *key, 
 	found = sg_value_word(value, actions, SG_ARRAY_SIZE(actions));
 	if (found < 0)
 		return sg_error_set(parser->error, -EINVAL,
-			"unknown action \"%.80s\": must be deny, freeze or alert",
+			"unknown action \"%.80s\": must be deny, freeze, cut or alert",
 			sg_value_shown(value));
 	breaker->action = (enum sg_breaker_action)found;
 	return 0;
@@ -321,9 +324,9 @@ static int read_breaker(struct sg_policy_parser *parser, const json_t *value)
 		if (r < 0)
 			return sg_error_prefix(parser->error, r, "breaker: ");
 	}
-	if (!breaker->nanousd_per_minute && !breaker->identical_requests)
+	if (!breaker->nanousd_per_minute && !breaker->identical_requests && !breaker->refusals)
 		return sg_error_set(parser->error, -EINVAL,
-			"breaker: usd_per_minute or identical_requests is required");
+			"breaker: usd_per_minute, identical_requests or refusals is required");
 	if (breaker->times_baseline && !breaker->nanousd_per_minute)
 		return sg_error_set(parser->error, -EINVAL,
 			"breaker: times_baseline needs usd_per_minute, the least that counts as "

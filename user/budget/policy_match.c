@@ -61,8 +61,8 @@ static bool has_same_breaker(const struct sg_breaker_policy *a, const struct sg_
 {
 	return a->nanousd_per_minute == b->nanousd_per_minute &&
 	       a->times_baseline == b->times_baseline &&
-	       a->identical_requests == b->identical_requests && a->cooldown_ns == b->cooldown_ns &&
-	       a->action == b->action;
+	       a->identical_requests == b->identical_requests && a->refusals == b->refusals &&
+	       a->cooldown_ns == b->cooldown_ns && a->action == b->action;
 }
 
 bool sg_budget_policy_is_same(const struct sg_budget_policy *a, const struct sg_budget_policy *b)

@@ -2,14 +2,13 @@
 // `spendgate budget set|add|show|rm`: the limits of running agents, changed live.
 #include <argp.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
+#include "cli/caller.h"
 #include "cli/cli.h"
 #include "cli/start.h"
 #include "spendgate/exit.h"
@@ -195,20 +194,11 @@ static const struct {
 
 // ---- Asking ----
 
-// Whoever called sudo; else who we are.
-static void describe_caller(char *out, size_t size)
-{
-	const char *name = getenv("SUDO_USER");
-	const struct passwd *user = getpwuid(getuid());
-
-	snprintf(out, size, "cli:%.100s", name && *name ? name : user ? user->pw_name : "root");
-}
-
 static json_t *make_request(const struct options *options)
 {
-	char who[128];
+	char who[SG_CALLER_BYTES];
 
-	describe_caller(who, sizeof(who));
+	sg_caller_describe(who, sizeof(who));
 	if (options->verb == VERB_SHOW)
 		return json_pack("{s:s, s:s, s:s*}", "op", "budget", "verb", "show", "agent",
 			options->agent);

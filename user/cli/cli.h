@@ -19,6 +19,8 @@ int sg_cli_reload(int argc, char **argv);
 int sg_cli_price_update(int argc, char **argv); // of sg_cli_price
 int sg_cli_attach(int argc, char **argv);
 int sg_cli_detach(int argc, char **argv);
+int sg_cli_cut(int argc, char **argv);
+int sg_cli_resume(int argc, char **argv);
 int sg_cli_docker(int argc, char **argv);
 int sg_cli_meter(int argc, char **argv);
 int sg_cli_tokens(int argc, char **argv);

@@ -20,6 +20,8 @@ static const struct {
 	{ "attach", sg_cli_attach, "make a running container or cgroup an agent" },
 	{ "detach", sg_cli_detach, "end that" },
 	{ "budget", sg_cli_budget, "change the limits of running agents, live" },
+	{ "cut", sg_cli_cut, "end an agent's connections, and let it make no more" },
+	{ "resume", sg_cli_resume, "let an agent go on that was cut off, or frozen" },
 	{ "audit", sg_cli_audit, "who changed which limit, what was refused" },
 	{ "ledger", sg_cli_ledger, "every call of the ledger, as CSV or JSON lines" },
 	{ "report", sg_cli_report, "what was spent, by agent, model, team, day" },

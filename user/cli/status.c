@@ -39,14 +39,17 @@ static void print_agent(const json_t *agent)
 {
 	const json_t *budgets = json_object_get(agent, "budgets");
 	size_t count = json_array_size(budgets);
+	char name[128];
 
+	snprintf(name, sizeof(name), "%s%s", text_of(agent, "name"),
+		json_is_true(json_object_get(agent, "cut")) ? " (cut)" : "");
 	for (size_t i = 0; i < (count ? count : 1); i++) {
 		const json_t *budget = count ? json_array_get(budgets, i) : agent;
 
-		printf("%-20s %-12s %-10s %12s %12s %12s %8lld %8lld\n",
-			i ? "" : text_of(agent, "name"), count ? text_of(budget, "name") : "(none)",
-			text_of(budget, "window"), text_of(budget, "limit_usd"),
-			text_of(budget, "spent_usd"), text_of(budget, "held_usd"),
+		printf("%-20s %-12s %-10s %12s %12s %12s %8lld %8lld\n", i ? "" : name,
+			count ? text_of(budget, "name") : "(none)", text_of(budget, "window"),
+			text_of(budget, "limit_usd"), text_of(budget, "spent_usd"),
+			text_of(budget, "held_usd"),
 			(long long)json_integer_value(json_object_get(agent, "calls")),
 			(long long)json_integer_value(json_object_get(agent, "refused")));
 	}

@@ -6,8 +6,22 @@
 
 #include "container/mounts.h"
 #include "container/place.h"
-#include "container/sockets.h"
 #include "daemon/daemon.h"
+#include "redirect/sockets.h"
+
+static int end_connections(
+	const struct sg_place *place, struct sg_sockets_result *ret_result, struct sg_error *error)
+{
+	struct sg_error why = { "" };
+	int r = sg_sockets_end(
+		place->cgroup_fd, place->netns_fd, SG_SOCKETS_UNWATCHED, ret_result, &why);
+
+	return r < 0 ? sg_error_set(error, r,
+			       "%s: those from before stay, unmetered, until they end: restart "
+			       "what runs",
+			       why.text)
+		     : 0;
+}
 
 // The fence first: nothing new may connect between the other two.
 int sg_attach(const char *what, const json_t *request, struct sg_attach_result *ret_result,
@@ -24,7 +38,7 @@ int sg_attach(const char *what, const json_t *request, struct sg_attach_result *
 		return r;
 	r = sg_place_register(&place, request, error);
 	if (r == 0) {
-		ended = sg_sockets_end(&place, &sockets, error);
+		ended = end_connections(&place, &sockets, error);
 		result.ended = sockets.ended;
 		r = sg_mounts_trust(pid, sg_daemon_run_directory(), &result.mounted, &later);
 		if (r < 0 && ended == 0)

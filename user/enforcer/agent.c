@@ -109,6 +109,8 @@ bool sg_agent_enter(struct sg_agent *agent)
 {
 	struct sg_agent_load *load = agent->load;
 
+	if (atomic_load_explicit(&load->cut, memory_order_relaxed))
+		return false;
 	if (atomic_fetch_add_explicit(&load->connections, 1, memory_order_relaxed) <
 		agent->max_connections)
 		return true;
@@ -313,6 +315,7 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 	if (!agent->load)
 		return -ENOMEM;
 	atomic_store(&agent->load->references, 1);
+	atomic_store(&agent->load->cut, json_is_true(json_object_get(root, "cut")));
 	r = parse_unknown_model(
 		json_string_value(json_object_get(root, "unknown_model")), agent, error);
 	if (r == 0)
@@ -340,6 +343,7 @@ static int put(struct sg_agents *agents, struct sg_agent *agent)
 	pthread_rwlock_wrlock(&agents->lock);
 	HASH_FIND(hh, agents->by_id, &agent->id, sizeof(agent->id), entry);
 	if (entry) {
+		atomic_store(&entry->agent->load->cut, atomic_load(&agent->load->cut));
 		unref_load(agent->load);
 		agent->load = entry->agent->load;
 		atomic_fetch_add_explicit(&agent->load->references, 1, memory_order_relaxed);

@@ -39,6 +39,7 @@ struct sg_agent_load {
 	_Atomic unsigned references;
 	_Atomic unsigned connections;
 	_Atomic bool told; // the log has it that there are too many
+	_Atomic bool cut;  // off from every network: what still comes is closed
 	struct sg_body_share bodies;
 };
 
@@ -84,9 +85,9 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent);
 // changed or it is gone. Any thread.
 struct sg_agent *sg_agent_renew(struct sg_agents *agents, struct sg_agent *agent);
 
-// Counts a connection of the agent. Returns false, and says so once, when it has as many as it may:
-// one agent that opens connections without end must not take the descriptors of all others. Any
-// thread.
+// Counts a connection of the agent. Returns false when the agent is cut off; and, which it says
+// once, when it has as many as it may: one agent that opens connections without end must not take
+// the descriptors of all others. Any thread.
 bool sg_agent_enter(struct sg_agent *agent);
 void sg_agent_leave(struct sg_agent *agent);
 

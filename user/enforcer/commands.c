@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "enforcer/link.h"
 #include "enforcer/status.h"
+#include "enforcer/stop.h"
 #include "enforcer/worker.h"
 #include "spendgate/control.h"
 
@@ -177,6 +179,24 @@ static json_t *status_of(void *context)
 	return status;
 }
 
+static int is_named(void *context, struct sg_agent *agent)
+{
+	return strcmp(agent->name, context) == 0 ? -EEXIST : 0;
+}
+
+static int cut(void *context, bool is_cut, const char *agent, const char *who, const char *reason)
+{
+	struct sg_enforcer *enforcer = context;
+	struct sg_channel_stop order = { .how = is_cut ? SG_STOP_CUT : SG_STOP_RESUME };
+
+	snprintf(order.agent, sizeof(order.agent), "%s", agent);
+	snprintf(order.who, sizeof(order.who), "%s", who);
+	snprintf(order.reason, sizeof(order.reason), "%s", reason);
+	if (sg_agents_each(enforcer->agents, is_named, order.agent) != -EEXIST)
+		return -ENOENT;
+	return sg_link_stop(enforcer->link, &order);
+}
+
 static void on_api(struct sg_enforcer *enforcer, struct sg_channel_message *message)
 {
 	int fds[SG_CHANNEL_MAX_FDS];
@@ -214,6 +234,9 @@ void sg_commands_take(struct sg_enforcer *enforcer, struct sg_channel_message *m
 	case SG_CHANNEL_API:
 		on_api(enforcer, message);
 		break;
+	case SG_CHANNEL_STOP:
+		sg_stop_take(enforcer, message);
+		break;
 	case SG_CHANNEL_COUNTERS_RESULT:
 		on_counters(enforcer->commands, message);
 		break;
@@ -228,6 +251,7 @@ int sg_commands_new(struct sg_enforcer *enforcer, struct sg_commands **ret_comma
 	const struct sg_api_options options = { .control = enforcer->control,
 		.audit = enforcer->audit,
 		.status = status_of,
+		.cut = cut,
 		.context = enforcer };
 	pthread_condattr_t monotonic;
 	int r = commands ? sg_api_new(&options, &commands->api) : -ENOMEM;

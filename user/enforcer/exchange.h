@@ -231,6 +231,10 @@ int sg_response_finish(struct sg_exchange *exchange) SG_WUNRES;
 void sg_response_cut(struct sg_exchange *exchange, const char *detail);
 void sg_response_broken(struct sg_exchange *exchange, int error);
 
+// The agent is cut off, and its session is about to be told: a stream whose end is the end of its
+// cost is ended. Other answers are read on for their usage.
+void sg_response_stop(struct sg_exchange *exchange);
+
 // The answer's head, of which `head` is a copy, may go to the agent now, and what comes after it.
 void sg_response_go_on(struct sg_exchange *exchange, const struct sg_buf *head);
 

@@ -128,12 +128,12 @@ int sg_link_want_socket(
 	return r;
 }
 
-int sg_link_freeze(struct sg_link *link, const char *agent)
+int sg_link_stop(struct sg_link *link, const struct sg_channel_stop *order)
 {
 	int r;
 
 	pthread_mutex_lock(&link->lock);
-	r = locked_send(link, SG_CHANNEL_FREEZE, 0, agent, strlen(agent));
+	r = locked_send(link, SG_CHANNEL_STOP, 0, order, sizeof(*order));
 	pthread_mutex_unlock(&link->lock);
 	return r;
 }

@@ -49,5 +49,6 @@ void sg_link_send_memfd(
 int sg_link_want_socket(struct sg_link *link, unsigned worker, uint32_t request,
 	uint64_t netns_cookie, int family) SG_WUNRES;
 
-// Asks for the cgroup of every agent of this name to be frozen. Returns 0 or -errno.
-int sg_link_freeze(struct sg_link *link, const char *agent) SG_WUNRES;
+// Asks for every agent of a name to be stopped, or to go on; message STOP comes back for each
+// (stop.h). Returns 0 or -errno.
+int sg_link_stop(struct sg_link *link, const struct sg_channel_stop *order) SG_WUNRES;

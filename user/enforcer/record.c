@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enforcer/record.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/money.h"
 #include "enforcer/client.h"
@@ -59,6 +61,22 @@ void sg_record_soft_alert(
 		(unsigned long long)client->connection, refusal->budget);
 }
 
+// What the breaker does beside refusing.
+static void stop_agent(struct sg_enforcer *enforcer, const struct sg_budget_event *event)
+{
+	struct sg_channel_stop order = { .how = event->action == SG_BREAKER_CUT ? SG_STOP_CUT
+										: SG_STOP_FREEZE };
+
+	if (event->action != SG_BREAKER_CUT && event->action != SG_BREAKER_FREEZE)
+		return;
+	snprintf(order.agent, sizeof(order.agent), "%s", event->agent);
+	snprintf(order.who, sizeof(order.who), "breaker:%s", event->budget);
+	snprintf(order.reason, sizeof(order.reason), "%s", event->why);
+	if (sg_link_stop(enforcer->link, &order) < 0)
+		sg_log(SG_LOG_ERROR, order.how == SG_STOP_CUT ? "not_stopped" : "not_frozen",
+			"agent=%s reason=\"the warden is not there\"", event->agent);
+}
+
 void sg_record_budget_event(void *context, const struct sg_budget_event *event)
 {
 	struct sg_enforcer *enforcer = context;
@@ -81,8 +99,6 @@ void sg_record_budget_event(void *context, const struct sg_budget_event *event)
 	sg_alerts_add(enforcer->alerts, event->agent);
 	sg_webhook_tell(enforcer->webhook, name, event->at_ns, line);
 	sg_audit_write(enforcer->audit, name, true, line);
-	if (!alert && event->action == SG_BREAKER_FREEZE &&
-		sg_link_freeze(enforcer->link, event->agent) < 0)
-		sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"the warden is not there\"",
-			event->agent);
+	if (!alert)
+		stop_agent(enforcer, event);
 }

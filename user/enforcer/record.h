@@ -18,6 +18,7 @@ void sg_record_refused(const struct sg_client *client, const char *model, const 
 void sg_record_soft_alert(
 	const struct sg_client *client, const char *model, const struct sg_refusal *refusal);
 
-// An alert or a breaker of a budget: a line of the audit log, and the agent is frozen where that is
-// the breaker's action. `context` is the struct sg_enforcer. The ledger's writer thread.
+// An alert or a breaker of a budget: a line of the audit log, and the agent is cut off or frozen
+// where that is the breaker's action. `context` is the struct sg_enforcer. The ledger's writer
+// thread.
 void sg_record_budget_event(void *context, const struct sg_budget_event *event);

@@ -72,7 +72,8 @@ void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, u
 		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
 	if (!is_recorded(kind))
 		return;
-	sg_account_count_refused(client->agent->account);
+	sg_account_refused(client->worker->enforcer->engine, client->agent->account,
+		kind == SG_ANSWER_BUDGET ? refusal : NULL);
 	sg_record_refused(client, model,
 		kind == SG_ANSWER_BUDGET ? sg_record_cap(refusal) : answer_reason(kind), status,
 		refusal, detail);

@@ -179,9 +179,9 @@ int sg_response_finish(struct sg_exchange *exchange)
 	return r;
 }
 
-// There is no room for more: the stream ends here, between two of its events, and the provider's
-// connection with it. Charged is what is held then, since what it has said beyond that is not
-// known.
+// There is no room for more, or no agent: the stream ends here, between two of its events, and the
+// provider's connection with it. Charged is what is held then, since what it has said beyond that
+// is not known.
 static int end_stream(struct sg_exchange *exchange)
 {
 	const struct sg_client *client = exchange->client;
@@ -273,6 +273,17 @@ void sg_response_cut(struct sg_exchange *exchange, const char *detail)
 			exchange->agent_gone = true;
 	}
 	sg_exchange_upstream_broke(exchange, detail);
+}
+
+void sg_response_stop(struct sg_exchange *exchange)
+{
+	if (exchange->response != SG_RESPONSE_BODY || !sg_slice_stop(exchange))
+		return;
+	// Nothing of its end goes to the agent, so that it can't fail. That it has left, its
+	// session sees by itself.
+	exchange->agent_gone = true;
+	(void)!end_stream(exchange);
+	exchange->agent_gone = false;
 }
 
 void sg_response_broken(struct sg_exchange *exchange, int error)

@@ -109,14 +109,20 @@ static bool note_pace(struct sg_slice *slice, int64_t now_ms, int64_t before)
 	return slice->seen_tokens - slice->span_seen <= SPAN_TOKENS;
 }
 
+// Was it seen long enough to say no more than is seen?
+static bool is_paced(const struct sg_slice *slice, int64_t now_ms)
+{
+	return slice->first_ms && now_ms - slice->first_ms >= WATCH_MS &&
+	       slice->spans >= WATCH_SPANS;
+}
+
 static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
 {
 	struct sg_slice *slice = &exchange->slice;
 	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
 	struct sg_charge bound;
 
-	if (now_ms - slice->first_ms < WATCH_MS || slice->spans < WATCH_SPANS ||
-		tokens >= exchange->hold.bound.output_tokens ||
+	if (!is_paced(slice, now_ms) || tokens >= exchange->hold.bound.output_tokens ||
 		!sg_response_reader_can_end(exchange->response_reader) ||
 		!sg_hold_is_waited_for(exchange->client->worker->enforcer->engine, &exchange->hold))
 		return;
@@ -194,6 +200,18 @@ int sg_slice_step(struct sg_exchange *exchange)
 		return run_on(exchange);
 	start_to_run(exchange, now_ms);
 	return 0;
+}
+
+bool sg_slice_stop(struct sg_exchange *exchange)
+{
+	const struct sg_slice *slice = &exchange->slice;
+	int64_t now_ms = sg_loop_now_ms(exchange->client->worker->loop);
+
+	if (!exchange->response_reader || slice->state == SG_SLICE_NEVER ||
+		(slice->state == SG_SLICE_WATCH && !is_paced(slice, now_ms)))
+		return false;
+	lower_to_end(exchange);
+	return true;
 }
 
 int sg_slice_look_away(struct sg_exchange *exchange)

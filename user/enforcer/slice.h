@@ -36,6 +36,10 @@ void sg_slice_prepare(struct sg_exchange *exchange);
 // Returns 0, or -EDQUOT: there is no room for more, the stream is to be ended.
 int sg_slice_step(struct sg_exchange *exchange) SG_WUNRES;
 
+// The stream is not wanted any more. Returns true where its end is the end of what the provider
+// bills: then its hold is what that may be. Else it is to be read on.
+bool sg_slice_stop(struct sg_exchange *exchange);
+
 // The agent does not take what is there, so that what the provider says can't be watched. Returns 0
 // (reading may stop), or -EDQUOT as above.
 int sg_slice_look_away(struct sg_exchange *exchange) SG_WUNRES;

@@ -27,6 +27,7 @@ static int add_agent(void *context, struct sg_agent *agent)
 		json_object_set_new(status, "alerts",
 			json_integer(sg_alerts_count(listing->enforcer->alerts, agent->name))) <
 			0 ||
+		json_object_set_new(status, "cut", json_boolean(agent->load->cut)) < 0 ||
 		json_array_append(listing->agents, status) < 0) {
 		json_decref(status);
 		return -ENOMEM;

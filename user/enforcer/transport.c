@@ -291,6 +291,14 @@ void sg_transport_shutdown(struct sg_transport *transport)
 	shutdown(transport->watch.fd, SHUT_WR);
 }
 
+void sg_transport_reset(struct sg_transport *transport)
+{
+	const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+	// What has no connection any more needs no end.
+	(void)!connect(transport->watch.fd, &nowhere, sizeof(nowhere));
+}
+
 void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop)
 {
 	int fd = transport->watch.fd;

@@ -72,6 +72,10 @@ bool sg_transport_is_acknowledged(const struct sg_transport *transport, uint64_t
 // Says that nothing more will be written (close_notify, FIN).
 void sg_transport_shutdown(struct sg_transport *transport);
 
+// Ends the connection by a reset, which the other side may see before anything that is on its way.
+// Reads and writes fail from then on.
+void sg_transport_reset(struct sg_transport *transport);
+
 void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop);
 
 static inline bool sg_transport_is_open(const struct sg_transport *transport)

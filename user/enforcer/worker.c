@@ -16,6 +16,7 @@
 #include "enforcer/pending.h"
 #include "enforcer/post.h"
 #include "enforcer/reconfigure.h"
+#include "enforcer/stop.h"
 #include "enforcer/upstream.h"
 #include "enforcer/waiting.h"
 #include "enforcer/webhook.h"
@@ -175,6 +176,9 @@ static void take_mail(struct sg_worker *worker, const struct sg_mail *mail)
 		break;
 	case SG_MAIL_PRICES:
 		sg_retired_pass(mail->retired);
+		break;
+	case SG_MAIL_CUT:
+		sg_stop_connections(worker, mail->id);
 		break;
 	case SG_MAIL_SETTLE:
 		sg_pending_end(worker, mail->end);

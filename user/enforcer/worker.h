@@ -67,6 +67,7 @@ enum sg_mail_kind {
 	SG_MAIL_SOCKET,	 // id, result, fds[0]
 	SG_MAIL_ROOM,	 // for calls that wait
 	SG_MAIL_PRICES,	 // retired
+	SG_MAIL_CUT,	 // id: of an agent that is cut off
 	SG_MAIL_SETTLE,	 // end: owned by the message
 	SG_MAIL_WEBHOOK, // something is to be told
 	SG_MAIL_STOP,	 // no new calls; the end when those that are under way have theirs

@@ -29,7 +29,7 @@ static struct bpf_program *find_program(const struct sg_redirect *redirect, cons
 	return bpf_object__find_program_by_name(redirect->skeleton->obj, name);
 }
 
-static int attach_one(
+int sg_redirect_attach_hook(
 	struct sg_redirect *redirect, const char *hook, int cgroup_fd, const char *directory)
 {
 	struct bpf_program *program = find_program(redirect, hook);
@@ -65,7 +65,7 @@ static int each_link(struct sg_redirect *redirect, const char *directory, link_v
 	return r;
 }
 
-static int detach_link(
+int sg_redirect_detach_hook(
 	struct sg_redirect *redirect SG_UNUSED, const char *directory, const char *hook)
 {
 	SG_CLEANUP_CLOSE int fd = -1;
@@ -80,7 +80,7 @@ static int detach_link(
 // what one redirects is refused by the other.
 static void end_links(struct sg_redirect *redirect, const char *directory)
 {
-	int r = each_link(redirect, directory, detach_link);
+	int r = each_link(redirect, directory, sg_redirect_detach_hook);
 
 	if (r < 0)
 		sg_log(SG_LOG_DEBUG, "pins", "path=%s reason=\"%s\"", directory, strerror(-r));
@@ -103,7 +103,7 @@ static int attach_all(struct sg_redirect *redirect, const char *const *hooks, si
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", directory, strerror(-r));
 	for (size_t i = 0; i < count; i++) {
-		r = attach_one(redirect, hooks[i], cgroup_fd, directory);
+		r = sg_redirect_attach_hook(redirect, hooks[i], cgroup_fd, directory);
 		if (r < 0) {
 			sg_pins_remove(directory);
 			return sg_error_set(error, r, "%s can't be attached: %s%s", hooks[i],
@@ -177,6 +177,8 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 			directory, error);
 	if (r < 0)
 		return r;
+	if (sg_redirect_is_cut(redirect, slot.agent_id))
+		slot.flags |= SG_SLOT_CUT;
 	// The storage exists since the attach; until now it said agent 0, which is refused
 	// everything.
 	if (bpf_map_update_elem(
@@ -186,6 +188,10 @@ static int attach_slot(struct sg_redirect *redirect, int cgroup_fd, struct sg_ag
 			sg_pins_remove(directory);
 		return r;
 	}
+	if (slot.flags & SG_SLOT_CUT)
+		r = sg_redirect_attach_cut_hooks(redirect, cgroup_fd, slot.agent_id, error);
+	if (r < 0)
+		return r;
 	// The fence of before was there until the new one is.
 	sg_pins_before_of_agent(redirect, slot.agent_id, before, sizeof(before));
 	end_links(redirect, before);

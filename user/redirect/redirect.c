@@ -314,6 +314,7 @@ const char *sg_reason_name(enum sg_reason reason)
 		[SG_REASON_QUIC] = "quic",
 		[SG_REASON_STORAGE] = "storage",
 		[SG_REASON_BIND] = "bind",
+		[SG_REASON_CUT] = "cut",
 	};
 
 	return reason < SG_REASON_MAX ? names[reason] : "unknown";

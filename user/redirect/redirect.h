@@ -57,6 +57,16 @@ int sg_redirect_attach_agent(struct sg_redirect *redirect, int cgroup_fd, uint32
 int sg_redirect_attach_guard(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
 	struct sg_error *error) SG_WUNRES;
 
+// Cuts an agent off: its connects and datagrams are refused from now on, and nothing comes or goes
+// over the sockets that it has but resets. Ending those is sg_sockets_end. In force until it is
+// mended or detached, whatever becomes of us; done again it changes nothing. Returns 0 or -errno
+// with the sentence.
+int sg_redirect_cut_agent(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
+	struct sg_error *error) SG_WUNRES;
+int sg_redirect_mend_agent(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
+	struct sg_error *error) SG_WUNRES;
+bool sg_redirect_is_cut(const struct sg_redirect *redirect, uint32_t agent_id);
+
 // Unpins and detaches. The cgroup may be gone already. Returns 0 or -errno (-ENOENT: no such
 // agent).
 int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id);

@@ -25,3 +25,14 @@ int sg_redirect_adopt_links(struct sg_redirect *redirect, struct sg_error *error
 
 // probe.c: makes sure that a BPF file system is mounted above the directory.
 int sg_redirect_mount_bpffs(const char *pin_directory, struct sg_error *error) SG_WUNRES;
+
+// links.c: attaches one hook and pins it there; and detaches one, whose pin stays. Return 0 or
+// -errno.
+int sg_redirect_attach_hook(struct sg_redirect *redirect, const char *hook, int cgroup_fd,
+	const char *directory) SG_WUNRES;
+int sg_redirect_detach_hook(
+	struct sg_redirect *redirect, const char *directory, const char *hook) SG_WUNRES;
+
+// cut.c: those that drop packets, as far as they are not there.
+int sg_redirect_attach_cut_hooks(struct sg_redirect *redirect, int cgroup_fd, uint32_t agent_id,
+	struct sg_error *error) SG_WUNRES;

@@ -231,6 +231,37 @@ static json_t *on_prices(
 	return client->result < 0 ? NULL : json_pack("{s:b}", "ok", 1);
 }
 
+// Copies a text of the request. Returns 0 or -EINVAL with the sentence.
+static int copy_text(
+	const json_t *request, const char *key, char *out, size_t size, struct sg_error *error)
+{
+	const char *text = text_of(request, key);
+
+	if (strlen(text) >= size)
+		return sg_error_set(error, -EINVAL, "%s: must have less than %zu bytes", key, size);
+	strcpy(out, text);
+	return 0;
+}
+
+static json_t *on_stop(struct sg_control_client *client, enum sg_channel_stop_how how,
+	const json_t *request, struct sg_error *error)
+{
+	struct sg_channel_stop order = { .how = how };
+	struct sg_stop_result result;
+	int r = copy_text(request, "agent", order.agent, sizeof(order.agent), error);
+
+	if (r == 0)
+		r = copy_text(request, "who", order.who, sizeof(order.who), error);
+	if (r == 0)
+		r = copy_text(request, "reason", order.reason, sizeof(order.reason), error);
+	if (r == 0)
+		r = sg_stop_agents(client->warden, &order, &result, error);
+	client->result = r;
+	return r < 0 ? NULL
+		     : json_pack("{s:b, s:I, s:I}", "ok", 1, "agents", (json_int_t)result.agents,
+			       "connections", (json_int_t)result.connections);
+}
+
 static json_t *perform(struct sg_control_client *client, const json_t *request, const int *fds,
 	struct sg_error *error)
 {
@@ -244,6 +275,10 @@ static json_t *perform(struct sg_control_client *client, const json_t *request, 
 		return on_release(client, request, error);
 	if (op && strcmp(op, "detach") == 0)
 		return on_detach(client, request, error);
+	if (op && strcmp(op, "cut") == 0)
+		return on_stop(client, SG_STOP_CUT, request, error);
+	if (op && strcmp(op, "resume") == 0)
+		return on_stop(client, SG_STOP_RESUME, request, error);
 	if (op && strcmp(op, "status") == 0)
 		return on_status(client, error);
 	if (op && strcmp(op, "reload") == 0)

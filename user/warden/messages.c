@@ -93,7 +93,9 @@ static int agent_memfd(const struct sg_warden_agent *agent, struct sg_error *err
 		return fd;
 	// The definition itself is stored; the keys are not.
 	message = json_copy(agent->definition);
-	if (message && (!keys || json_object_set(message, "keys", keys) == 0))
+	if (message && (!keys || json_object_set(message, "keys", keys) == 0) &&
+		(!sg_redirect_is_cut(agent->warden->redirect, agent->id) ||
+			json_object_set_new(message, "cut", json_true()) == 0))
 		text = json_dumps(message, JSON_COMPACT);
 	fd = text ? sg_channel_memfd("spendgate-agent", text, strlen(text)) : -ENOMEM;
 	if (text)
@@ -265,22 +267,21 @@ static void on_answer(struct sg_warden *warden, struct sg_channel_message *messa
 	warden->awaited = 0;
 }
 
-// A breaker tripped whose action this is. The operator thaws: cgroup.freeze of the same cgroup.
-static void on_freeze(struct sg_warden *warden, const struct sg_channel_message *message)
+// A breaker tripped whose action this is, or somebody asked the control API.
+static void on_stop(struct sg_warden *warden, const struct sg_channel_message *message)
 {
-	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
-		SG_CLEANUP_CLOSE int fd = -1;
+	struct sg_channel_stop order;
+	struct sg_stop_result result;
+	struct sg_error error = { "" };
 
-		if (strcmp(sg_agent_name(agent), message->payload) != 0)
-			continue;
-		fd = openat(agent->cgroup_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) != 1)
-			sg_log(SG_LOG_ERROR, "not_frozen", "agent=%s reason=\"%s\"",
-				message->payload, strerror(errno));
-		else
-			sg_log(SG_LOG_WARN, "frozen", "agent=%s cgroup=%s", message->payload,
-				agent->cgroup_path);
-	}
+	if (message->header.length != sizeof(order))
+		return;
+	memcpy(&order, message->payload, sizeof(order));
+	order.agent[sizeof(order.agent) - 1] = order.who[sizeof(order.who) - 1] =
+		order.reason[sizeof(order.reason) - 1] = 0;
+	if (sg_stop_agents(warden, &order, &result, &error) < 0)
+		sg_log(SG_LOG_ERROR, order.how == SG_STOP_FREEZE ? "not_frozen" : "not_stopped",
+			"agent=%s reason=\"%s\"", order.agent, error.text);
 }
 
 void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *message)
@@ -303,8 +304,8 @@ void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *messa
 	case SG_CHANNEL_SOCKET:
 		on_socket(warden, message);
 		break;
-	case SG_CHANNEL_FREEZE:
-		on_freeze(warden, message);
+	case SG_CHANNEL_STOP:
+		on_stop(warden, message);
 		break;
 	case SG_CHANNEL_COUNTERS:
 		on_counters(warden);

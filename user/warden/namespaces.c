@@ -4,95 +4,55 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "redirect/netns.h"
 
 #define BACKLOG 4096
 
 // ---- Inside a namespace ----
 
-// A job for a thread that enters the namespace and never comes back: a thread that could not return
-// must not go on.
-struct job {
-	int netns_fd;
-	int family;
-	bool listen;
-	int fd; // result: descriptor or -errno
-	uint16_t port;
-	uint64_t cookie;
-};
+static int make_socket(int netns_fd, int family)
+{
+	return sg_netns_socket(netns_fd, family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
 
-static int listen_on_loopback(struct job *job)
+// A listener on its loopback. Returns a descriptor or -errno.
+static int listen_on_loopback(int netns_fd, int family, uint16_t *ret_port)
 {
 	struct sockaddr_in6 address6 = { .sin6_family = AF_INET6,
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr_in address4 = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr *address = job->family == AF_INET6 ? (struct sockaddr *)&address6
-							   : (struct sockaddr *)&address4;
-	socklen_t length = job->family == AF_INET6 ? sizeof(address6) : sizeof(address4);
+	struct sockaddr *address =
+		family == AF_INET6 ? (struct sockaddr *)&address6 : (struct sockaddr *)&address4;
+	socklen_t length = family == AF_INET6 ? sizeof(address6) : sizeof(address4);
+	int fd = make_socket(netns_fd, family), r;
 
-	if (bind(job->fd, address, length) < 0 || listen(job->fd, BACKLOG) < 0 ||
-		getsockname(job->fd, address, &length) < 0)
-		return -errno;
-	job->port = ntohs(job->family == AF_INET6 ? address6.sin6_port : address4.sin_port);
-	return 0;
-}
-
-static void *run_job(void *context)
-{
-	struct job *job = context;
-	socklen_t length = sizeof(job->cookie);
-	int r = 0;
-
-	job->fd = -1;
-	if (setns(job->netns_fd, CLONE_NEWNET) < 0) {
-		job->fd = -errno;
-		return NULL;
-	}
-	job->fd = socket(job->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (job->fd < 0) {
-		job->fd = -errno;
-		return NULL;
-	}
-	if (getsockopt(job->fd, SOL_SOCKET, SO_NETNS_COOKIE, &job->cookie, &length) < 0)
+	if (fd < 0)
+		return fd;
+	if (bind(fd, address, length) < 0 || listen(fd, BACKLOG) < 0 ||
+		getsockname(fd, address, &length) < 0) {
 		r = -errno;
-	if (r == 0 && job->listen)
-		r = listen_on_loopback(job);
-	if (r < 0) {
-		close(job->fd);
-		job->fd = r;
-	}
-	return NULL;
-}
-
-static int run_inside(struct job *job)
-{
-	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, run_job, job);
-
-	if (r < 0)
+		close(fd);
 		return r;
-	pthread_join(thread, NULL);
-	return job->fd < 0 ? job->fd : 0;
+	}
+	*ret_port = ntohs(family == AF_INET6 ? address6.sin6_port : address4.sin_port);
+	return fd;
 }
 
 int sg_namespace_cookie(int netns_fd, uint64_t *ret_cookie)
 {
-	struct job job = { .netns_fd = netns_fd, .family = AF_INET };
-	int r = run_inside(&job);
+	SG_CLEANUP_CLOSE int fd = make_socket(netns_fd, AF_INET);
+	socklen_t length = sizeof(*ret_cookie);
 
-	if (r < 0)
-		return r;
-	close(job.fd);
-	*ret_cookie = job.cookie;
-	return 0;
+	if (fd < 0)
+		return fd;
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &length) < 0 ? -errno : 0;
 }
 
 // ---- The table ----
@@ -144,18 +104,13 @@ static void remove_namespace(struct sg_namespaces *namespaces, struct sg_namespa
 // refused by the hook.
 static int open_listeners(struct sg_namespace *item, int netns_fd)
 {
-	struct job job4 = { .netns_fd = netns_fd, .family = AF_INET, .listen = true };
-	struct job job6 = { .netns_fd = netns_fd, .family = AF_INET6, .listen = true };
-	int r = run_inside(&job4);
+	int fd = listen_on_loopback(netns_fd, AF_INET, &item->listener.port4);
 
-	if (r < 0)
-		return r;
-	item->fds[0] = job4.fd;
-	item->listener.port4 = job4.port;
-	if (run_inside(&job6) == 0) {
-		item->fds[1] = job6.fd;
-		item->listener.port6 = job6.port;
-	}
+	if (fd < 0)
+		return fd;
+	item->fds[0] = fd;
+	fd = listen_on_loopback(netns_fd, AF_INET6, &item->listener.port6);
+	item->fds[1] = fd < 0 ? -1 : fd;
 	return 0;
 }
 
@@ -236,14 +191,17 @@ void sg_namespaces_adopt(
 int sg_namespaces_socket(struct sg_namespaces *namespaces, uint64_t netns_cookie, int family)
 {
 	const struct sg_namespace *item = find(namespaces, netns_cookie);
-	struct job job = { .family = family };
-	int r;
 
 	if (!item || item->netns_fd < 0 || (family != AF_INET && family != AF_INET6))
 		return -ENOENT;
-	job.netns_fd = item->netns_fd;
-	r = run_inside(&job);
-	return r < 0 ? r : job.fd;
+	return make_socket(item->netns_fd, family);
+}
+
+int sg_namespaces_fd(const struct sg_namespaces *namespaces, uint64_t netns_cookie)
+{
+	const struct sg_namespace *item = find(namespaces, netns_cookie);
+
+	return item && item->netns_fd >= 0 ? item->netns_fd : -ENOENT;
 }
 
 void sg_namespaces_shut(const struct sg_namespaces *namespaces)

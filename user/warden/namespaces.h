@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Network namespaces that agents live in: one listener pair each, shared by the agents of a
-// namespace, and sockets made inside on request. The work inside a namespace is done by a thread of
-// its own that ends afterwards. Main thread.
+// namespace, and sockets made inside on request. Main thread.
 #pragma once
 
 #include <stdint.h>
@@ -43,6 +42,9 @@ void sg_namespaces_adopt(
 // A TCP socket inside the namespace. Returns a descriptor or -errno.
 int sg_namespaces_socket(
 	struct sg_namespaces *namespaces, uint64_t netns_cookie, int family) SG_WUNRES;
+
+// The namespace itself, as a descriptor of the table's. Returns -ENOENT: no agent is in it.
+int sg_namespaces_fd(const struct sg_namespaces *namespaces, uint64_t netns_cookie) SG_WUNRES;
 
 // No listener takes a connection any more, in whichever process: agents are refused at once.
 void sg_namespaces_shut(const struct sg_namespaces *namespaces);

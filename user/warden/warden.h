@@ -163,6 +163,18 @@ int sg_agents_store(const struct sg_warden *warden, const struct sg_warden_agent
 
 void sg_agents_free_all(struct sg_warden *warden);
 
+// ---- stop.c ----
+
+struct sg_stop_result {
+	unsigned agents;      // of that name
+	unsigned connections; // that were ended
+};
+
+// Does what the order says to every agent of its name, and tells the enforcer. Returns 0, -ENOENT:
+// there is none, or another -errno, with the sentence: it has failed for one of them at least.
+int sg_stop_agents(struct sg_warden *warden, const struct sg_channel_stop *order,
+	struct sg_stop_result *ret_result, struct sg_error *error) SG_WUNRES;
+
 // ---- control.c ----
 
 // {reason: count} of the redirect. New reference, or NULL.

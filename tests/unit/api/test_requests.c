@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static int set_up(void **state)
 		principal("operator", "token-of-the-operator",
 			"[\"fleet.status\", \"fleet.query_metrics\", \"fleet.budget.get\", "
 			"\"fleet.budget.set\", "
-			"\"fleet.audit\"]",
+			"\"fleet.audit\", \"fleet.agent.cut\"]",
 			"[\"writer-*\"]"),
 		principal("watcher", "token-of-the-watcher", "[\"fleet.status\"]", "[\"*\"]"));
 	if (sg_principals_parse(list, &principals, &error) < 0)
@@ -93,10 +94,19 @@ static int tear_down(void **state)
 	return system(command);
 }
 
+static char cut_call[128]; // the last one
+
+static int cut(void *context, bool is_cut, const char *agent, const char *who, const char *reason)
+{
+	(void)context;
+	snprintf(cut_call, sizeof(cut_call), "%d %s %s %s", is_cut, agent, who, reason);
+	return strcmp(agent, "writer-9") == 0 ? -ENOENT : 0;
+}
+
 static unsigned ask(
 	const char *token, const char *method, const char *path, const char *body, char **ret_text)
 {
-	const struct sg_api_options options = { control, audit, status, two_agents };
+	const struct sg_api_options options = { control, audit, status, cut, two_agents };
 	char header[128];
 	struct sg_api_request request = { .method = method,
 		.path = path,
@@ -383,6 +393,27 @@ static void hash_of(const char *token, char *out)
 	pclose(pipe);
 }
 
+static void agents_are_cut_off_and_go_on(void **state)
+{
+	static const char op[] = "token-of-the-operator";
+
+	(void)state;
+	assert_answer(op, "POST", "/v1/cut/writer-1", NULL, 202, "\"cut\":true");
+	assert_string_equal(cut_call, "1 writer-1 api:operator ");
+	assert_answer(op, "POST", "/v1/resume/writer-1", "{\"reason\": \"it is well\"}", 202,
+		"\"cut\":false");
+	assert_string_equal(cut_call, "0 writer-1 api:operator it is well");
+	cut_call[0] = 0;
+	assert_answer(op, "POST", "/v1/cut/writer-1", "{\"reason\": 7}", 400, "reason");
+	assert_answer(op, "POST", "/v1/cut/writer-1", "{\"why\": \"\"}", 400, "reason");
+	assert_answer(op, "POST", "/v1/cut/writer-1", "[]", 400, "invalid request body");
+	assert_answer(op, "POST", "/v1/cut/other", NULL, 403, "out of scope");
+	assert_answer("token-of-the-watcher", "POST", "/v1/cut/other", NULL, 403, "not allowed");
+	assert_answer(op, "GET", "/v1/cut/writer-1", NULL, 405, "error");
+	assert_string_equal(cut_call, "");
+	assert_answer(op, "POST", "/v1/cut/writer-9", NULL, 404, "there is no agent");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_change_names_its_principal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_bodies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_endpoint_of_the_reference, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(agents_are_cut_off_and_go_on, set_up, tear_down),
 		cmocka_unit_test(principals_are_checked),
 	};
 

@@ -372,6 +372,36 @@ static void a_breaker_trips_on_spending_far_above_the_hour_before(void **state)
 	assert_true(refusal.breaker);
 }
 
+static void a_breaker_trips_on_calls_that_are_refused(void **state)
+{
+	struct sg_budget_policy budget;
+	struct sg_account *account;
+	struct sg_refusal refusal, other = { .budget = "another" };
+	struct sg_hold hold;
+
+	(void)state;
+	reopen_with(fake_clock, 0);
+	account =
+		account_with("a", with_breaker(&budget, &(struct sg_breaker_policy){ .refusals = 3,
+								.cooldown_ns = MINUTE_NS,
+								.action = SG_BREAKER_CUT }));
+	for (int i = 0; i < 5; i++) { // two within a minute, then three
+		now_ns += i == 2 ? MINUTE_NS : 1;
+		assert_int_equal(event_count, 0);
+		assert_int_equal(take(0, account, 2000000, &hold, &refusal), -EDQUOT);
+		assert_false(refusal.breaker);
+		sg_account_refused(engine, account, &refusal);
+		sg_account_refused(engine, account, &other);
+		sg_account_refused(engine, account, NULL);
+		sg_engine_flush(engine);
+	}
+	assert_int_equal(event_count, 1);
+	assert_string_equal(events[0].why, "refusals");
+	assert_int_equal(events[0].action, SG_BREAKER_CUT);
+	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
+	assert_true(refusal.breaker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +416,7 @@ int main(void)
 		T(an_alert_that_is_passed_twice_in_a_window_is_told_once),
 		T(a_breaker_trips_on_the_same_request_again_and_again),
 		T(a_breaker_trips_on_spending_far_above_the_hour_before),
+		T(a_breaker_trips_on_calls_that_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("fields", tests, NULL, NULL);

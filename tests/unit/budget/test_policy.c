@@ -201,7 +201,7 @@ static void bad_fields_name_the_place(void **state)
 			"alerts[1]: must be a percentage from 1 to 100, each larger than the one "
 			"before" },
 		{ "\"max_requests\": 1, \"window\": \"1h\", \"breaker\": {}",
-			"breaker: usd_per_minute or identical_requests is required" },
+			"breaker: usd_per_minute, identical_requests or refusals is required" },
 		{ "\"max_concurrency\": 0", "max-concurrency must be > 0" },
 	};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "container/sockets.h"
+#include "redirect/sockets.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -8,17 +8,16 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "redirect/cgroup.h"
+#include "redirect/netns.h"
 
 #define GROUPS_LIMIT  4096
 #define SOCKETS_LIMIT 65536
@@ -27,6 +26,9 @@
 #define TCP_LISTEN    10
 #define TCP_STATES    (~(1u << TCP_LISTEN))
 
+// What connected while they were listed is found by another look.
+#define MOST_LOOKS 4
+
 struct groups {
 	uint64_t ids[GROUPS_LIMIT];
 	unsigned count;
@@ -34,6 +36,7 @@ struct groups {
 };
 
 struct found {
+	enum sg_sockets_kind kind;
 	struct inet_diag_req_v2 *requests;
 	unsigned count;
 	unsigned left_out;
@@ -87,11 +90,15 @@ static bool is_loopback(const struct inet_diag_msg *message)
 	       (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
-static bool is_wanted(const struct inet_diag_msg *message, uint8_t protocol)
+static bool is_wanted(
+	const struct inet_diag_msg *message, uint8_t protocol, enum sg_sockets_kind kind)
 {
-	if (is_loopback(message) || message->id.idiag_dport == 0)
+	if (message->id.idiag_dport == 0)
 		return false;
-	return protocol == IPPROTO_TCP || ntohs(message->id.idiag_dport) == QUIC_PORT;
+	if (kind == SG_SOCKETS_CONNECTED)
+		return true;
+	return !is_loopback(message) &&
+	       (protocol == IPPROTO_TCP || ntohs(message->id.idiag_dport) == QUIC_PORT);
 }
 
 static uint64_t group_of(const struct nlmsghdr *header, const struct inet_diag_msg *message)
@@ -118,7 +125,8 @@ static void take_socket(struct found *found, const struct groups *groups,
 {
 	const struct inet_diag_msg *message = NLMSG_DATA(header);
 
-	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*message)) || !is_wanted(message, protocol) ||
+	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*message)) ||
+		!is_wanted(message, protocol, found->kind) ||
 		!has_group(groups, group_of(header, message)))
 		return;
 	if (found->count == SOCKETS_LIMIT) {
@@ -133,29 +141,24 @@ static void take_socket(struct found *found, const struct groups *groups,
 	};
 }
 
-static int send_message(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *body)
+static int send_message(int fd, uint16_t type, uint16_t flags, const void *body, size_t length)
 {
 	struct {
 		struct nlmsghdr header;
-		struct inet_diag_req_v2 body;
-	} message = { { .nlmsg_len = sizeof(message),
+		uint8_t body[sizeof(struct inet_diag_req)]; // the longer of the two
+	} message = { .header = { .nlmsg_len = (uint32_t)NLMSG_LENGTH(length),
 			      .nlmsg_type = type,
-			      .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) },
-		*body };
+			      .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) } };
 
-	return send(fd, &message, sizeof(message), 0) < 0 ? -errno : 0;
+	memcpy(message.body, body, length);
+	return send(fd, &message, NLMSG_LENGTH(length), 0) < 0 ? -errno : 0;
 }
 
-static int list(
-	int fd, const struct groups *groups, struct found *found, int family, uint8_t protocol)
+static int receive_list(int fd, const struct groups *groups, struct found *found, uint8_t protocol)
 {
-	const struct inet_diag_req_v2 request = { .sdiag_family = (uint8_t)family,
-		.sdiag_protocol = protocol,
-		.idiag_states = protocol == IPPROTO_TCP ? TCP_STATES : ~0u };
 	static char buffer[64 * 1024] __attribute__((aligned(8)));
-	int r = send_message(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request);
 
-	while (r == 0) {
+	for (;;) {
 		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
 		const struct nlmsghdr *header = (const struct nlmsghdr *)buffer;
 
@@ -170,7 +173,29 @@ static int list(
 			take_socket(found, groups, header, protocol);
 		}
 	}
-	return r;
+}
+
+// Of both families at once, as only the older request has it: each list is a walk over the host's
+// whole table, which takes milliseconds where there is much memory.
+static int list_tcp(int fd, const struct groups *groups, struct found *found)
+{
+	const struct inet_diag_req request = { .idiag_family = AF_INET,
+		.idiag_states = TCP_STATES };
+	int r = send_message(fd, TCPDIAG_GETSOCK, NLM_F_DUMP, &request, sizeof(request));
+
+	return r < 0 ? r : receive_list(fd, groups, found, IPPROTO_TCP);
+}
+
+static int list_udp(int fd, const struct groups *groups, struct found *found, int family)
+{
+	const struct inet_diag_req_v2 request = {
+		.sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_UDP, .idiag_states = ~0u
+	};
+	int r = send_message(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request));
+
+	if (r == 0)
+		r = receive_list(fd, groups, found, IPPROTO_UDP);
+	return r == -ENOENT ? 0 : r; // a kernel without diagnosis of UDP, or without IPv6
 }
 
 // ---- Ending ----
@@ -179,7 +204,7 @@ static int end_one(int fd, const struct inet_diag_req_v2 *request)
 {
 	char buffer[1024] __attribute__((aligned(8)));
 	const struct nlmsghdr *header = (const struct nlmsghdr *)buffer;
-	int r = send_message(fd, SOCK_DESTROY, NLM_F_ACK, request);
+	int r = send_message(fd, SOCK_DESTROY, NLM_F_ACK, request, sizeof(*request));
 	ssize_t n;
 
 	if (r < 0)
@@ -205,93 +230,61 @@ static int end_all(int fd, const struct found *found, struct sg_sockets_result *
 	return 0;
 }
 
-static int end_inside(
-	const struct sg_place *place, const struct groups *groups, struct sg_sockets_result *result)
+// Lists once, and ends what it finds.
+static int look(
+	int fd, const struct groups *groups, struct found *found, struct sg_sockets_result *result)
 {
-	static const struct {
-		int family;
-		uint8_t protocol;
-	} kinds[] = { { AF_INET, IPPROTO_TCP }, { AF_INET6, IPPROTO_TCP }, { AF_INET, IPPROTO_UDP },
-		{ AF_INET6, IPPROTO_UDP } };
-	struct found found = { .requests = calloc(SOCKETS_LIMIT, sizeof(*found.requests)) };
-	SG_CLEANUP_CLOSE int fd = -1;
+	int r;
+
+	found->count = found->left_out = 0;
+	result->left = 0;
+	r = list_tcp(fd, groups, found);
+	if (r == 0)
+		r = list_udp(fd, groups, found, AF_INET);
+	if (r == 0)
+		r = list_udp(fd, groups, found, AF_INET6);
+	if (r == 0)
+		r = end_all(fd, found, result);
+	result->left += found->left_out + groups->left_out;
+	return r;
+}
+
+static int end_inside(int netns_fd, const struct groups *groups, enum sg_sockets_kind kind,
+	struct sg_sockets_result *result)
+{
+	SG_CLEANUP_CLOSE int fd =
+		sg_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	struct found found = { .kind = kind,
+		.requests = calloc(SOCKETS_LIMIT, sizeof(*found.requests)) };
 	int r = found.requests ? 0 : -ENOMEM;
 
-	if (r == 0 && setns(place->netns_fd, CLONE_NEWNET) < 0)
-		r = -errno;
-	if (r == 0) {
-		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-		r = fd < 0 ? -errno : 0;
-	}
-	for (size_t i = 0; r == 0 && i < SG_ARRAY_SIZE(kinds); i++) {
-		r = list(fd, groups, &found, kinds[i].family, kinds[i].protocol);
-		// A kernel without diagnosis of UDP, or without IPv6.
-		if (r == -ENOENT && i > 0)
-			r = 0;
-	}
-	if (r == 0)
-		r = end_all(fd, &found, result);
-	result->left += found.left_out + groups->left_out;
+	if (r == 0 && fd < 0)
+		r = fd;
+	for (unsigned i = 0; r == 0 && i < MOST_LOOKS && (i == 0 || found.count); i++)
+		r = look(fd, groups, &found, result);
 	free(found.requests);
 	return r;
 }
 
-// ---- The child ----
-
-struct report {
-	int result;
-	struct sg_sockets_result sockets;
-};
-
-static int ask_child(
-	const struct sg_place *place, const struct groups *groups, struct report *report)
-{
-	int fds[2];
-	ssize_t n;
-	pid_t child;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	child = fork();
-	if (child == 0) {
-		report->result = end_inside(place, groups, &report->sockets);
-		n = write(fds[1], report, sizeof(*report));
-		_exit(n == sizeof(*report) ? 0 : 1);
-	}
-	close(fds[1]);
-	n = child < 0 ? -1 : read(fds[0], report, sizeof(*report));
-	close(fds[0]);
-	if (child > 0)
-		waitpid(child, NULL, 0);
-	return n == sizeof(*report) ? 0 : -EIO;
-}
-
-int sg_sockets_end(
-	const struct sg_place *place, struct sg_sockets_result *ret_result, struct sg_error *error)
+int sg_sockets_end(int cgroup_fd, int netns_fd, enum sg_sockets_kind kind,
+	struct sg_sockets_result *ret_result, struct sg_error *error)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
-	struct report report = { 0, { 0, 0 } };
 	int r = groups ? 0 : -ENOMEM;
 
+	*ret_result = (struct sg_sockets_result){ 0, 0 };
 	if (r == 0) {
-		add_groups(groups, place->cgroup_fd, 0);
-		r = ask_child(place, groups, &report);
+		add_groups(groups, cgroup_fd, 0);
+		r = end_inside(netns_fd, groups, kind, ret_result);
 	}
 	free(groups);
-	if (r == 0)
-		r = report.result;
-	*ret_result = report.sockets;
 	if (r == -EOPNOTSUPP)
-		return sg_error_set(error, r,
-			"this kernel can't end connections (CONFIG_INET_DIAG_DESTROY): those from "
-			"before stay, unmetered, until they end: restart what runs");
-	if (r < 0)
 		return sg_error_set(
-			error, r, "the connections from before can't be listed: %s", strerror(-r));
+			error, r, "this kernel can't end connections (CONFIG_INET_DIAG_DESTROY)");
+	if (r < 0)
+		return sg_error_set(error, r, "its connections can't be listed: %s", strerror(-r));
 	if (ret_result->left)
 		return sg_error_set(error, -EBUSY,
-			"at least %u connections from before, or groups with some, are left: they "
-			"stay, unmetered, until they end: restart what runs",
-			ret_result->left);
+			"at least %u connections, or groups with some, are left", ret_result->left);
 	return 0;
 }
