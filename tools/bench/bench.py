@@ -16,6 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 
+import cut_off  # noqa: E402
 import http2  # noqa: E402
 import live_change  # noqa: E402
 import measure  # noqa: E402
@@ -142,6 +143,14 @@ def measure_live_change(running, plan, problems):
     return {}
 
 
+def measure_cut_off(running, plan, problems):
+    for proxy in running:
+        if proxy.name == "spendgate":
+            report.progress("agents that are cut off: spendgate")
+            return cut_off.measure(proxy, 20 if plan is QUICK else 200, problems)
+    return {}
+
+
 def check_metered(running, problems):
     """What the ledger counted must be what the load client sent."""
     for proxy in running:
@@ -211,10 +220,11 @@ def measure_all(directory, arguments, plan):
         both = measure_http2(running, plan, problems)
         metered = check_metered(running, problems)
         live = measure_live_change(running, plan, problems)
+        cuts = measure_cut_off(running, plan, problems)
     finally:
         for proxy in reversed(running):
             proxy.stop()
-    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "live": live, "metered": metered,
+    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "live": live, "cuts": cuts, "metered": metered,
             "missing": missing, "problems": problems, "running": running}
 
 

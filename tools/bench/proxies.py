@@ -198,7 +198,7 @@ class Spendgate(Proxy):
         configuration = self.directory / "spendgate.json"
         self.governance.mkdir(exist_ok=True)
         principal = {"name": "bench", "token_sha256": hashlib.sha256(self.token.encode()).hexdigest(),
-                     "verbs": ["fleet.budget.set"], "agents": ["*"]}
+                     "verbs": ["fleet.budget.set", "fleet.agent.cut"], "agents": ["*"]}
         configuration.write_text(json.dumps({"workers": 2, "log_level": "warn", "governance": str(self.governance),
                                              "api": {"principals": [principal]}}))
         return [self.daemon, "--config", configuration, *self.directories]

@@ -7,6 +7,7 @@ REFERENCE, OURS = "haproxy", "spendgate"
 FIRST_BYTE_GOAL_US = 100
 IDLE_GOAL_KIB = 64
 LIVE_CHANGE_GOAL_MS = 10
+CUT_OFF_GOAL_MS = 10
 
 # heading, key in a row, format
 COLUMNS = (("req/s", "rate", "{:,.0f}"), ("p50 us", "p50_us", "{:,.0f}"), ("p99 us", "p99_us", "{:,.0f}"),
@@ -63,7 +64,7 @@ def summarise(outcome, machine):
     idle = {name: {"connections": result["open"], "kib_each": round(result["kib_per_connection"], 2)}
             for name, result in outcome["idle"].items()}
     summary = {"machine": machine, "tables": tables, "idle": idle, "http2": outcome["http2"],
-               "live_change": outcome["live"], "metered_calls": outcome["metered"],
+               "live_change": outcome["live"], "cut_off": outcome["cuts"], "metered_calls": outcome["metered"],
                "missing": outcome["missing"], "problems": outcome["problems"],
                "leaves_out": {proxy.name: proxy.leaves_out for proxy in outcome["running"]}}
     summary["goals"] = goals(summary)
@@ -100,6 +101,8 @@ def goals(summary):
     for title, one in summary["live_change"].items():
         made.append(goal(f"a limit changed by {title}: the last call that did not obey was sent later, at most", one["most_ms"],
                          LIVE_CHANGE_GOAL_MS, "ms"))
+    for title, one in summary["cut_off"].items():
+        made.append(goal(f"cut off by {title}: the last connection has ended, p99", one["p99_ms"], CUT_OFF_GOAL_MS, "ms"))
     made.append(goal(f"memory of each of {each.get('connections', 0):,} idle connections", each.get("kib_each"),
                      IDLE_GOAL_KIB, "KiB"))
     return made
@@ -145,6 +148,10 @@ def print_summary(summary):
     for title, one in summary["live_change"].items():
         print(f"  by {title}: p50 {one['p50_ms']:.2f} ms, at most {one['most_ms']:.2f} ms, of {one['changes']} changes, at a call each "
               f"{one['step_ms']:.2f} ms")
+    print("\nAgents that are cut off: from then to the end of the last of their connections")
+    for title, one in summary["cut_off"].items():
+        print(f"  by {title}: p50 {one['p50_ms']:.2f} ms, p99 {one['p99_ms']:.2f} ms, at most {one['most_ms']:.2f} ms, of {one['cuts']} "
+              f"times {one['connections']} connections")
     print(f"\nspendgate's ledger has {summary['metered_calls']} calls, as many as were sent through it."
           if not any("metered" in problem for problem in summary["problems"]) else "")
     for problem in summary["problems"]:
