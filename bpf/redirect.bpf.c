@@ -34,6 +34,7 @@
 #define SOL_SOCKET	 1
 #define SO_BINDTOIFINDEX 62
 
+#define LOOPBACK4	0x7f000001
 #define LOOPBACK_DEVICE 1 /* in every network namespace */
 
 #define QUIC_PORT 443
@@ -83,7 +84,6 @@ static __always_inline bool is_loopback(const __u32 word[4])
 	return word[0] == 0 && word[1] == 0 && word[2] == 0 && word[3] == bpf_htonl(1);
 }
 
-/* Linux takes a connect to the unspecified address as one to loopback. */
 static __always_inline bool is_unspecified(const __u32 word[4])
 {
 	return word[0] == 0 && word[1] == 0 && (word[2] == 0 || word[2] == bpf_htonl(0xffff)) &&
@@ -152,7 +152,7 @@ static __always_inline void fill_record(struct sg_flow_record *record, const str
 static __always_inline int decide_as_guard(
 	struct bpf_sock_addr *ctx, const struct destination *to, __u32 agent_id)
 {
-	if (is_loopback(to->word) || is_unspecified(to->word) || is_direct(to))
+	if (is_loopback(to->word) || is_direct(to))
 		return ALLOW;
 	return refuse(ctx, to, agent_id, SG_REASON_NO_AGENT);
 }
@@ -189,7 +189,7 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const struct destin
 		return refuse(ctx, to, slot->agent_id, SG_REASON_CUT);
 	listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
 	sk = ctx->sk;
-	if (listener && (is_loopback(to->word) || is_unspecified(to->word)) &&
+	if (listener && is_loopback(to->word) &&
 		(to->port == listener->port4 || to->port == listener->port6)) {
 		/* Only hooks of nested agents' cgroups, which ran just before us, may have put this
 		 * address here. The mark stays until the connection leaves (sockops): there may be
@@ -246,6 +246,32 @@ static __always_inline void read6(struct bpf_sock_addr *ctx, struct destination 
 	to->port = bpf_ntohs(ctx->user_port);
 }
 
+/* Linux takes a connect to the unspecified address for one to where the socket is bound, or to
+ * loopback. Settled here, and so what is judged is what is dialled. */
+static __always_inline __u32 settle4(const struct bpf_sock *sk)
+{
+	__u32 source = sk ? sk->src_ip4 : 0;
+
+	return source ? source : bpf_htonl(LOOPBACK4);
+}
+
+/* Of "::" it is always loopback, of the family that the socket is bound to. */
+static __always_inline void settle6(
+	struct bpf_sock_addr *ctx, const struct bpf_sock *sk, struct destination *to)
+{
+	bool by_ipv4 = sk && sk->src_ip6[0] == 0 && sk->src_ip6[1] == 0 &&
+		       sk->src_ip6[2] == bpf_htonl(0xffff);
+
+	if (is_mapped(to->word)) {
+		to->word[3] = settle4(sk);
+	} else {
+		to->word[2] = by_ipv4 ? bpf_htonl(0xffff) : 0;
+		to->word[3] = by_ipv4 ? bpf_htonl(LOOPBACK4) : bpf_htonl(1);
+	}
+	ctx->user_ip6[2] = to->word[2];
+	ctx->user_ip6[3] = to->word[3];
+}
+
 SEC("cgroup/connect4")
 int sg_connect4(struct bpf_sock_addr *ctx)
 {
@@ -256,9 +282,13 @@ int sg_connect4(struct bpf_sock_addr *ctx)
 	read4(ctx, &to);
 	if (ctx->type != SOCK_STREAM)
 		return decide_datagram(ctx, &to);
+	if (is_unspecified(to.word)) {
+		to.word[3] = settle4(ctx->sk);
+		ctx->user_ip4 = to.word[3];
+	}
 	verdict = decide(ctx, &to, AF_INET, true, &port);
 	if (port) {
-		ctx->user_ip4 = bpf_htonl(0x7f000001);
+		ctx->user_ip4 = bpf_htonl(LOOPBACK4);
 		ctx->user_port = bpf_htons(port);
 	}
 	return verdict;
@@ -275,13 +305,15 @@ int sg_connect6(struct bpf_sock_addr *ctx)
 	read6(ctx, &to);
 	if (ctx->type != SOCK_STREAM)
 		return decide_datagram(ctx, &to);
+	if (is_unspecified(to.word))
+		settle6(ctx, ctx->sk, &to);
 	ipv4 = is_mapped(to.word);
 	verdict = decide(ctx, &to, AF_INET6, ipv4, &port);
 	if (port) {
 		ctx->user_ip6[0] = 0;
 		ctx->user_ip6[1] = 0;
 		ctx->user_ip6[2] = ipv4 ? bpf_htonl(0xffff) : 0;
-		ctx->user_ip6[3] = ipv4 ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+		ctx->user_ip6[3] = ipv4 ? bpf_htonl(LOOPBACK4) : bpf_htonl(1);
 		ctx->user_port = bpf_htons(port);
 	}
 	return verdict;

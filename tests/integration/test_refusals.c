@@ -313,6 +313,82 @@ static void private_addresses_are_direct_unless_registered(void **state)
 	scene_run(play_direct);
 }
 
+// ---- The unspecified address ----
+
+// From `source`, or from wherever the kernel likes; getpeername() says where it went.
+struct unspecified {
+	const char *source, *text, *settled;
+	uint16_t port;
+};
+
+static void connect_unspecified(const struct scene *scene, const void *argument)
+{
+	const struct unspecified *row = argument;
+	struct sockaddr_in6 address = make_address(row->text, row->port);
+	int fd = CHECK_SYS(socket(address.sin6_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+	(void)scene;
+	if (row->source) {
+		struct sockaddr_in6 source = make_address(row->source, 0);
+
+		CHECK_SYS(bind(fd, (struct sockaddr *)&source, address_length(&source)));
+	}
+	CHECK_SYS(connect(fd, (struct sockaddr *)&address, address_length(&address)));
+	check_peer(fd, row->settled, row->port);
+	read_word(fd);
+}
+
+static void expect_settled(struct scene *scene, const struct unspecified *row)
+{
+	bool ipv4 = !strchr(row->settled, ':') || strncmp(row->settled, "::ffff:", 7) == 0;
+	pid_t pid = scene_agent(scene, scene->agent_fd, connect_unspecified, row);
+	struct sg_flow_record record = scene_serve(ipv4 ? scene->listener4 : scene->listener6);
+	uint8_t want[16];
+
+	mapped_bytes(row->settled, want);
+	CHECK(memcmp(record.destination, want, sizeof(want)) == 0);
+	CHECK(record.destination_port == row->port);
+	scene_join(pid);
+}
+
+static void reach_server(const struct scene *scene, const void *port)
+{
+	int fd = CHECK_OK(dial("0.0.0.0", *(const uint16_t *)port));
+
+	(void)scene;
+	check_peer(fd, "127.0.0.1", *(const uint16_t *)port);
+}
+
+// A server on loopback that is registered is not reached around the enforcer by another name of it.
+static void play_unspecified(struct scene *scene)
+{
+	static const char *const registered[] = { "127.0.0.1", "127.0.0.2", "::1" };
+	const struct unspecified rows[] = { { NULL, "0.0.0.0", "127.0.0.1", 9443 },
+		{ "127.0.0.2", "0.0.0.0", "127.0.0.2", 9443 },
+		{ NULL, "::ffff:0.0.0.0", "::ffff:127.0.0.1", 9443 },
+		{ "::ffff:127.0.0.2", "::ffff:0.0.0.0", "::ffff:127.0.0.2", 9443 },
+		{ NULL, "::", "::1", 9443 }, { "::1", "::", "::1", 9443 },
+		{ "::ffff:127.0.0.2", "::", "::ffff:127.0.0.1", 9443 } };
+	uint8_t address[16];
+	uint16_t port = 0;
+	int server = listen_on("127.0.0.1", &port);
+
+	for (size_t i = 0; i < SG_ARRAY_SIZE(registered); i++) {
+		mapped_bytes(registered[i], address);
+		CHECK_OK(sg_redirect_add_endpoint(scene->redirect, address, 9443));
+	}
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++)
+		expect_settled(scene, &rows[i]);
+	scene_act(scene, reach_server, &port); // any other goes there as ever
+	close(server);
+}
+
+static void the_unspecified_address_is_loopback(void **state)
+{
+	(void)state;
+	scene_run(play_unspecified);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +398,7 @@ int main(void)
 		cmocka_unit_test(row_18_own_namespaces),
 		cmocka_unit_test(row_36_death_and_return),
 		cmocka_unit_test(private_addresses_are_direct_unless_registered),
+		cmocka_unit_test(the_unspecified_address_is_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, scene_check_machine, NULL);
