@@ -237,7 +237,7 @@ test('a daemon that was brought along and is killed: the command goes on, its sp
 	await until(() => !fs.existsSync(gate.env.SPENDGATE_PIN_DIR) && !fs.existsSync(path.join(gate.env.SPENDGATE_RUN_DIR, 'warden.sock')), 'everything to be removed');
 });
 
-// In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input; "free" gives the port back, "take" has another one in its place, which is taken too.
+// In a cgroup and a network namespace of its own, which has one port: makes a connection for each line of its standard input, to the address it is given or one of its own; "free" gives the port back, "take" has another one in its place, which is taken too.
 const ATTACHED = `
 import socket, sys
 open(sys.argv[1], "w").write("0")
@@ -249,7 +249,7 @@ for number, line in enumerate(sys.stdin):
         if line == "take\\n":
             port = socket.create_server(("127.0.0.1", 45001))
             open("/proc/sys/net/ipv4/ip_local_port_range", "w").write("45001 45001")
-        socket.create_connection(("203.0.113.99", 9), 5, ("203.0.113.99", 2000 + number)); print("reached", flush=True)
+        socket.create_connection((sys.argv[2] if sys.argv[2:] else "203.0.113.99", 9), 5, ("203.0.113.99", 2000 + number)); print("reached", flush=True)
     except OSError as error: print(error, flush=True)
 `;
 
@@ -288,6 +288,76 @@ test('what can\'t be attached stays behind its fence, until it is attached anew,
 	agent.child.kill();
 	await agent.done;
 	await until(() => pins() === 0, 'the fence to be gone');
+});
+
+test('a warden that comes back: who can\'t be adopted keeps nobody else from it, a group that was made anew is fenced anew, and what has ended is let go', async (t) => {
+	const gate = new Gate(mock);
+	const mount = fs.readFileSync('/proc/self/mountinfo', 'utf8').match(/^(?:\S+ ){4}(\S+) .* - cgroup2 /m)[1];
+	const agents = {};
+	t.after(() => gate.stop());
+	// A group with a process in it, in a network namespace of its own without any way out: what connects there is redirected.
+	const begin = async (name, attached = true) => {
+		const group = path.join(mount, `spendgate-${name}-${process.pid}`);
+		fs.mkdirSync(group);
+		const agent = start('unshare', ['--net', 'sh', '-ec', 'ip link set lo up; ip address add 203.0.113.99/32 dev lo; exec python3 -c "$0" "$1" 198.51.100.7', ATTACHED, path.join(group, 'cgroup.procs')], { stdio: ['pipe', 'pipe', 'pipe'] });
+		let answers = 0;
+		agent.say = async (line) => {
+			agent.child.stdin.write(`${line}\n`);
+			return until(() => agent.stdout.split('\n').slice(0, -1)[answers], `an answer (${agent.stderr})`).finally(() => answers++);
+		};
+		agent.end = async () => {
+			agent.child.kill();
+			await agent.done;
+			await until(() => !fs.readFileSync(path.join(group, 'cgroup.procs'), 'utf8'), 'its end');
+			fs.rmdirSync(group);
+		};
+		agents[name] = agent;
+		await agent.say('free');
+		if (attached) await told(start(program('spendgate'), ['attach', '--label', `spendgate.agent=${name}`, '--label', 'spendgate.budget.limit-usd=1', group], { env: gate.env }).done, 0, /^$/);
+	};
+	const kill = async (pid = 0) => {
+		gate.running.child.kill('SIGKILL');
+		await gate.running.exited;
+		if (!pid) return;
+		process.kill(pid, 'SIGKILL');
+		await until(() => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')), 'its end');
+	};
+	const listeners = async () => JSON.parse((await start('bpftool', ['-j', 'map', 'dump', 'pinned', path.join(gate.env.SPENDGATE_PIN_DIR, 'maps/listeners')]).done).stdout).length;
+	const names = async () => JSON.parse((await start(program('spendgate'), ['status', '--json'], { env: gate.env }).done).stdout).agents.map((agent) => agent.name).sort();
+	t.after(() => Promise.all(Object.values(agents).map((agent) => agent.end())));
+	await gate.daemon();
+	for (const name of ['anew', 'ended', 'crowded', 'plain']) await begin(name);
+	assert.equal(await listeners(), 4);
+
+	// The enforcer stays.
+	await kill();
+	await agents.anew.end();
+	await agents.ended.end();
+	delete agents.ended;
+	await begin('anew', false);
+	assert.match(await agents.anew.say('connect'), /unreachable/);
+	const left = path.join(gate.env.SPENDGATE_RUN_DIR, 'agents/9.json.a1b2c3');
+	fs.writeFileSync(left, '{');
+	await gate.daemon();
+	await gate.logged(/event=started/);
+	await gate.logged(/event=agent_fenced_anew agent=anew .*remedy="restart what runs in it"/);
+	assert.equal(await agents.anew.say('connect'), 'reached');
+	assert.equal(await agents.plain.say('connect'), 'reached');
+	assert.ok(!fs.existsSync(left));
+	assert.equal(await listeners(), 3);
+	assert.deepEqual(await names(), ['anew', 'crowded', 'plain']);
+
+	// Nobody has a port in the namespace of one of them.
+	await kill(Number(gate.running.stderr.match(/enforcer_ready pid=(\d+)/)[1]));
+	await agents.crowded.say('take');
+	await gate.daemon();
+	await gate.logged(/event=agent_not_adopted .*no listener in the agent's network namespace/);
+	await gate.logged(/event=started/);
+	assert.match(await agents.crowded.say('connect'), /refused|not permitted/);
+	for (const name of ['anew', 'plain']) assert.equal(await agents[name].say('connect'), 'reached');
+	await agents.crowded.say('free');
+	await gate.logged(/event=agent_adopted agent=crowded/);
+	assert.equal(await agents.crowded.say('connect'), 'reached');
 });
 
 test('programs below a home that nobody else may enter (Debian 12 makes them so) do their work', async () => {

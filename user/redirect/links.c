@@ -131,6 +131,19 @@ static uint64_t pinned_cgroup(const char *directory, const char *hook)
 	return info.cgroup.cgroup_id;
 }
 
+bool sg_redirect_fences(const struct sg_redirect *redirect, uint32_t agent_id, int cgroup_fd)
+{
+	char directory[PATH_MAX], before[PATH_MAX];
+	uint64_t cgroup_id;
+
+	if (sg_cgroup_id(cgroup_fd, &cgroup_id) < 0)
+		return false;
+	sg_pins_of_agent(redirect, agent_id, directory, sizeof(directory));
+	sg_pins_before_of_agent(redirect, agent_id, before, sizeof(before));
+	return pinned_cgroup(directory, LAST_AGENT_HOOK) == cgroup_id ||
+	       pinned_cgroup(before, LAST_AGENT_HOOK) == cgroup_id;
+}
+
 int sg_redirect_attach_service(struct sg_redirect *redirect, int cgroup_fd, struct sg_error *error)
 {
 	char directory[PATH_MAX], before[PATH_MAX];

@@ -230,6 +230,22 @@ int sg_redirect_clear_listener(struct sg_redirect *redirect, uint64_t netns_cook
 	return 0;
 }
 
+void sg_redirect_keep_listeners(struct sg_redirect *redirect,
+	bool (*is_wanted)(void *context, uint64_t netns_cookie), void *context)
+{
+	int fd = bpf_map__fd(redirect->skeleton->maps.listeners);
+	uint64_t key, next;
+	bool more = bpf_map_get_next_key(fd, NULL, &key) == 0;
+
+	while (more) {
+		// The next one first: from a deleted key the walk would begin anew.
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (!is_wanted(context, key))
+			bpf_map_delete_elem(fd, &key);
+		key = next;
+	}
+}
+
 static struct sg_endpoint make_endpoint(const uint8_t address[16], uint16_t port)
 {
 	struct sg_endpoint endpoint = { .port = port };

@@ -38,6 +38,10 @@ int sg_redirect_remove_all(const char *pin_directory) SG_WUNRES;
 // on where an earlier warden was killed on that way.
 bool sg_redirect_is_set_aside(const struct sg_redirect *redirect, uint32_t agent_id);
 
+// Is the agent's fence, of whichever layout, around this cgroup? One that was removed and made anew
+// by the same path has none.
+bool sg_redirect_fences(const struct sg_redirect *redirect, uint32_t agent_id, int cgroup_fd);
+
 // Removes what was set aside, unless it still fences somebody. Returns how many agents that are:
 // they reach nothing, since nobody fills their maps.
 unsigned sg_redirect_forget_before(struct sg_redirect *redirect);
@@ -80,6 +84,10 @@ int sg_redirect_each_agent(struct sg_redirect *redirect, sg_redirect_visit_fn vi
 int sg_redirect_set_listener(struct sg_redirect *redirect, uint64_t netns_cookie, uint16_t port4,
 	uint16_t port6) SG_WUNRES;
 int sg_redirect_clear_listener(struct sg_redirect *redirect, uint64_t netns_cookie);
+
+// Clears all but those that are wanted.
+void sg_redirect_keep_listeners(struct sg_redirect *redirect,
+	bool (*is_wanted)(void *context, uint64_t netns_cookie), void *context);
 
 // A registered endpoint is redirected even when its network is exempt. `address`: 16 bytes, IPv4
 // mapped.

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "warden/image.h"
 
 #define DEFINITION_LIMIT (4u << 20)
+#define AGAIN_MS	 2000
 
 // The namespace of an agent is that of its processes.
 static int open_netns(const struct sg_warden_agent *agent)
@@ -72,7 +74,15 @@ static int read_file(
 	return 0;
 }
 
-// Its cgroup is gone, and with it everything that the pins could fence.
+static void tell_gone(struct sg_warden *warden, uint32_t id)
+{
+	struct sg_channel_agent gone = { .agent_id = id };
+
+	sg_enforcer_tell(warden, SG_CHANNEL_AGENT_GONE, &gone, sizeof(gone), NULL, 0);
+}
+
+// Its cgroup is gone, and with it everything that the pins could fence. An enforcer that stayed
+// knows it still.
 static void forget(struct sg_warden *warden, uint32_t id)
 {
 	char path[PATH_MAX];
@@ -81,49 +91,105 @@ static void forget(struct sg_warden *warden, uint32_t id)
 	unlink(path);
 	sg_trust_forget(warden, id);
 	sg_redirect_detach_agent(warden->redirect, id);
+	tell_gone(warden, id);
 }
 
-static int adopt_agent(
-	struct sg_warden *warden, struct sg_warden_agent *agent, struct sg_error *error)
+// ---- One of them ----
+
+int sg_agent_fence_again(
+	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
+{
+	bool made_anew = !sg_redirect_fences(warden->redirect, agent->id, agent->cgroup_fd);
+	int r;
+
+	if (!made_anew && !sg_redirect_is_set_aside(warden->redirect, agent->id))
+		return 0;
+	if (made_anew)
+		sg_redirect_detach_agent(warden->redirect, agent->id);
+	r = sg_agent_attach(warden, agent, error);
+	if (r == 0 && made_anew)
+		sg_log(SG_LOG_WARN, "agent_fenced_anew",
+			"agent=%s id=%u cgroup=%s reason=\"the cgroup was made anew while "
+			"spendgated "
+			"was away\" effect=\"connections from before this moment stay, unmetered, "
+			"until they end\" remedy=\"restart what runs in it\"",
+			sg_agent_name(agent), agent->id, agent->cgroup_path);
+	return r;
+}
+
+// An enforcer that did not answer once is not asked again in this turn: agents without end would
+// each have the warden wait.
+static int introduce(struct sg_warden *warden, const struct sg_warden_agent *agent,
+	const struct sg_namespace *namespace, bool *mute, struct sg_error *error)
+{
+	int r;
+
+	if (!warden->enforcer_ready)
+		return 0; // when it is
+	if (*mute)
+		return sg_error_set(error, -ETIMEDOUT, "the enforcer does not answer");
+	r = sg_agent_introduce(warden, agent, namespace, error);
+	*mute = r == -ETIMEDOUT;
+	return r == -ENOTCONN ? 0 : r; // it has ended: the next one is told, as if none were there
+}
+
+static int go_on(
+	struct sg_warden *warden, struct sg_warden_agent *agent, bool *mute, struct sg_error *error)
 {
 	SG_CLEANUP_CLOSE int netns_fd = -1;
 	struct sg_namespace *namespace = NULL;
-	int r = 0;
+	int r = sg_agent_fence_again(warden, agent, error);
 
-	agent->adopted = true;
-	if (sg_redirect_is_set_aside(warden->redirect, agent->id))
-		r = sg_agent_attach(warden, agent, error);
 	if (r == 0 && !sg_agent_is_guard(agent))
 		netns_fd = open_netns(agent);
 	if (r == 0 && netns_fd >= 0)
 		r = sg_agent_start(warden, agent, netns_fd, &namespace, error);
-	if (r == 0 && warden->enforcer_ready) {
-		r = sg_agent_introduce(warden, agent, namespace, error);
-		if (r == -ENOTCONN)
-			r = 0; // it has ended: the next one is told, as if none were there
-	}
+	if (r == 0)
+		r = introduce(warden, agent, namespace, mute, error);
 	if (r < 0)
 		return r;
 	sg_log(SG_LOG_INFO, "agent_adopted", "agent=%s id=%u cgroup=%s", sg_agent_name(agent),
 		agent->id, agent->cgroup_path);
 	// Nobody comes to release a container.
 	if (json_object_get(agent->definition, "container"))
-		sg_agents_release_agent(warden, agent);
+		sg_agent_await_end(warden, agent);
+	sg_agents_reap(warden);
 	return 0;
 }
 
+static void tell_refused(uint32_t id, const struct sg_error *error)
+{
+	sg_log(SG_LOG_ERROR, "agent_not_adopted",
+		"id=%u reason=\"%s\" effect=\"it stays fenced, and reaches nothing\"", id,
+		error->text);
+}
+
+// What one of them lacks keeps nobody else from his agent.
+static void adopt_agent(struct sg_warden *warden, struct sg_warden_agent *agent, bool *mute)
+{
+	struct sg_error error = { "" };
+
+	agent->adopted = true;
+	if (go_on(warden, agent, mute, &error) == 0)
+		return;
+	tell_refused(agent->id, &error);
+	sg_agent_keep_refused(warden, agent);
+}
+
 static int adopt_group(struct sg_warden *warden, uint32_t id, const json_t *file, int cgroup_fd,
-	struct sg_error *error)
+	bool *mute, struct sg_error *error)
 {
 	json_t *request, *definition = definition_of(warden, file, id, &request);
 	struct sg_warden_agent *agent = sg_agent_new(warden, id, cgroup_fd, definition, request);
 
 	json_decref(request);
-	return agent ? adopt_agent(warden, agent, error)
-		     : sg_error_set(error, -ENOMEM, "out of memory");
+	if (!agent)
+		return sg_error_set(error, -ENOMEM, "out of memory or descriptors");
+	adopt_agent(warden, agent, mute);
+	return 0;
 }
 
-static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *error)
+static int adopt_file(struct sg_warden *warden, uint32_t id, bool *mute, struct sg_error *error)
 {
 	SG_CLEANUP_CLOSE int cgroup_fd = -1;
 	json_t *file = NULL;
@@ -135,7 +201,7 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	cgroup = json_string_value(json_object_get(file, "cgroup"));
 	cgroup_fd = cgroup ? open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (cgroup_fd >= 0)
-		r = adopt_group(warden, id, file, cgroup_fd, error);
+		r = adopt_group(warden, id, file, cgroup_fd, mute, error);
 	else if (!cgroup)
 		sg_log(SG_LOG_ERROR, "agent_unknown",
 			"id=%u reason=\"its file can't be understood\" effect=\"it stays fenced, "
@@ -149,6 +215,69 @@ static int adopt_file(struct sg_warden *warden, uint32_t id, struct sg_error *er
 	return r;
 }
 
+// ---- Again and again ----
+
+// Refused, or nobody was in it yet who could tell its network namespace.
+static bool is_unsettled(const struct sg_warden_agent *agent)
+{
+	return agent->adopted &&
+	       (agent->refused || (!agent->netns_cookie && !sg_agent_is_guard(agent)));
+}
+
+static void try_again(struct sg_warden *warden, struct sg_warden_agent *agent, bool *mute)
+{
+	struct sg_error error = { "" };
+
+	if (agent->refused) {
+		agent->released = false; // as it was; go_on() releases what nobody else does
+		sg_loop_unwatch(warden->loop, &agent->watch);
+	}
+	if (go_on(warden, agent, mute, &error) == 0)
+		agent->refused = false;
+	else
+		sg_agent_keep_refused(warden, agent);
+}
+
+static void tell_listener_gone(void *context, const struct sg_channel_listener *listener)
+{
+	sg_enforcer_tell(context, SG_CHANNEL_LISTENER_GONE, listener, sizeof(*listener), NULL, 0);
+}
+
+static void on_again(struct sg_timer *timer);
+
+// What ended while no warden was there has left its listeners: which of them is only known when
+// everybody who may use one is.
+static void settle(struct sg_warden *warden)
+{
+	bool waiting = false, unknown = false;
+
+	for (const struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {
+		waiting = waiting || is_unsettled(agent);
+		unknown = unknown || (is_unsettled(agent) && !agent->refused);
+	}
+	if (!unknown)
+		sg_namespaces_forget_unused(&warden->namespaces, tell_listener_gone, warden);
+	if (waiting)
+		sg_loop_arm(warden->loop, &warden->again, AGAIN_MS, on_again);
+}
+
+static void on_again(struct sg_timer *timer)
+{
+	struct sg_warden *warden =
+		(struct sg_warden *)((char *)timer - offsetof(struct sg_warden, again));
+	struct sg_warden_agent *agent, *next;
+	bool mute = false;
+
+	for (agent = warden->agents; agent; agent = next) {
+		next = agent->next;
+		if (is_unsettled(agent))
+			try_again(warden, agent, &mute);
+	}
+	settle(warden);
+}
+
+// ---- All of them ----
+
 static void detach_unknown(
 	void *context, uint32_t agent_id, uint64_t cgroup_id SG_UNUSED, bool alive)
 {
@@ -157,14 +286,42 @@ static void detach_unknown(
 	// Its file is lost: it stays fenced, and its id is never given to another.
 	if (alive && agent_id >= warden->next_agent_id)
 		warden->next_agent_id = agent_id + 1;
-	if (!alive && !sg_agents_find(warden, agent_id))
-		sg_redirect_detach_agent(warden->redirect, agent_id);
+	if (alive || sg_agents_find(warden, agent_id))
+		return;
+	sg_redirect_detach_agent(warden->redirect, agent_id);
+	tell_gone(warden, agent_id);
+}
+
+// Of ID.json. Others are not agents.
+static uint32_t id_of(const char *name)
+{
+	uint32_t id = (uint32_t)strtoul(name, NULL, 10);
+	char exact[32];
+
+	snprintf(exact, sizeof(exact), "%u.json", id);
+	return strcmp(name, exact) == 0 ? id : 0;
+}
+
+static void adopt_files(struct sg_warden *warden, DIR *entries)
+{
+	struct dirent *entry;
+	bool mute = false;
+
+	while ((entry = readdir(entries))) {
+		uint32_t id = id_of(entry->d_name);
+		struct sg_error error = { "" };
+
+		if (id && adopt_file(warden, id, &mute, &error) < 0)
+			tell_refused(id, &error);
+		// A warden was killed while it wrote.
+		if (strstr(entry->d_name, ".json."))
+			unlinkat(dirfd(entries), entry->d_name, 0);
+	}
 }
 
 int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)
 {
 	char directory[PATH_MAX];
-	struct dirent *entry;
 	DIR *entries;
 	int r;
 
@@ -175,16 +332,11 @@ int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)
 	if (!entries)
 		return sg_error_set(error, r < 0 ? r : -errno, "%s: %s", directory,
 			strerror(r < 0 ? -r : errno));
-	while (r == 0 && (entry = readdir(entries))) {
-		uint32_t id = (uint32_t)strtoul(entry->d_name, NULL, 10);
-
-		if (id && strstr(entry->d_name, ".json"))
-			r = adopt_file(warden, id, error);
-	}
+	adopt_files(warden, entries);
 	closedir(entries);
-	if (r == 0)
-		r = sg_redirect_each_agent(warden->redirect, detach_unknown, warden);
-	if (r == 0 && warden->agents)
-		sg_agents_reap(warden);
-	return r;
+	r = sg_redirect_each_agent(warden->redirect, detach_unknown, warden);
+	if (r < 0)
+		return sg_error_set(error, r, "%s: %s", warden->pin_directory, strerror(-r));
+	settle(warden);
+	return 0;
 }

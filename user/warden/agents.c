@@ -84,6 +84,7 @@ void sg_agents_free_all(struct sg_warden *warden)
 	struct sg_warden_agent *agent, *next;
 
 	sg_loop_disarm(&warden->reap);
+	sg_loop_disarm(&warden->again);
 	for (agent = warden->agents; agent; agent = next) {
 		next = agent->next;
 		sg_loop_unwatch(warden->loop, &agent->watch);
@@ -219,10 +220,10 @@ static int finish_registration(struct sg_warden *warden, struct sg_warden_agent 
 	int netns_fd, struct sg_error *error)
 {
 	struct sg_namespace *namespace = NULL;
-	int r = sg_agent_is_guard(agent)
-			? 0
-			: sg_agent_start(warden, agent, netns_fd, &namespace, error);
+	int r = agent->adopted ? sg_agent_fence_again(warden, agent, error) : 0;
 
+	if (r == 0 && !sg_agent_is_guard(agent))
+		r = sg_agent_start(warden, agent, netns_fd, &namespace, error);
 	if (r == 0 && (!sg_agent_is_guard(agent) || warden->enforcer_ready)) // else when it is
 		r = sg_agent_introduce(warden, agent, namespace, error);
 	return r < 0 ? r : sg_agents_store(warden, agent, error);

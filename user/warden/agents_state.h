@@ -32,15 +32,24 @@ int sg_agent_start(struct sg_warden *warden, struct sg_warden_agent *agent, int 
 int sg_agent_introduce(struct sg_warden *warden, const struct sg_warden_agent *agent,
 	const struct sg_namespace *namespace, struct sg_error *error) SG_WUNRES;
 
+// ---- adopt.c ----
+
+// Sees to it that an adopted agent's fence is of this layout, and around the cgroup of now.
+int sg_agent_fence_again(struct sg_warden *warden, const struct sg_warden_agent *agent,
+	struct sg_error *error) SG_WUNRES;
+
 // ---- reap.c ----
 
 // Out of the table, its fence with it.
 void sg_agent_remove(struct sg_warden *warden, struct sg_warden_agent *agent);
 
-// Its registration failed. The fence stays around what runs behind it, and goes with the last of
-// that. What has nobody in it needs none, and a guard is tried again by who wants it: these are
-// removed.
+// Its registration failed, or its adoption. The fence stays around what runs behind it, and goes
+// with the last of that. What has nobody in it needs none, and a guard that is new is tried again
+// by who wants it: these are removed.
 void sg_agent_keep_refused(struct sg_warden *warden, struct sg_warden_agent *agent);
+
+// Releases it: removed when nothing runs in its cgroup any more, but not here.
+void sg_agent_await_end(struct sg_warden *warden, struct sg_warden_agent *agent);
 
 // Looks soon, and again and again, who has ended.
 void sg_agents_reap(struct sg_warden *warden);

@@ -188,6 +188,28 @@ void sg_namespaces_adopt(
 	item->fds[1] = sg_fd_take(&fds[1]);
 }
 
+static bool is_in_use(void *context, uint64_t netns_cookie)
+{
+	const struct sg_namespace *item = find(context, netns_cookie);
+
+	return item && item->users;
+}
+
+void sg_namespaces_forget_unused(struct sg_namespaces *namespaces,
+	void (*tell)(void *context, const struct sg_channel_listener *listener), void *context)
+{
+	struct sg_namespace *item, *next;
+
+	sg_redirect_keep_listeners(namespaces->redirect, is_in_use, namespaces);
+	for (item = namespaces->first; item; item = next) {
+		next = item->next;
+		if (item->users)
+			continue;
+		tell(context, &item->listener);
+		remove_namespace(namespaces, item);
+	}
+}
+
 int sg_namespaces_socket(struct sg_namespaces *namespaces, uint64_t netns_cookie, int family)
 {
 	const struct sg_namespace *item = find(namespaces, netns_cookie);

@@ -39,6 +39,11 @@ void sg_namespaces_release(struct sg_namespaces *namespaces, uint64_t netns_cook
 void sg_namespaces_adopt(
 	struct sg_namespaces *namespaces, const struct sg_channel_listener *listener, int fds[2]);
 
+// After adoption: closes the listeners that nobody uses, telling of each, and takes what the BPF
+// map has of others out.
+void sg_namespaces_forget_unused(struct sg_namespaces *namespaces,
+	void (*tell)(void *context, const struct sg_channel_listener *listener), void *context);
+
 // A TCP socket inside the namespace. Returns a descriptor or -errno.
 int sg_namespaces_socket(
 	struct sg_namespaces *namespaces, uint64_t netns_cookie, int family) SG_WUNRES;

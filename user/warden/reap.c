@@ -114,7 +114,7 @@ static void on_cgroup_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 }
 
 // The kernel tells when the group empties. Where it can't be asked, the reaper looks.
-static void watch_group(struct sg_warden *warden, struct sg_warden_agent *agent)
+void sg_agent_await_end(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	agent->released = true;
 	if (agent->watch.fd < 0 && agent->events_fd >= 0 &&
@@ -126,7 +126,7 @@ static void watch_group(struct sg_warden *warden, struct sg_warden_agent *agent)
 
 void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
-	watch_group(warden, agent);
+	sg_agent_await_end(warden, agent);
 	if (sg_cgroup_look(agent->events_fd) == SG_CGROUP_POPULATED &&
 		!json_object_get(agent->definition, "container"))
 		sg_log(SG_LOG_INFO, "agent_waits",
@@ -137,14 +137,18 @@ void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *a
 
 void sg_agent_keep_refused(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
+	bool known = agent->refused;
+
 	agent->released = agent->refused = true;
-	if (sg_agent_is_guard(agent) || has_ended(agent)) {
+	if ((sg_agent_is_guard(agent) && !agent->adopted) || has_ended(agent)) {
 		sg_agent_remove(warden, agent);
 		return;
 	}
 	stop_agent(warden, agent);
-	watch_group(warden, agent);
+	sg_agent_await_end(warden, agent);
 	sg_agents_reap(warden);
+	if (known)
+		return;
 	sg_log(SG_LOG_WARN, "agent_refused",
 		"agent=%s id=%u cgroup=%s effect=\"it reaches nothing until it is attached again "
 		"or detached\"",

@@ -87,6 +87,7 @@ struct sg_warden {
 	struct sg_warden_agent *agents;
 	uint32_t next_agent_id;
 	struct sg_timer reap;
+	struct sg_timer again; // of agents that could not be adopted
 
 	struct sg_files *files; // NULL: no directory is watched
 	int api_fds[2];		// listening sockets of the control API
@@ -152,7 +153,8 @@ void sg_agents_release_agent(struct sg_warden *warden, struct sg_warden_agent *a
 int sg_agents_detach(
 	struct sg_warden *warden, const char *container, struct sg_error *error) SG_WUNRES;
 
-// After a restart: the agents of <run>/agents whose pins are there.
+// After a restart: the agents of <run>/agents whose cgroups are there. Those that can't be adopted
+// stay refused, and are tried again.
 int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error) SG_WUNRES;
 
 const char *sg_agent_name(const struct sg_warden_agent *agent);
