@@ -11,9 +11,9 @@ static inline void read_request_bytes(struct feeder *feeder, const struct sg_api
 	const char *body, size_t length, struct sg_request_facts *facts,
 	struct sg_request_edits *edits)
 {
-	struct sg_route route = {
-		.kind = SG_ROUTE_METERED, .api = api, .traits = SG_TRAIT_ASK_USAGE
-	};
+	struct sg_route route = { .kind = SG_ROUTE_METERED,
+		.api = api,
+		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_TOOL_LIMIT };
 	struct sg_request_reader *reader;
 
 	memset(edits, 0, sizeof(*edits));

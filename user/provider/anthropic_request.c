@@ -189,6 +189,8 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 	} else {
 		facts->uses_for_a_fee =
 			facts->uses_for_a_fee || starts_with(value->text, "web_search");
+		// OpenRouter's own run on in ways of its own.
+		facts->unbounded = facts->unbounded || (facts->traits & SG_TRAIT_COST);
 		sg_request_take_window(facts, "server_tools");
 	}
 }

@@ -45,6 +45,7 @@ enum sg_trait {
 	SG_TRAIT_SHORT_COMPLETIONS = 1 << 14, // completions without a limit end at 16 tokens
 	SG_TRAIT_PREPAID_PRIORITY = 1 << 15,  // what an answer calls priority was paid beforehand
 	SG_TRAIT_DEFERS = 1 << 16,	      // a chat may be answered by an id, and by a later GET
+	SG_TRAIT_TOOL_LIMIT = 1 << 17,	      // max_tool_calls is obeyed
 };
 
 // The member that limits a call's output, for calls that have none of their own.

@@ -290,16 +290,19 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 	}
 }
 
-// Each turn of a hosted tool's loop is a model call of its own; without a limit there is no bound.
+// Each turn of a hosted tool's loop is a model call of its own; without a limit that the provider
+// obeys there is no bound. Others than OpenAI have limits of their own, or none.
 void sg_responses_finish_request(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;
 
-	if (reader->hosted_tools && reader->max_tool_calls > 0) {
+	if (reader->hosted_tools && reader->max_tool_calls > 0 &&
+		(facts->traits & SG_TRAIT_TOOL_LIMIT)) {
 		facts->tool_turns = reader->max_tool_calls;
 	} else if (reader->hosted_tools) {
 		facts->unbounded = true;
-		sg_request_add_reason(facts, SG_REASON_NO_TOOL_LIMIT);
+		if (facts->traits & SG_TRAIT_TOOL_LIMIT)
+			sg_request_add_reason(facts, SG_REASON_NO_TOOL_LIMIT);
 	}
 	sg_request_bound_compaction(reader);
 }

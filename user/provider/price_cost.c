@@ -27,6 +27,9 @@
 // What a stream shows of a picture before it is whole.
 #define TOKENS_OF_PARTIAL_IMAGE 100
 
+// A picture within an answer may be drawn whole, whatever limit the request has.
+#define TOKENS_OF_PICTURE 4096
+
 // Of a dearer tier that the model's entry has no price for: a quarter above the dearest of all
 // that have one.
 #define UNPRICED_TIER (5 * (int64_t)SG_PRICE_ONE / 2)
@@ -280,6 +283,8 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 	int64_t choices = max_of(facts->choices, 1);
 	int64_t predicted = min_of(counted(facts->prediction_bytes), price->context_window);
 
+	if (facts->max_output >= 0 && price->image_output > price->output)
+		one = max_of(one, TOKENS_OF_PICTURE);
 	one += counted(facts->partial_images) * TOKENS_OF_PARTIAL_IMAGE;
 	return min_of(one, price->context_window * calls_of(facts)) * choices + predicted;
 }

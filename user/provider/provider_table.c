@@ -150,7 +150,7 @@ const struct sg_provider sg_providers[] = {
 		.upgrades = openai_upgrades,
 		.gets = openai_gets,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_STOPS | SG_TRAIT_COMPLETION_LIMIT |
-			  SG_TRAIT_SHORT_COMPLETIONS },
+			  SG_TRAIT_SHORT_COMPLETIONS | SG_TRAIT_TOOL_LIMIT },
 	{ .name = "anthropic",
 		.hosts = HOSTS("api.anthropic.com"),
 		.posts = anthropic_posts,
@@ -207,7 +207,7 @@ const struct sg_provider sg_providers[] = {
 		.upgrades = azure_upgrades,
 		.gets = azure_gets,
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_COMPLETION_LIMIT | SG_TRAIT_BILLS_FILTERED |
-			  SG_TRAIT_DEPLOYMENTS | SG_TRAIT_SHORT_COMPLETIONS,
+			  SG_TRAIT_DEPLOYMENTS | SG_TRAIT_SHORT_COMPLETIONS | SG_TRAIT_TOOL_LIMIT,
 		.key_headers = KEY_HEADERS("api-key", "x-api-key", "authorization"),
 		.key_parameter = "api-key" },
 	{ .name = "deepseek",

@@ -193,12 +193,32 @@ static void many_inputs_fill_no_more_than_their_windows(void **state)
 	assert_int_equal(hold.input_tokens, 3 * 2048);
 }
 
+// Whatever limit the request has: of the largest size a picture takes 2,520 tokens.
+static void a_picture_is_held_for_as_a_whole(void **state)
+{
+	const struct row row = { "", "gemini", "gemini-3-pro-image", &sg_api_gemini_generate,
+		"{\"generationConfig\":{\"maxOutputTokens\":", "1", 1, "}}", 0, 0 };
+	const struct sg_provider *provider = sg_provider_by_name(row.provider);
+	const struct sg_outcome outcome = {
+		.usage = { .input_tokens = 1, .output_tokens = 2520, .image_output_tokens = 2520 }
+	};
+	struct sg_request_facts facts;
+	struct sg_charge hold, bill;
+
+	(void)state;
+	read_row(&row, &facts);
+	assert_int_equal(sg_price_cost(table, provider, row.model, &outcome, WALL_NS, &bill), 0);
+	assert_int_equal(sg_price_bound(table, provider, &facts, WALL_NS, &hold), 0);
+	assert_true(bill.nanousd <= hold.nanousd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_bill_is_over_its_hold),
 		cmocka_unit_test(text_takes_no_window),
 		cmocka_unit_test(many_inputs_fill_no_more_than_their_windows),
+		cmocka_unit_test(a_picture_is_held_for_as_a_whole),
 	};
 
 	return cmocka_run_group_tests_name("hold", tests, load_builtin_prices, free_prices);
