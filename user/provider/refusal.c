@@ -180,7 +180,9 @@ static void describe_wait(const struct sg_answer *answer, char *out, size_t size
 static const char *unbounded_remedy(const char *reasons)
 {
 	if (strstr(reasons, SG_REASON_SOUND))
-		return "Send the sound as WAV, MP3, FLAC or Ogg Opus, whose length it can tell.";
+		return "Send the sound as WAV, MP3, FLAC, M4A, or Opus in Ogg or WebM, whose "
+		       "length "
+		       "it can tell.";
 	if (strstr(reasons, SG_REASON_NO_TOOL_LIMIT))
 		return "Set max_tool_calls, or leave these features out.";
 	return "Leave these features out, or ask the operator for an amount to hold "

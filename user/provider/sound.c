@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RIFF/WAVE (its sample format), MPEG audio (ISO 11172-3), FLAC (RFC 9639), Opus (RFC 6716) in Ogg
 // (RFC 3533, RFC 7845). Silence takes next to nothing in FLAC and Opus: their frames are counted.
-#include "provider/sound.h"
+#include "provider/sound_parts.h"
 
 #include <string.h>
 
@@ -13,7 +13,6 @@
 #define WAV_EXTENSIBLE 0xfffe
 
 #define OPUS_RATE	   48000
-#define OPUS_LONGEST_US	   120000 // of a packet
 #define PAGE_HEADER	   27
 #define PAGE_FLAGS	   5
 #define PAGE_POSITION	   6
@@ -81,6 +80,10 @@ static void decide(struct sg_sound *sound)
 	else if (length >= 36 && memcmp(head, "OggS", 4) == 0 &&
 		 memcmp(head + 28, "OpusHead", 8) == 0)
 		sound->kind = SG_SOUND_OPUS;
+	else if (length >= 4 && memcmp(head, "\x1a\x45\xdf\xa3", 4) == 0)
+		sound->kind = SG_SOUND_WEBM;
+	else if (length >= 8 && memcmp(head + 4, "ftyp", 4) == 0)
+		sound->kind = SG_SOUND_MP4;
 	else if (is_mp3_frame(head, length))
 		sound->kind = SG_SOUND_MP3;
 }
@@ -207,7 +210,7 @@ static void take_flac(struct sg_sound *sound, const unsigned char *bytes, size_t
 // ---- Opus in Ogg ----
 
 // By the packet's first byte; one of any number of frames is as long as a packet can be.
-static uint64_t packet_us(unsigned char first)
+uint32_t sg_opus_packet_us(unsigned char first)
 {
 	static const uint32_t silk[] = { 10000, 20000, 40000, 60000 };
 	static const uint32_t celt[] = { 2500, 5000, 10000, 20000 };
@@ -216,7 +219,7 @@ static uint64_t packet_us(unsigned char first)
 			 : config < 16 ? silk[config & 1]
 				       : celt[config & 3];
 
-	return (first & 3) == 3 ? OPUS_LONGEST_US : (first & 3) ? 2 * frame : frame;
+	return (first & 3) == 3 ? SG_OPUS_LONGEST_US : (first & 3) ? 2 * frame : frame;
 }
 
 // The page's header is whole. Another stream is none of ours.
@@ -249,7 +252,7 @@ static void next_segment(struct sg_sound *sound)
 			return;
 		// A packet without a byte is one that was lost.
 		if (!sound->in_packet)
-			sound->decoded_us += OPUS_LONGEST_US;
+			sound->decoded_us += SG_OPUS_LONGEST_US;
 		sound->in_packet = false;
 		sound->segment++;
 	}
@@ -279,7 +282,7 @@ static void take_page_byte(struct sg_sound *sound, unsigned char byte)
 		return;
 	}
 	if (!sound->in_packet)
-		sound->decoded_us += packet_us(byte);
+		sound->decoded_us += sg_opus_packet_us(byte);
 	sound->in_packet = true;
 	if (--sound->segment_left)
 		return;
@@ -297,6 +300,10 @@ static void take(struct sg_sound *sound, const unsigned char *bytes, size_t leng
 		take_flac(sound, bytes, length);
 	for (size_t i = 0; i < length && sound->kind == SG_SOUND_OPUS; i++)
 		take_page_byte(sound, bytes[i]);
+	if (sound->kind == SG_SOUND_WEBM)
+		sg_sound_take_webm(sound, bytes, length);
+	if (sound->kind == SG_SOUND_MP4)
+		sg_sound_take_mp4(sound, bytes, length);
 }
 
 static void end_head(struct sg_sound *sound)
@@ -354,7 +361,12 @@ int64_t sg_sound_longest_ms(struct sg_sound *sound)
 		rate = MP3_BYTES_A_SECOND;
 	if (rate)
 		return (int64_t)(sound->bytes * 1000 / rate + 1);
-	if (sound->kind != SG_SOUND_FLAC && sound->kind != SG_SOUND_OPUS)
+	if (sound->kind == SG_SOUND_MP4)
+		return sg_sound_longest_mp4_ms(sound);
+	if (sound->kind == SG_SOUND_WEBM && !sound->webm.has_opus)
+		return -1;
+	if (sound->kind != SG_SOUND_FLAC && sound->kind != SG_SOUND_OPUS &&
+		sound->kind != SG_SOUND_WEBM)
 		return -1;
 	if (sound->kind == SG_SOUND_FLAC)
 		take_flac(sound, none, sizeof(none));

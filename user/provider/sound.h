@@ -18,6 +18,34 @@ enum sg_sound_kind {
 	SG_SOUND_MP3,
 	SG_SOUND_FLAC,
 	SG_SOUND_OPUS, // in Ogg
+	SG_SOUND_WEBM, // Opus in WebM
+	SG_SOUND_MP4,  // AAC in MP4
+};
+
+#define SG_WEBM_DEPTH 4
+
+struct sg_sound_webm {
+	uint64_t position, left; // of the element that is read
+	uint64_t size, scale, cluster_ticks;
+	uint32_t id;
+	unsigned head_left; // bytes of an id or a size
+	bool in_size, all_ones, seen_header, has_opus;
+	unsigned char kept[16];
+	size_t kept_length;
+	unsigned depth;
+	struct {
+		uint64_t end;
+		uint32_t id;
+	} stack[SG_WEBM_DEPTH];
+};
+
+struct sg_sound_mp4 {
+	uint32_t last_four; // bytes
+	uint32_t rate;	    // the slowest
+	unsigned tracks, decoders;
+	int box; // whose first bytes are kept
+	unsigned char kept[48];
+	size_t kept_length;
 };
 
 struct sg_sound {
@@ -40,6 +68,10 @@ struct sg_sound {
 	bool in_packet;	       // its first byte was there
 	bool begun;	       // the one stream's first page was there
 	uint32_t stream;
+	union {
+		struct sg_sound_webm webm;
+		struct sg_sound_mp4 mp4;
+	};
 };
 
 void sg_sound_init(struct sg_sound *sound);

@@ -272,7 +272,7 @@ static void every_other_answer_has_its_status(void **state)
 
 static void what_has_no_bound_gets_the_remedy_that_helps(void **state)
 {
-	static const char *const remedies[][2] = { { "audio_file,length_of_sound", "Ogg Opus" },
+	static const char *const remedies[][2] = { { "audio_file,length_of_sound", "Opus in Ogg" },
 		{ "mcp,no_max_tool_calls", "Set max_tool_calls" },
 		{ "deep_research", "ask the operator" } };
 

@@ -105,6 +105,69 @@ static void wav(struct file *file, unsigned format, unsigned rate, unsigned bits
 	put_number(file, 0, 16000, true);
 }
 
+#define EBML	"\x1a\x45\xdf\xa3\x80"
+#define SEGMENT "\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff"
+#define CLUSTER "\x1f\x43\xb6\x75\xff\xe7\x81\x00"
+
+static void put_track(struct file *file, const char *codec)
+{
+	put(file, "\x16\x54\xae\x6b", 4);
+	put_number(file, 0x80 | (7 + strlen(codec)), 1, false);
+	put(file, "\xae", 1);
+	put_number(file, 0x80 | (5 + strlen(codec)), 1, false);
+	put(file, "\xd7\x81\x01\x86", 4);
+	put_number(file, 0x80 | strlen(codec), 1, false);
+	put(file, codec, strlen(codec));
+}
+
+// As browsers record it: of no told size, a packet of 20 ms in each block.
+static void webm(struct file *file, const char *codec, unsigned blocks, const char *info)
+{
+	put(file, EBML SEGMENT, sizeof(EBML SEGMENT) - 1);
+	put(file, "\x15\x49\xa9\x66\x8e\x2a\xd7\xb1\x83\x0f\x42\x40", 12);
+	put(file, info, 7);
+	put_track(file, codec);
+	for (unsigned i = 0; i < blocks; i++) {
+		if (i % 100 == 0)
+			put(file, CLUSTER, sizeof(CLUSTER) - 1);
+		put(file, i & 1 ? "\xa3\x86\x81\0\0\x80\x08z" : "\xa0\x88\xa1\x86\x81\0\0\0\x08z",
+			i & 1 ? 8 : 10);
+	}
+}
+
+static void box(struct file *file, const char *name, const char *bytes, size_t length)
+{
+	put_number(file, length + 8, 4, false);
+	put(file, name, 4);
+	put(file, bytes, length);
+}
+
+// Frames of one channel without a band, at 44,100 Hz.
+static void mp4(struct file *file, const char *codec, const char *decoder, uint64_t seconds)
+{
+	char times[100] = { 0 };
+
+	times[14] = 1; // 256 ticks a second
+	times[18] = (char)(seconds >> 8);
+	times[19] = (char)seconds;
+	times[17] = (char)(seconds >> 16);
+	box(file, "ftyp", "M4A \0\0\0\0", 8);
+	box(file, "mvhd", times, sizeof(times));
+	box(file, "mdhd", times, 24);
+	put_number(file, 8 + 8 + 36 + 51, 4, false);
+	put(file, "stsd\0\0\0\0\0\0\0\1", 12);
+	put_number(file, 36 + 51, 4, false);
+	put(file, codec, 4);
+	put_number(file, 0, 28, false);
+	box(file, decoder,
+		"\0\0\0\0\3\x80\x80\x80\x22\0\1\0\4\x80\x80\x80\x14\x40\x15\0\0\0\0\0\0\0\0\0\0\0\5"
+		"\x80\x80\x80\2\x12\x08\6\x80\x80\x80\1\2",
+		43);
+	box(file, "mdat", "", 0);
+	for (int i = 0; i < 2500; i++)
+		put(file, "\1\0\0\7", 4);
+}
+
 static void make(struct file *file, int kind)
 {
 	switch (kind) {
@@ -132,6 +195,18 @@ static void make(struct file *file, int kind)
 		put(file, "\xff\xe3\x18\xc4", 4);
 		put_number(file, 0, 9996, false);
 		break;
+	case 7:
+		webm(file, "A_OPUS", 1000, "\x44\x89\x84\0\0\0\0");
+		break;
+	case 8: // which says that it is 7,200,000 ms
+		webm(file, "A_OPUS", 10, "\x44\x89\x84\x4a\xdb\xba\0");
+		break;
+	case 9:
+		mp4(file, "mp4a", "esds", 256);
+		break;
+	case 10: // which says that it is two hours
+		mp4(file, "mp4a", "esds", 256 * UINT64_C(7200));
+		break;
 	default:
 		break;
 	}
@@ -146,6 +221,10 @@ static const int64_t decoded[][2] = {
 	{ HOURS(2), HOURS(2) + 10000 },
 	{ 1000, 1010 },
 	{ 10000, 10010 },
+	{ 20000, 20010 },
+	{ HOURS(2), HOURS(2) + 10000 },
+	{ 2500 * INT64_C(1024000) / 44100, 61000 },
+	{ HOURS(2), HOURS(2) + 10000 },
 };
 
 static int64_t measure(const void *bytes, size_t length, size_t piece)
@@ -201,6 +280,31 @@ static void what_is_not_certain_has_no_bound(void **state)
 		assert_int_not_equal(measure(file.bytes, whole, 1), -1);
 		assert_int_equal(measure(file.bytes, file.length, 1), -1);
 	}
+	// Another codec, beside Opus or AAC or alone; none; a second file; what is no element.
+	file.length = 0;
+	webm(&file, "A_VORBIS", 10, "\x44\x89\x84\0\0\0\0");
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	file.length = 0;
+	webm(&file, "V_VP8", 10, "\x44\x89\x84\0\0\0\0");
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	put_track(&file, "A_OPUS");
+	assert_int_not_equal(measure(file.bytes, file.length, 1), -1);
+	whole = file.length;
+	put(&file, EBML, sizeof(EBML) - 1);
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	file.length = whole;
+	put_number(&file, 0, 8, false);
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	file.length = 0;
+	mp4(&file, "alac", "esds", 0);
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	file.length = 0;
+	mp4(&file, "mp4a", "none", 0);
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
+	file.length = 0;
+	mp4(&file, "mp4a", "esds", 0);
+	box(&file, "free", "mvhdesds", 8); // one may hide the other
+	assert_int_equal(measure(file.bytes, file.length, 1), -1);
 	file.length = 0;
 	flac(&file, 2, 0);
 	flac(&file, 2, 0);
