@@ -2,6 +2,7 @@
 #include "base/lock.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -51,4 +52,19 @@ void sg_lock_await(struct sg_lock *lock)
 void sg_lock_wake(struct sg_lock *lock)
 {
 	(void)syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static bool is_taken(const struct sg_latch *latch)
+{
+	return atomic_load_explicit(&latch->taken, memory_order_relaxed);
+}
+
+void sg_latch_await(struct sg_latch *latch)
+{
+	do {
+		for (int i = 0; i < LAST_PAUSES && is_taken(latch); i++)
+			relax();
+		if (is_taken(latch))
+			sched_yield(); // its owner was interrupted
+	} while (atomic_exchange_explicit(&latch->taken, 1, memory_order_acquire));
 }

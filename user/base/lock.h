@@ -35,3 +35,24 @@ static inline void sg_lock_give(struct sg_lock *lock)
 		    0))
 		sg_lock_wake(lock);
 }
+
+// A lock that one thread takes nearly always, for a section of some instructions: given back by a
+// plain store, which does not wait for the stores before it. Who finds it taken looks again and
+// again, and lets others run meanwhile. All zeros: not taken.
+struct sg_latch {
+	_Atomic uint32_t taken;
+};
+
+void sg_latch_await(struct sg_latch *latch);
+
+static inline void sg_latch_take(struct sg_latch *latch)
+{
+	if (__builtin_expect(
+		    atomic_exchange_explicit(&latch->taken, 1, memory_order_acquire) != 0, 0))
+		sg_latch_await(latch);
+}
+
+static inline void sg_latch_give(struct sg_latch *latch)
+{
+	atomic_store_explicit(&latch->taken, 0, memory_order_release);
+}

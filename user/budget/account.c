@@ -31,16 +31,19 @@ struct sg_budget *sg_budget_free(struct sg_budget *budget)
 	return NULL;
 }
 
-int sg_account_new(const char *name, struct sg_account **ret_account)
+int sg_account_new(const char *name, unsigned workers, struct sg_account **ret_account)
 {
+	size_t bytes = sizeof(struct sg_account) + workers * sizeof(struct sg_portion);
 	struct sg_account *account;
 
 	if (strlen(name) >= sizeof(account->name))
 		return -ENAMETOOLONG;
-	account = aligned_alloc(64, sizeof(*account));
+	account = aligned_alloc(_Alignof(struct sg_account), bytes);
 	if (!account)
 		return -ENOMEM;
-	memset(account, 0, sizeof(*account));
+	memset(account, 0, bytes);
+	for (unsigned i = 0; i < workers; i++)
+		atomic_init(&account->portions[i].until_ns, INT64_MIN);
 	strcpy(account->name, name);
 	*ret_account = account;
 	return 0;
@@ -97,15 +100,18 @@ static bool can_keep(const struct sg_account *account, uint64_t mask, const stru
 
 int sg_account_hold(struct sg_account *account, uint64_t mask, const struct sg_charge *hold)
 {
-	if (!can_keep(account, mask, hold))
-		return -ENOBUFS;
+	if (!can_keep(account, mask, hold)) {
+		sg_account_take_back(account);
+		if (!can_keep(account, mask, hold))
+			return -ENOBUFS;
+	}
 	sg_held_add(&account->held, hold);
 	for (; mask; mask &= mask - 1)
 		sg_held_add(&account->budgets[__builtin_ctzll(mask)]->held, hold);
 	return 0;
 }
 
-int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
+static int judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
 	struct sg_refusal *ret_refusal, uint64_t *ret_telling, uint64_t *ret_objecting)
 {
 	struct sg_verdict refusing = { .budget = NULL };
@@ -134,6 +140,19 @@ int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_
 		return 0;
 	sg_budget_fill_refusal(&refusing, ask, ret_refusal);
 	return -EDQUOT;
+}
+
+int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,
+	struct sg_refusal *ret_refusal, uint64_t *ret_telling, uint64_t *ret_objecting)
+{
+	int r;
+
+	sg_account_pass_time(account, ask->now_ns);
+	r = judge(account, mask, ask, ret_refusal, ret_telling, ret_objecting);
+	if ((r == 0 && !*ret_telling) || !account->portioned)
+		return r;
+	sg_account_take_back(account);
+	return judge(account, mask, ask, ret_refusal, ret_telling, ret_objecting);
 }
 
 void sg_account_unhold(struct sg_account *account, uint64_t mask, const struct sg_charge *bound)

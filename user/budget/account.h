@@ -4,7 +4,8 @@
 //
 // Locks: the account's own (which its own budgets are under too), then those of the shared budgets
 // in the order of `budgets`, which is that of the engine's list. Who changes what is shared takes
-// every account's.
+// every account's. Workers that have a portion of the account (portion.h) take holds of it without
+// the account's lock.
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 #include "budget/budget.h"
 #include "budget/engine.h"
 #include "budget/policy.h"
+#include "budget/portion.h"
 
 #define SG_MAX_SHARED 32 // that one agent may have; with its own: a bit each of a word
 
@@ -30,10 +32,12 @@ struct sg_account {
 	uint32_t label_set;
 	uint64_t choosy;	    // the budgets that count some calls only, a bit each
 	struct sg_budget **budgets; // own ones (owned) first, then shared ones (the engine's)
-	struct sg_charge held;	    // of all calls in flight
+	struct sg_charge held;	    // of all calls in flight, and in portions
 
 	_Alignas(64) struct sg_charge spent; // since the account was first seen
 	int64_t refused, estimated;
+	uint64_t portioned;	   // the workers that have a portion, a bit each
+	int64_t portions_until_ns; // monotonic: of all portions that there are
 
 	_Alignas(64) char name[SG_BUDGET_NAME_BYTES];
 	UT_hash_handle hh; // by name, of the engine
@@ -41,9 +45,10 @@ struct sg_account {
 	unsigned definition_count; // of shared budgets in its policy, in the order they were set
 	struct sg_budget_policy *definitions;
 	uint64_t defined_at;
+	struct sg_portion portions[]; // a worker each
 };
 
-int sg_account_new(const char *name, struct sg_account **ret_account) SG_WUNRES;
+int sg_account_new(const char *name, unsigned workers, struct sg_account **ret_account) SG_WUNRES;
 struct sg_account *sg_account_free(struct sg_account *account);
 
 // A budget with a breaker where the policy has one. NULL: out of memory.
@@ -51,6 +56,31 @@ struct sg_budget *sg_budget_new(const struct sg_budget_policy *policy);
 struct sg_budget *sg_budget_free(struct sg_budget *budget);
 
 // ---- All under the account's lock ----
+
+// Takes back the portions of all workers, or of one: what is held and spent is exact then, for as
+// long as the lock is kept and none is given.
+void sg_account_take_back(struct sg_account *account);
+void sg_account_take_back_of(struct sg_account *account, unsigned worker);
+
+// A worker that was just granted `hold` is given a portion for more calls like it, in place of the
+// one that it has, where there is much room in every budget.
+void sg_account_give_portion(
+	struct sg_account *account, unsigned worker, const struct sg_charge *hold, int64_t now_ns);
+
+// Before anything is counted at `now_ns`: what was spent in a slice of time that is over comes
+// first.
+static inline void sg_account_pass_time(struct sg_account *account, int64_t now_ns)
+{
+	if (account->portioned && now_ns >= account->portions_until_ns)
+		sg_account_take_back(account);
+}
+
+// Its lock, for who needs to know exactly what is held and spent.
+static inline void sg_account_lock_whole(struct sg_account *account)
+{
+	sg_lock_take(&account->lock);
+	sg_account_take_back(account);
+}
 
 // Its budgets are others now, or what they count is.
 void sg_account_budgets_changed(struct sg_account *account);
@@ -63,6 +93,19 @@ static inline uint64_t sg_account_budgets_for(
 {
 	return account->choosy ? sg_account_find_budgets(account, provider, model)
 			       : (UINT64_C(1) << account->count) - 1;
+}
+
+// The lines of its budgets, all at once: otherwise each is waited for when its turn comes.
+static inline void sg_account_expect_budgets(const struct sg_account *account)
+{
+	for (unsigned i = 0; i < account->count; i++) {
+		const struct sg_budget *budget = account->budgets[i];
+
+		__builtin_prefetch(&budget->policy);
+		__builtin_prefetch(&budget->loaded);
+		__builtin_prefetch(&budget->held, 1);
+		__builtin_prefetch(&budget->window.estimated);
+	}
 }
 
 // Locks or unlocks the shared ones among `mask`.
@@ -82,7 +125,8 @@ static inline void sg_account_unlock_shared(const struct sg_account *account, ui
 
 // The next four with the shared budgets of `mask` locked.
 
-// Does what is asked fit every budget of `mask`? Returns 0, or -EDQUOT with the refusal.
+// Does what is asked fit every budget of `mask`? Takes portions back before it says no. Returns 0,
+// or -EDQUOT with the refusal.
 // *ret_objecting: the budgets that refuse. *ret_telling: those that would, were it theirs to
 // refuse; *ret_refusal is that of one of them where nothing refuses.
 int sg_account_judge(struct sg_account *account, uint64_t mask, const struct sg_ask *ask,

@@ -300,7 +300,7 @@ static int use_own(struct sg_engine *engine, struct sg_account *account, struct 
 	uint64_t waiting = 0;
 	int r;
 
-	sg_lock_take(&account->lock);
+	sg_account_lock_whole(account);
 	r = use(engine, account, change, NULL, &waiting, error);
 	sg_lock_give(&account->lock);
 	sg_engine_tell_room(engine, waiting);
@@ -355,7 +355,7 @@ static int find_or_make(struct sg_engine *engine, const char *agent,
 
 	HASH_FIND_STR(engine->accounts, agent, account);
 	if (!account) {
-		r = sg_account_new(agent, &account);
+		r = sg_account_new(agent, engine->workers, &account);
 		if (r < 0)
 			return sg_error_set(error, r, "%s", strerror(-r));
 		HASH_ADD_STR(engine->accounts, name, account);

@@ -276,7 +276,7 @@ void sg_account_room(struct sg_engine *engine, struct sg_account *account,
 	int r;
 
 	*ret_now = *ret_at_rest = everything;
-	sg_lock_take(&account->lock);
+	sg_account_lock_whole(account);
 	r = sg_usage_load_account(engine, account, now_ns);
 	budgets = sg_account_budgets_for(account, call->provider, call->model);
 	sg_account_lock_shared(account, budgets);
@@ -307,7 +307,7 @@ json_t *sg_account_status(struct sg_engine *engine, struct sg_account *account)
 	json_t *status;
 	int r;
 
-	sg_lock_take(&account->lock);
+	sg_account_lock_whole(account);
 	r = sg_usage_load_account(engine, account, now_ns);
 	sg_account_lock_shared(account, UINT64_MAX);
 	if (r == 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the engine consists of, for its own files only: engine.c, accounts.c and shared.c (control),
-// hold.c and usage.c (workers), deferred.c and events.c (both; of these the writer too).
+// hold.c, settle.c, refused.c, in_flight.c and usage.c (workers), deferred.c and events.c (both; of
+// these the writer too).
 #pragma once
 
 #include <pthread.h>
@@ -27,8 +28,8 @@ struct region {
 	struct sg_free_slots free;
 };
 
-// What is out, by its slot, on a line of its own: under its account's lock, but for the question
-// whose it is.
+// What is out, by its slot, on a line of its own: under its account's lock or that of its worker's
+// portion, but for the question whose it is.
 struct in_flight {
 	_Alignas(64) struct sg_account *_Atomic account; // NULL: nothing
 	struct sg_charge bound;
@@ -75,6 +76,8 @@ static inline int64_t sg_engine_wall_ns(const struct sg_engine *engine, int64_t 
 	return monotonic_ns + engine->wall_minus_monotonic_ns;
 }
 
+// ---- refused.c ----
+
 // Tells the workers of a mask that there may be room. Without a lock.
 void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
 
@@ -82,14 +85,36 @@ void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting);
 void sg_engine_tell(struct sg_engine *engine, const struct sg_account *account, int64_t now_ns,
 	struct sg_budget_event *event);
 
-// The budgets have changed: of `account`, under its lock, the own ones; of all (NULL), under
-// everyone's, the shared ones. What is in flight is held by them, which hold nothing yet.
+// ---- in_flight.c ----
+
+// Under the account's lock or its portion's: the hold is out, or no longer.
+static inline void sg_engine_put_out(struct sg_engine *engine, const struct sg_hold *hold)
+{
+	struct in_flight *out = &engine->in_flight[hold->slot];
+
+	out->bound = hold->bound;
+	atomic_store_explicit(&out->account, hold->account, memory_order_relaxed);
+}
+
+static inline void sg_engine_take_in(struct sg_engine *engine, const struct sg_hold *hold)
+{
+	atomic_store_explicit(&engine->in_flight[hold->slot].account, NULL, memory_order_relaxed);
+}
+
+// The budgets have changed: of `account`, under its lock with no portion given, the own ones; of
+// all (NULL), under everyone's, the shared ones. What is in flight is held by them, which hold
+// nothing yet.
 void sg_engine_hold_again(struct sg_engine *engine, const struct sg_account *account);
 
-// ---- hold.c ----
+// Under the account's lock: the budgets that hold a call now, a bit each.
+uint64_t sg_engine_budgets_of(const struct sg_engine *engine, const struct sg_hold *hold);
 
-// Under the account's lock: the hold is out.
-void sg_engine_put_out(struct sg_engine *engine, const struct sg_hold *hold);
+// ---- settle.c ----
+
+// The hold is `bound` from here on, of which no unit is more; who waits for what is given back is
+// told.
+void sg_hold_set_bound(
+	struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound);
 
 // ---- deferred.c ----
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that were refused, and what is to be told of budgets.
+// Calls that were refused, and what is to be told of budgets: of room, of events.
 #include <string.h>
 
 #include "budget/breaker.h"
 #include "budget/engine_state.h"
+
+void sg_engine_tell_room(const struct sg_engine *engine, uint64_t waiting)
+{
+	for (; waiting && engine->on_room; waiting &= waiting - 1)
+		engine->on_room(engine->on_room_context, (unsigned)__builtin_ctzll(waiting));
+}
 
 void sg_engine_tell(struct sg_engine *engine, const struct sg_account *account, int64_t now_ns,
 	struct sg_budget_event *event)

@@ -49,11 +49,11 @@ void sg_sharing_lock(const struct sg_engine *engine, const struct sg_sharing *sh
 	struct sg_account *account, *next;
 
 	if (!sharing->of_all) {
-		sg_lock_take(&sharing->plans->account->lock);
+		sg_account_lock_whole(sharing->plans->account);
 		return;
 	}
 	HASH_ITER(hh, engine->accounts, account, next)
-	sg_lock_take(&account->lock);
+	sg_account_lock_whole(account);
 }
 
 void sg_sharing_unlock(const struct sg_engine *engine, const struct sg_sharing *sharing)

@@ -45,6 +45,21 @@ int64_t sg_window_slice_ns(const struct sg_window *window)
 	return window->length_ns ? window->length_ns / (SG_WINDOW_BUCKETS - 2) + 1 : INT64_MAX;
 }
 
+// Times before the machine's start are below zero: they are of calls that the ledger knows.
+static int64_t end_of_slice(int64_t at_ns, int64_t slice_ns)
+{
+	int64_t passed_ns = at_ns % slice_ns;
+
+	return at_ns - passed_ns + (passed_ns < 0 ? 0 : slice_ns);
+}
+
+int64_t sg_window_slice_ends_ns(const struct sg_window *window, int64_t now_ns)
+{
+	if (window->length_ns)
+		return end_of_slice(now_ns, sg_window_slice_ns(window));
+	return window->calendar ? window->ends_ns : INT64_MAX;
+}
+
 int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns)
 {
 	struct sg_period period;
@@ -99,14 +114,6 @@ void sg_window_forget(struct sg_window *window, int64_t now_ns)
 	}
 	if (window->length_ns)
 		window->forgets_ns = INT64_MAX;
-}
-
-// Times before the machine's start are below zero: they are of calls that the ledger knows.
-static int64_t end_of_slice(int64_t at_ns, int64_t slice_ns)
-{
-	int64_t passed_ns = at_ns % slice_ns;
-
-	return at_ns - passed_ns + (passed_ns < 0 ? 0 : slice_ns);
 }
 
 static struct sg_window_bucket *new_bucket(struct sg_window *window, int64_t at_ns)

@@ -72,6 +72,10 @@ bool sg_window_is_alike(const struct sg_window *window, const struct sg_window *
 // How long the slice of time of one bucket is; INT64_MAX where there are no buckets.
 int64_t sg_window_slice_ns(const struct sg_window *window);
 
+// When the slice of time that a charge of now belongs to is over; INT64_MAX: never. The window was
+// advanced to now.
+int64_t sg_window_slice_ends_ns(const struct sg_window *window, int64_t now_ns);
+
 // Since when entries count, in wall time; INT64_MIN: since ever.
 int64_t sg_window_since(const struct sg_window *window, int64_t now_ns, int64_t wall_ns);
 

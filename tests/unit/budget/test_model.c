@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "budget/account.h"
 #include "lib/engine_fixture.h"
 
 #define TRIALS	    12
@@ -49,6 +50,7 @@ static struct {
 	int64_t at_ns;
 } holds[MAX_HOLDS];
 static unsigned hold_count;
+static unsigned portions_seen;
 
 // A budget, and whose it is: an agent's own, or a shared one (agent: AGENTS).
 struct place {
@@ -304,12 +306,13 @@ static void choose_budget(struct sg_budget_policy *budget, const char *kind, uns
 {
 	int64_t *const caps[] = { &budget->limit_nanousd, &budget->max_requests,
 		&budget->max_tokens, &budget->max_input_tokens, &budget->max_output_tokens };
+	const int64_t times = up_to(1) ? 1 : 40; // much room: workers have portions of it
 
 	snprintf(budget->name, sizeof(budget->name), "%s-%u", kind, number);
 	choose_window(budget);
 	budget->behavior = up_to(1) ? SG_HARD_STOP : SG_RATE_LIMIT;
-	*caps[up_to(4)] = 1 + up_to(3000);
-	*caps[up_to(1)] = 1 + up_to(budget->window_ns ? 300 : 30000);
+	*caps[up_to(4)] = 1 + up_to(3000) * times;
+	*caps[up_to(1)] = 1 + up_to(budget->window_ns ? 300 : 30000) * times;
 }
 
 static void set_policy(unsigned agent)
@@ -368,6 +371,7 @@ static void take_one(void)
 	r = sg_hold_take(engine, (unsigned)up_to(1), accounts[agent], &call, &bound,
 		&holds[hold_count].hold, &refusal, &soft_alert);
 	compare_answer(agent, r, &refusal, &bound, &expected);
+	portions_seen += accounts[agent]->portioned != 0;
 	if (r < 0)
 		return;
 	holds[hold_count].agent = agent;
@@ -521,6 +525,7 @@ static void the_engine_agrees_with_a_list_of_all_entries(void **state)
 		compare_all();
 		assert_true(entry_count > 20);
 	}
+	assert_true(portions_seen > TRIALS);
 }
 
 int main(void)

@@ -327,6 +327,28 @@ static void a_raise_may_wait_too(void **state)
 	assert_int_equal(spent_of(account), 100);
 }
 
+// A call that would be given a portion comes in between: its worker's calls end in the sight of who
+// waits all the same.
+static void who_waits_is_told_by_calls_that_came_later(void **state)
+{
+	struct sg_hold large, small, waiting;
+	struct sg_account *account;
+	struct sg_refusal refusal;
+
+	(void)state;
+	reopen_with(count_room);
+	account = account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 10000 });
+	assert_int_equal(take(0, account, 6000, &large, &refusal), 0);
+	assert_int_equal(take_or_wait(1, account, 5000, &waiting, &refusal), -EAGAIN);
+	assert_int_equal(take(0, account, 1, &small, &refusal), 0);
+	settle(&large, 10);
+	assert_int_equal(told[1], 1);
+	assert_int_equal(take_or_wait(1, account, 5000, &waiting, &refusal), 0);
+	settle(&small, 1);
+	settle(&waiting, 5);
+	assert_int_equal(spent_of(account), 16);
+}
+
 // A budget that has room for one call at a time, and two workers: each makes its calls one after
 // another, and sleeps until it is told. If a release were ever missed, both would sleep for ever.
 #define TURNS 20000
@@ -406,6 +428,7 @@ int main(void)
 		T(room_is_what_one_more_call_may_hold),
 		T(a_call_that_only_holds_keep_out_waits),
 		T(a_raise_may_wait_too),
+		T(who_waits_is_told_by_calls_that_came_later),
 		T(no_room_goes_by_unseen),
 	};
 
