@@ -201,6 +201,30 @@ test('case 59: a stream that the client aborts: request and spend counted', asyn
 	assert.ok(BigInt(bill.nanousd) > 0n);
 });
 
+test('case 59: calls that are left before their answer\'s head, whatever the length of their bodies', async (t) => {
+	const own = await daemonThatStays(t);
+	const python = `
+import http.client, sys, time
+def call(text, length, leaves):
+    connection = http.client.HTTPSConnection("api.openai.com")
+    connection.request("POST", "/v1/chat/completions", text.ljust(length), {"Content-Type": "application/json"})
+    if leaves: time.sleep(0.3)
+    else: connection.getresponse().read()
+    connection.close()
+for length in (1000, 65536, 262143, 262144, 262144, 327680, 524288):
+    for i in range(3): call(sys.argv[1], length, False)
+    call(sys.argv[2], length, True)`;
+	const text = (head) => JSON.stringify(chat(`mock:tokens=4${head}`).body);
+	const { code, stderr } = await own.run('c59-left', { 'limit-usd': '1' }, [PYTHON, '-c', python, text(''), text(' mock:head=600')]);
+	assert.equal(code, 0, stderr);
+	const spent = await until(async () => {
+		const later = await own.run('c59-left', { 'limit-usd': '1' }, ['true']);
+		return later.status.held_usd === '0' && later.status;
+	}, 'the calls to be settled');
+	const bill = await spentIsBilled(spent);
+	assert.equal(bill.calls, 7 * 4);
+});
+
 test('case 59: a stream that the Anthropic SDK, curl, httpx or requests leaves', async (t) => {
 	const own = await daemonThatStays(t);
 	const text = 'mock:tokens=40 mock:delay=5';

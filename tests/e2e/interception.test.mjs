@@ -296,18 +296,21 @@ test('pass_hosts: whatever else the agent asks for is refused; providers and wha
 	assert.equal(greeted, 1);
 });
 
-test('a provider\'s name over plain HTTP, at an address of the agent\'s own, is no evidence: refused and not asked', async () => {
+test('a provider\'s name over plain HTTP, at an address of the agent\'s own, is no evidence: refused and not asked', async (t) => {
 	let asked = 0;
 	const liar = http.createServer((request, response) => {
 		asked++;
 		response.end(JSON.stringify({ id: 'x', object: 'chat.completion', model: 'deepseek-chat', choices: [], usage: { prompt_tokens: 1, completion_tokens: 1e12, total_tokens: 1e12 + 1 } }));
 	});
 	await new Promise((resolve) => liar.listen(8081, WILD, resolve));
-	const { answers, status } = await around('liar', [{ to: [WILD, 8081], plain: true, host: 'api.deepseek.com', model: 'deepseek-chat' }], { 'limit-usd': '5' });
-	assert.deepEqual(answers, ['HTTP/1.1 403 Forbidden']);
+	t.after(() => liar.close());
+	const call = { to: [WILD, 8081], plain: true, host: 'api.deepseek.com', model: 'deepseek-chat' };
+	// As servers read it that are more lenient: empty lines first, in a packet of their own too, a line without CR, a head beyond our limit.
+	const lenient = [{ start: '\r\n' }, { before: '0d0a' }, { start: '\n\r\n' }, { headers: 'A: b\n' }, { headers: `A: ${'x'.repeat(70000)}\r\n` }];
+	const { answers, status } = await around('liar', [call, ...lenient.map((more) => ({ ...call, ...more }))], { 'limit-usd': '5' });
+	assert.deepEqual(answers, [...Array(3).fill('HTTP/1.1 403 Forbidden'), 'HTTP/1.1 400 Bad Request', CLOSED, CLOSED]);
 	assert.equal(asked, 0);
 	assert.equal(Number(status.spent_usd ?? status.budgets[0].spent_usd), 0);
-	liar.close();
 });
 
 test('a method that is said to be another is refused', async () => {

@@ -176,8 +176,9 @@ static int take_clamped(struct sg_exchange *exchange, struct sg_refusal *ret_ref
 		return r;
 	r = sg_request_reader_limit(exchange->request_reader, limit, &exchange->edits);
 	if (r < 0) {
+		// It does not fit as it is, whatever stands in the way of a lower limit.
 		sg_hold_release(client->worker->enforcer->engine, &exchange->hold);
-		return r;
+		return -EDQUOT;
 	}
 	exchange->facts.max_output = limit;
 	sg_afford_note(&asking, limit);

@@ -72,7 +72,7 @@ void sg_exchange_upstream_broke(struct sg_exchange *exchange, const char *detail
 	bool untaken = sg_provider_side(exchange->upstream)->took_nothing(exchange);
 
 	sg_exchange_give_back(exchange, false);
-	if (untaken && !exchange->retried &&
+	if (untaken && !exchange->retried && !exchange->agent_gone &&
 		(exchange->route.kind == SG_ROUTE_METERED ||
 			exchange->head.framing == SG_H1_NO_BODY)) {
 		exchange->retried = true;

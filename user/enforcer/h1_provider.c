@@ -51,11 +51,10 @@ static bool flush(struct sg_exchange *exchange)
 {
 	struct sg_upstream *upstream = exchange->upstream;
 	size_t before = sg_buf_length(&upstream->out);
-	int r;
+	int r = 0;
 
-	if (!before)
-		return false;
-	r = sg_transport_flush(&upstream->transport, &upstream->out);
+	if (before)
+		r = sg_transport_flush(&upstream->transport, &upstream->out);
 	if (r < 0 && r != -EAGAIN) {
 		// The provider may have answered before it closed: the response step finds out.
 		sg_buf_release(&upstream->out);
@@ -64,7 +63,8 @@ static bool flush(struct sg_exchange *exchange)
 		upstream->transport.can_read = true;
 		return true;
 	}
-	if (r == 0 && exchange->request == SG_REQUEST_DONE) {
+	// The last piece may have gone before it was known to be the last.
+	if (r == 0 && exchange->request == SG_REQUEST_DONE && !exchange->everything_sent) {
 		exchange->everything_sent = true;
 		sg_exchange_arm(exchange, SG_RESPONSE_MS);
 	}

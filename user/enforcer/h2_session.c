@@ -381,7 +381,7 @@ void sg_h2_session_free(struct sg_client *client)
 
 	if (!session)
 		return;
-	if (!session->ended) {
+	if (session->codec && !session->ended) {
 		sg_h2_shut_down(session->codec);
 		transmit(client);
 	}

@@ -53,17 +53,19 @@ static void lose(struct sg_upstream *upstream)
 static bool transmit(struct sg_upstream *upstream)
 {
 	struct sg_multiplex *multiplex = upstream->multiplex;
-	bool progress;
+	size_t before = sg_buf_length(&upstream->out);
+	bool drained;
 	int r;
 
 	if (multiplex->lost || multiplex->write_failed)
 		return false;
 	r = sg_h2_drain(multiplex->codec, &upstream->out, SG_OUT_HIGH);
-	progress = sg_buf_length(&upstream->out) > 0;
+	drained = sg_buf_length(&upstream->out) > before;
 	if (r == 0)
 		r = sg_transport_flush(&upstream->transport, &upstream->out);
+	// What was drained may be a call's last: it is told at once, with a full socket too.
 	if (r == -EAGAIN)
-		return false;
+		return drained;
 	if (r < 0) {
 		// The provider may have answered before it closed.
 		sg_buf_release(&upstream->out);
@@ -71,7 +73,7 @@ static bool transmit(struct sg_upstream *upstream)
 		upstream->transport.can_read = true;
 		return true;
 	}
-	return progress;
+	return drained || before > 0;
 }
 
 static bool receive(struct sg_upstream *upstream)

@@ -100,6 +100,10 @@ bool sg_exchange_refuse(struct sg_exchange *exchange, enum sg_answer_kind kind,
 	};
 	unsigned status = 0;
 
+	if (exchange->agent_gone) {
+		exchange->response = SG_RESPONSE_DONE;
+		return false;
+	}
 	body_left = body_left && !sg_h1_body_is_done(&exchange->request_body);
 	discard = body_left && can_discard(exchange, kind);
 	exchange->close_agent = (body_left && !discard) || !exchange->head.keep_alive ||

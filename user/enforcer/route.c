@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "enforcer/worker.h"
@@ -146,29 +147,63 @@ static bool looks_like_http(const uint8_t *data, size_t length)
 	return false;
 }
 
-static enum sg_first route_http(struct sg_client *client, const uint8_t *data, size_t length)
+// Is this host, as a request names it, a provider's?
+static bool is_provider(struct sg_client *client, struct sg_str name)
+{
+	char host[256] = "";
+
+	if (name.length >= sizeof(host))
+		return false;
+	for (size_t i = 0; i < name.length; i++) {
+		char c = name.data[i];
+
+		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	return find_provider(client, host);
+}
+
+// Does a line of a head that is not HTTP, as strictly read, name a provider all the same?
+static bool hints_at_provider(struct sg_client *client, const char *data, size_t length)
+{
+	const char *end = data + length, *line = data;
+
+	while ((line = memchr(line, '\n', (size_t)(end - line)))) {
+		struct sg_str name;
+
+		line++;
+		if (end - line < 5 || strncasecmp(line, "host:", 5) != 0)
+			continue;
+		name.data = line + 5;
+		while (name.data < end && (*name.data == ' ' || *name.data == '\t'))
+			name.data++;
+		name.length = 0;
+		while (name.data + name.length < end && !strchr(" \t\r\n:", name.data[name.length]))
+			name.length++;
+		if (is_provider(client, name))
+			return true;
+	}
+	return false;
+}
+
+static enum sg_first route_http(struct sg_client *client, const char *data, size_t length)
 {
 	struct sg_h1_head head;
 	const char *reason;
-	char host[256] = "";
 	ssize_t r;
 
 	// Registered addresses are ours whatever is said there: a malformed head gets its 400 from
 	// the session.
 	if (find_provider(client, ""))
 		return take(client, SG_FIRST_HTTP);
-	r = sg_h1_parse_head(SG_H1_REQUEST, false, (const char *)data, length, &head, &reason);
+	r = sg_h1_parse_head(SG_H1_REQUEST, false, data, length, &head, &reason);
 	if (r == 0)
 		return SG_FIRST_MORE;
-	if (r < 0 || head.host.length >= sizeof(host))
-		return pass(client, "");
-	for (size_t i = 0; i < head.host.length; i++) {
-		char c = head.host.data[i];
-
-		host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
-	if (!find_provider(client, host))
-		return pass(client, host);
+	if (r < 0)
+		return hints_at_provider(client, data, length)
+			       ? refuse(client, "a provider's name in what is not HTTP")
+			       : pass(client, "");
+	if (!is_provider(client, head.host))
+		return pass(client, client->host);
 	// Whoever answers there may say of usage what he likes, which is no evidence.
 	client->unproven = !client->registered;
 	return take(client, SG_FIRST_HTTP);
@@ -210,13 +245,20 @@ bool sg_route_may_greet(const struct sg_client *client)
 
 enum sg_first sg_route_first_bytes(struct sg_client *client, const uint8_t *data, size_t length)
 {
+	size_t blank = 0;
+
 	if (looks_like_tls(data, length))
 		return (data[0] & 0x80) && length < 3 ? SG_FIRST_MORE
 						      : route_tls(client, data, length);
 	if (is_http2(data, length))
 		return length < 2 ? SG_FIRST_MORE : route_http2(client, length);
-	if (looks_like_http(data, length))
-		return route_http(client, data, length);
+	// RFC 9112, 2.2: a server may pass over empty lines before a request.
+	while (blank < length && (data[blank] == '\r' || data[blank] == '\n'))
+		blank++;
+	if (blank && blank == length)
+		return SG_FIRST_MORE;
+	if (looks_like_http(data + blank, length - blank))
+		return route_http(client, (const char *)data + blank, length - blank);
 	// A registered address is ours whatever is said there: the session's parser has the answer.
 	return find_provider(client, "") ? take(client, SG_FIRST_HTTP) : pass(client, "");
 }

@@ -133,7 +133,8 @@ void sg_loop_arm(
 {
 	sg_loop_disarm(timer);
 	timer->on_timeout = on_timeout;
-	timer->deadline_ms = loop->now_ms + delay_ms;
+	// A slot that was run comes round again a whole turn later.
+	timer->deadline_ms = loop->now_ms + (delay_ms > 0 ? delay_ms : 0);
 	put_into_slot(&loop->wheel[(timer->deadline_ms / TICK_MS + 1) % WHEEL_SLOTS], timer);
 }
 

@@ -55,7 +55,7 @@ void sg_loop_unwatch(struct sg_loop *loop, struct sg_watch *watch);
 // event (0) where none has come. For edge-triggered watches, which are not told twice.
 void sg_loop_again(struct sg_loop *loop, struct sg_watch *watch);
 
-// (Re)arms: fires once, `delay_ms` or up to a tick (64 ms) later.
+// (Re)arms: fires once, `delay_ms` (none, when negative) or up to a tick (64 ms) later.
 void sg_loop_arm(
 	struct sg_loop *loop, struct sg_timer *timer, int64_t delay_ms, sg_timer_fn on_timeout);
 void sg_loop_disarm(struct sg_timer *timer);

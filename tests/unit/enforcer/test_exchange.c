@@ -12,6 +12,7 @@
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
+#include "enforcer/provider_side.h"
 #include "enforcer/worker.h"
 #include "provider/provider.h"
 
@@ -166,6 +167,29 @@ static void test_unread_answer(void **state)
 	assert_int_equal(refusal.spent_nanousd, 600);
 }
 
+// The side has no way to answer: whoever left is told nothing, and the call is over.
+static void test_refused_after_it_left(void **state)
+{
+	(void)state;
+	exchange.response = SG_RESPONSE_HEAD;
+	sg_exchange_refuse(&exchange, SG_ANSWER_UPSTREAM, NULL, "the connection ended");
+	assert_int_equal(exchange.response, SG_RESPONSE_DONE);
+	assert_int_equal(sg_buf_length(&exchange.answer), 0);
+}
+
+// The last piece went before it was known to be the last: all the same the provider has the call.
+static void test_sent_to_the_byte(void **state)
+{
+	(void)state;
+	exchange.request = SG_REQUEST_SEND;
+	sg_h1_provider_side.flush(&exchange);
+	assert_false(exchange.everything_sent);
+	exchange.request = SG_REQUEST_DONE;
+	sg_h1_provider_side.flush(&exchange);
+	assert_true(exchange.everything_sent);
+	assert_int_equal(left_ms(), SG_RESPONSE_MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +199,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dropped_has_an_end, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(test_answer_may_last, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(test_unread_answer, setup_call, teardown_call),
+		cmocka_unit_test_setup_teardown(
+			test_refused_after_it_left, setup_call, teardown_call),
+		cmocka_unit_test_setup_teardown(test_sent_to_the_byte, setup_call, teardown_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

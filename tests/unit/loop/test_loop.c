@@ -68,6 +68,25 @@ static void timers_fire_once_and_can_disarm_each_other(void **state)
 	sg_loop_disarm(&far.timer);
 }
 
+static struct numbered_timer late = { .number = 1 };
+
+static void arm_late(struct sg_timer *timer)
+{
+	(void)timer;
+	sg_loop_arm(loop, &late.timer, -1000, on_timer);
+}
+
+static void what_is_due_already_fires_soon(void **state)
+{
+	struct numbered_timer first = { .number = 0 }, last = { .number = 3 };
+
+	(void)state;
+	sg_loop_arm(loop, &first.timer, 1, arm_late);
+	sg_loop_arm(loop, &last.timer, 400, on_timer);
+	assert_int_equal(sg_loop_run(loop), 0);
+	assert_int_equal(fired[1], 1);
+}
+
 struct event_pair {
 	struct sg_watch first, second;
 };
@@ -164,6 +183,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			who_goes_on_is_called_once_a_turn_and_keeps_nobody_waiting, make_loop,
 			free_loop),
+		cmocka_unit_test_setup_teardown(
+			what_is_due_already_fires_soon, make_loop, free_loop),
 		cmocka_unit_test_setup_teardown(deferred_work_runs_once, make_loop, free_loop),
 	};
 
