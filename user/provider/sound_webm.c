@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opus in WebM (Matroska, RFC 9559): its blocks are counted. What is not laid out as the format says
-// is none: a reader that looks for the next block behind a broken one would find others.
+// Opus in WebM (Matroska, RFC 9559): its blocks are counted. What is not laid out as the format
+// says is none: a reader that looks for the next block behind a broken one would find others.
 #include <string.h>
 
 #include "provider/sound_parts.h"
