@@ -50,14 +50,15 @@ fedora) packages_fedora ;;
 esac
 [ "${SPENDGATE_PROVISION:-}" != packages ] || exit 0
 
+# Warnings of another compiler than Debian 12's are no errors.
 cd "$source"
-make -s -j"$(nproc)" all
+make -s -j"$(nproc)" WERROR=0 all
 [ "${SPENDGATE_PROVISION:-}" != build ] || exit 0
-make -s install PREFIX=/usr/local
+make -s WERROR=0 install PREFIX=/usr/local
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	systemctl enable --now docker.service spendgated.service
 	/usr/local/bin/spendgate docker install --default
 	systemctl reload docker.service
 fi
-make -s check-integration check-docker
+make -s WERROR=0 check-integration check-docker

@@ -121,12 +121,15 @@ test('an upgrade with maps of another layout takes running agents over: they are
 	await agent.done;
 	await gate.stop();
 });
-test('an enforcer that ends while agents are adopted is replaced, and the start goes on', async (t) => {
+test('an enforcer that ends, also while agents are adopted, is replaced, and what connects meanwhile waits for the next one', async (t) => {
 	const gate = new Gate(mock);
 	const file = `${gate.env.SPENDGATE_RUN_DIR}/agents/1.json`;
 	await gate.daemon();
-	const agent = gate.begin('adopted', { 'max-requests': 1 }, ['sh', '-c', `read -r line; curl -s --retry 5 --retry-all-errors -m 20 -o /dev/null -w '%{http_code}\\n' -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions`], [], 'pipe');
-	t.after(() => agent.child.kill());
+	const agent = gate.begin('adopted', { 'max-requests': 2 }, ['sh', '-c', `while read -r line; do curl -s -m 20 -o /dev/null -w '%{http_code}\\n' -d '${JSON.stringify(chat('mock:tokens=4').body)}' https://api.openai.com/v1/chat/completions; done`], [], 'pipe');
+	t.after(async () => {
+		agent.child.kill();
+		await gate.stop();
+	});
 	await until(() => gate.running.stderr.includes('event=agent_registered'), 'the agent');
 	gate.running.child.kill('SIGKILL');
 	await gate.running.exited;
@@ -142,10 +145,16 @@ test('an enforcer that ends while agents are adopted is replaced, and the start 
 	await fs.promises.writeFile(file, text);
 	await until(() => enforcers().length === 2, `another enforcer: ${gate.running.stderr}`);
 	await gate.logged(/event=agent_adopted agent=adopted/);
-	agent.child.stdin.end('\n');
-	// Refused until the new one knows the agent.
-	assert.match((await agent.done).stdout, /200\n$/);
-	await gate.stop();
+	const call = async (answers) => {
+		agent.child.stdin.write('\n');
+		await until(() => agent.stdout.length === answers.length, `an answer: ${gate.running.stderr}`);
+		assert.equal(agent.stdout, answers);
+	};
+	await call('200\n');
+	process.kill(enforcers()[1], 'SIGKILL');
+	await call('200\n200\n');
+	agent.child.stdin.end();
+	await agent.done;
 });
 test('1: a second instance on the same directory', async () => {
 	const gate = new Gate(mock);

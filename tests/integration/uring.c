@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#define OP_SOCKET 45 // IORING_OP_SOCKET, which headers have from Linux 5.19 on
+
 struct ring {
 	int fd;
 	struct io_uring_params parameters;
@@ -69,7 +71,7 @@ int connect_with_io_uring(int fd, const struct sockaddr *address, socklen_t leng
 int socket_with_io_uring(int family, int type)
 {
 	return perform(&(struct io_uring_sqe){
-		.opcode = IORING_OP_SOCKET,
+		.opcode = OP_SOCKET,
 		.flags = IOSQE_ASYNC,
 		.fd = family,
 		.off = (unsigned)type,

@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,13 +33,16 @@ struct mounts {
 	unsigned count;
 };
 
+// By number: before 2.36, glibc has no functions for these calls.
 static int open_read_only(const char *source)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 						     MOUNT_ATTR_NODEV };
-	SG_CLEANUP_CLOSE int fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	SG_CLEANUP_CLOSE int fd =
+		(int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes,
+			      sizeof(attributes)) < 0)
 		return -errno;
 	return sg_fd_take(&fd);
 }
@@ -95,7 +99,7 @@ static int mount_all(const struct mounts *mounts, int namespace_fd, int root_fd)
 
 		if (is_own(mount->destination) && make_own(mount->destination) < 0)
 			continue;
-		if (move_mount(mount->tree_fd, "", AT_FDCWD, mount->destination,
+		if (syscall(SYS_move_mount, mount->tree_fd, "", AT_FDCWD, mount->destination,
 			    MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			r = -errno;
 	}
