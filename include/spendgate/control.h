@@ -19,9 +19,10 @@
 //           is refused), "image"? (what the image of a container
 //           asks for by labels of its own: "name", "team",
 //           "profile", "egress", "unknown_model", "budget" {...};
-//           judged by the configuration's image_labels); descriptors
-//           after the memfd: the cgroup's directory, the network
-//           namespace
+//           judged by the configuration's image_labels),
+//           "capabilities"? (those of a container with which it can
+//           leave the fence: told in the log); descriptors after the
+//           memfd: the cgroup's directory, the network namespace
 // release   "id": the agent's command has ended                         {"status": {...of the agent}}
 // detach    "container": as it was registered; no agent any more        -
 // cut       "agent": name, "who", "reason"?: off from every network     {"agents": how many have the name, "connections":

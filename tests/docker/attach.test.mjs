@@ -70,10 +70,11 @@ test('attach: old connections end, new ones are metered, and programs started la
 });
 
 test('attach by the path of a cgroup, and what is not there', async () => {
-	const id = plain('by-path', 'agents', 'sleep', '1000');
+	const id = plain('by-path', '--cap-add', 'SYS_ADMIN', 'agents', 'sleep', '1000');
 	const { code, stdout, stderr } = await spendgate('attach', '--label', 'spendgate.budget.max-requests=1', '--label', 'spendgate.agent=by-path', `${process.env.SPENDGATE_CGROUP_PARENT}/${id}`);
 	assert.equal(code, 0, stderr);
 	assert.match(stdout, /agent by-path/);
+	await host.logged(/event=agent_unconfined agent=by-path id=\d+ capabilities="CAP_SYS_ADMIN" /);
 	const answers = await exec('by-path', `${curl()}; ${curl()}`);
 	assert.equal(served(answers), 1, answers);
 	host.docker('rm', '-f', 'by-path');

@@ -92,6 +92,13 @@ test('exec, pause, restart: what runs in the container is metered, and its end i
 	await host.empty();
 });
 
+test('capabilities with which an agent can leave its fence are told', async () => {
+	await host.run({ agent: 'admin', 'budget.max-requests': 1 }, ['true'], { options: ['--cap-add', 'NET_ADMIN'] });
+	await host.logged(/event=agent_unconfined agent=admin id=\d+ capabilities="CAP_NET_ADMIN" /);
+	assert.equal(host.log().match(/event=agent_unconfined/g).length, 1, 'and no others\'');
+	await host.empty();
+});
+
 test('without a label nothing is changed', async () => {
 	host.docker('run', '-d', '--name', 'plain', 'agents', 'sleep', '1000');
 	assert.deepEqual((await host.status()).agents, []);

@@ -6,6 +6,7 @@
 
 #include "container/mounts.h"
 #include "container/place.h"
+#include "container/rights.h"
 #include "daemon/daemon.h"
 #include "redirect/sockets.h"
 
@@ -23,6 +24,18 @@ static int end_connections(
 		     : 0;
 }
 
+static int register_with_rights(
+	const struct sg_place *place, pid_t pid, const json_t *request, struct sg_error *error)
+{
+	json_t *whole = json_copy((json_t *)request);
+	int r = whole && sg_rights_of_process(pid, whole) == 0
+			? sg_place_register(place, whole, error)
+			: sg_error_set(error, -ENOMEM, "out of memory");
+
+	json_decref(whole);
+	return r;
+}
+
 // The fence first: nothing new may connect between the other two.
 int sg_attach(const char *what, const json_t *request, struct sg_attach_result *ret_result,
 	struct sg_error *error)
@@ -36,7 +49,7 @@ int sg_attach(const char *what, const json_t *request, struct sg_attach_result *
 
 	if (r < 0)
 		return r;
-	r = sg_place_register(&place, request, error);
+	r = register_with_rights(&place, pid, request, error);
 	if (r == 0) {
 		ended = end_connections(&place, &sockets, error);
 		result.ended = sockets.ended;

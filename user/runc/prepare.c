@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "daemon/daemon.h"
 #include "container/labels.h"
+#include "container/rights.h"
 #include "runc/oci.h"
 #include "runc/trust.h"
 
@@ -77,6 +78,8 @@ static int prepare_agent(json_t *config, const struct sg_labels *labels, const c
 	int r = sg_labels_request(labels, arguments->id, arguments->profile, &request, error);
 
 	snprintf(request_path, sizeof(request_path), "%s/" SG_RUNC_REQUEST, bundle);
+	if (r == 0 && sg_rights_of_bundle(config, request) < 0)
+		r = sg_error_set(error, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = find_daemon(error);
 	if (r == 0)

@@ -263,6 +263,28 @@ static int fence(struct sg_warden *warden, int cgroup_fd, json_t *definition, js
 	return r;
 }
 
+static void tell_capabilities(const struct sg_warden_agent *agent)
+{
+	char names[128] = "";
+	size_t index, length = 0;
+	json_t *item;
+
+	json_array_foreach(json_object_get(agent->request, "capabilities"), index, item)
+	{
+		const char *name = json_string_value(item);
+
+		if (name && length < sizeof(names))
+			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+				length ? " " : "", name);
+	}
+	if (length)
+		sg_log(SG_LOG_WARN, "agent_unconfined",
+			"agent=%s id=%u capabilities=\"%s\" effect=\"with these it can leave its "
+			"fence\" remedy=\"start its container without them (--privileged, "
+			"--cap-add)\"",
+			sg_agent_name(agent), agent->id, names);
+}
+
 // `agent`: one of the same group that was refused before, or NULL.
 static int register_judged(struct sg_warden *warden, json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent *agent, struct sg_warden_agent **ret_agent, struct sg_error *error)
@@ -294,6 +316,7 @@ static int register_judged(struct sg_warden *warden, json_t *request, int cgroup
 	}
 	sg_log(SG_LOG_INFO, "agent_registered", "agent=%s id=%u cgroup=%s", sg_agent_name(agent),
 		agent->id, agent->cgroup_path);
+	tell_capabilities(agent);
 	*ret_agent = agent;
 	return 0;
 }
