@@ -30,4 +30,5 @@ void sg_gemini_on_header(
 	struct sg_response_reader *reader, struct sg_str name, struct sg_str value);
 // Makes the classes of what was counted disjoint; input was told.
 void sg_gemini_count_output(struct sg_response_reader *reader);
+void sg_gemini_split_parts(struct sg_usage *usage);
 void sg_gemini_count_searches(struct sg_response_reader *reader);

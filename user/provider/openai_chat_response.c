@@ -6,9 +6,6 @@
 #include "base/find.h"
 #include "provider/openai_chat.h"
 
-// Of the counts that headers tell.
-#define CACHED_BY_HEADER 2
-
 enum response_node {
 	R_MODEL = 1,
 	R_SERVICE_TIER,
@@ -389,82 +386,12 @@ static enum sg_event_weight weigh(const struct sg_sse_event *event)
 		       : SG_EVENT_COUNTS;
 }
 
-// prompt_tokens includes what was read from and written to the cache: make the classes disjoint.
-static void split_input(struct sg_response_reader *reader)
-{
-	struct sg_usage *usage = &reader->outcome.usage;
-	int64_t cached;
-
-	if (!usage->cache_read_tokens)
-		usage->cache_read_tokens = reader->cache_hit_tokens;
-	if (!usage->cache_read_tokens && reader->header_counts[CACHED_BY_HEADER] > 0)
-		usage->cache_read_tokens = reader->header_counts[CACHED_BY_HEADER];
-	cached = usage->cache_read_tokens + usage->cache_write_tokens;
-	sg_response_take_out_cached(reader);
-	if (usage->audio_input_tokens > usage->input_tokens + cached &&
-		usage->audio_input_tokens > 0)
-		reader->outcome.bad_evidence = true;
-}
-
-// Where completion_tokens lacks the reasoning, the total has it; without a total more reasoning
-// than output must be apart.
-static void take_output_by_total(struct sg_response_reader *reader)
-{
-	struct sg_usage *usage = &reader->outcome.usage;
-	int64_t by_total = reader->total_tokens - usage->input_tokens;
-
-	if (!(reader->facts->traits & SG_TRAIT_OUTPUT_BY_TOTAL) || usage->input_tokens < 0 ||
-		usage->output_tokens < 0)
-		return;
-	if (reader->total_tokens < 0)
-		by_total = usage->reasoning_tokens > usage->output_tokens
-				   ? usage->output_tokens + usage->reasoning_tokens
-				   : 0;
-	if (by_total <= usage->output_tokens)
-		return;
-	if (!usage->reasoning_tokens)
-		usage->reasoning_tokens = by_total - usage->output_tokens;
-	usage->output_tokens = by_total;
-}
-
-// A call that goes on behind its answer tells the id of it; a GET that comes too early, 202.
-static void finish_deferred(struct sg_response_reader *reader)
-{
-	struct sg_outcome *outcome = &reader->outcome;
-
-	if (reader->facts->background && !reader->usage_seen && !reader->produced &&
-		(reader->status == 202 || (reader->status == 200 && outcome->pending_id[0])))
-		outcome->state = SG_EXCHANGE_PENDING;
-	else
-		outcome->pending_id[0] = 0;
-}
-
-static void finish_response(struct sg_response_reader *reader)
-{
-	struct sg_usage *usage = &reader->outcome.usage;
-
-	finish_deferred(reader);
-	take_output_by_total(reader);
-	split_input(reader);
-	if (reader->outcome.line_count) {
-		usage->reasoning_tokens = 0;
-		sg_response_sum_lines(&reader->outcome);
-	}
-	if (usage->reasoning_tokens > usage->output_tokens && usage->output_tokens >= 0)
-		reader->outcome.bad_evidence = true;
-	sg_response_add_upstream_price(reader);
-	// A search model searches once a call (providers: per-use fees).
-	if (reader->usage_seen && reader->facts->searches_web)
-		usage->web_search_requests = 1;
-	// A stream that was told to its end.
-	reader->final = reader->final || (reader->usage_seen && reader->stream_ended);
-}
-
 // Fireworks: of the prompt tokens, where its usage does not tell them.
 static void on_header(struct sg_response_reader *reader, struct sg_str name, struct sg_str value)
 {
 	if (sg_header_is(name, "fireworks-cached-prompt-tokens"))
-		sg_response_header_count(reader, value, &reader->header_counts[CACHED_BY_HEADER]);
+		sg_response_header_count(
+			reader, value, &reader->header_counts[SG_CACHED_BY_HEADER]);
 }
 
 // Embeddings have no output, and reranks tell the sum alone.
@@ -476,7 +403,7 @@ static void finish_embeddings(struct sg_response_reader *reader)
 		usage->output_tokens = 0;
 	if (reader->usage_seen && usage->input_tokens < 0)
 		usage->input_tokens = reader->total_tokens;
-	finish_response(reader);
+	sg_chat_finish_response(reader);
 }
 
 static void finish_embeddings_request(struct sg_request_reader *reader)
@@ -518,7 +445,7 @@ const struct sg_api sg_api_openai_chat = {
 	.finish_request = sg_chat_finish_request,
 	.limit = &chat_limit,
 	.end_stream = sg_chat_end_stream,
-	.finish_response = finish_response,
+	.finish_response = sg_chat_finish_response,
 	.tells_usage_when_asked = true,
 };
 
@@ -529,7 +456,7 @@ const struct sg_api sg_api_openai_completions = {
 	.finish_request = sg_completions_finish_request,
 	.limit = &completions_limit,
 	.end_stream = sg_completions_end_stream,
-	.finish_response = finish_response,
+	.finish_response = sg_chat_finish_response,
 	.tells_usage_when_asked = true,
 };
 
