@@ -136,4 +136,3 @@ int sg_request_reader_limit(
 		r = add_member(reader, tokens, edits);
 	return r < 0 ? -ENOTSUP : 0;
 }
-
