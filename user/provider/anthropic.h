@@ -4,7 +4,7 @@
 
 #include "provider/api.h"
 
-#define SG_ANTHROPIC_REQUEST_PATHS 45
+#define SG_ANTHROPIC_REQUEST_PATHS 51
 
 extern const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS];
 

@@ -56,9 +56,16 @@ enum request_node {
 	PART_SOURCE,
 	SOURCE_DATA,
 	GEO,
+	// what others have added: who answers, and by what settings
+	MODELS,
+	EXTENSION,
+	PLUGINS,
+	PLUGIN,
+	PRESET,
+	SEARCH_PARAMETERS,
 };
 
-_Static_assert(GEO == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
+_Static_assert(SEARCH_PARAMETERS == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 
 // The rows of a request that stands at `base`.
 #define REQUEST_PATHS(base)                                                                        \
@@ -99,7 +106,11 @@ _Static_assert(GEO == SG_ANTHROPIC_REQUEST_PATHS, "a row for each node");
 		 [THINKING_TYPE - 1] = { THINKING, "type", 0 },                                    \
 		 [PART_SOURCE - 1] = { PART, "source", 0 },                                        \
 		 [SOURCE_DATA - 1] = { PART_SOURCE, "data", 0 },                                   \
-		 [GEO - 1] = { base, "inference_geo", 0 }
+		 [GEO - 1] = { base, "inference_geo", 0 }, [MODELS - 1] = { base, "models", 0 },   \
+		 [EXTENSION - 1] = { MODELS, NULL, 0 }, [PLUGINS - 1] = { base, "plugins", 0 },    \
+		 [PLUGIN - 1] = { PLUGINS, NULL, EXTENSION },                                      \
+		 [PRESET - 1] = { base, "preset", EXTENSION },                                     \
+		 [SEARCH_PARAMETERS - 1] = { base, "search_parameters", EXTENSION }
 
 const struct sg_json_path sg_anthropic_request_paths[SG_ANTHROPIC_REQUEST_PATHS] = { REQUEST_PATHS(
 	SG_JSON_ROOT) };
@@ -159,6 +170,13 @@ static bool runs_at_agent(const char *type)
 	return false;
 }
 
+// What is above a count's maximum has no bound, be it by ever so much.
+static void add_turns(struct sg_request_facts *facts, int64_t turns)
+{
+	if (facts->tool_turns < SG_COUNT_MAX)
+		facts->tool_turns += turns;
+}
+
 static void on_tool(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	reader->facts.tools = true;
@@ -166,8 +184,8 @@ static void on_tool(struct sg_request_reader *reader, const struct sg_json_value
 		reader->tool_is_hosted = false;
 		reader->tool_max_uses = -1;
 	} else if (reader->tool_is_hosted) {
-		reader->facts.tool_turns +=
-			reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS;
+		add_turns(&reader->facts,
+			reader->tool_max_uses >= 0 ? reader->tool_max_uses : SERVER_TOOL_TURNS);
 	}
 }
 
@@ -180,12 +198,10 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 	reader->tool_is_hosted = true;
 	if (starts_with(value->text, "advisor")) {
 		// A second model with a price and limits of its own.
-		facts->unbounded = true;
-		sg_request_take_window(facts, "advisor");
+		sg_request_take_hosted(facts, "advisor");
 	} else if (starts_with(value->text, "code_execution")) {
 		// Billed by the hour of its container, which no answer tells.
-		facts->unbounded = true;
-		sg_request_take_window(facts, "code_execution");
+		sg_request_take_hosted(facts, "code_execution");
 	} else {
 		facts->uses_for_a_fee =
 			facts->uses_for_a_fee || starts_with(value->text, "web_search");
@@ -229,7 +245,6 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 {
 	struct sg_request_facts *facts = &reader->facts;
 	bool given = value->type != SG_JSON_NULL && !value->end;
-	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
@@ -271,8 +286,7 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		on_tool_type(reader, value);
 		break;
 	case TOOL_MAX_USES:
-		if (sg_json_count(value, &count) == 0 && count > reader->tool_max_uses)
-			reader->tool_max_uses = count;
+		sg_request_multiplier(value, &reader->tool_max_uses);
 		break;
 	case SPEED:
 	case GEO:
@@ -280,7 +294,7 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case MCP_SERVER:
 		if (given) {
-			facts->tool_turns += SERVER_TOOL_TURNS;
+			add_turns(facts, SERVER_TOOL_TURNS);
 			sg_request_take_window(facts, "mcp");
 		}
 		break;
@@ -296,10 +310,12 @@ void sg_anthropic_on_request(struct sg_request_reader *reader, const struct sg_j
 		reader->compacts = reader->compacts || starts_with(value->text, "compact");
 		break;
 	case FALLBACK:
-		if (given) {
-			facts->unbounded = true;
-			sg_request_take_window(facts, "fallbacks");
-		}
+		if (given)
+			sg_request_take_hosted(facts, "fallbacks");
+		break;
+	case EXTENSION:
+		if (given)
+			sg_request_take_hosted(facts, "hosted_settings");
 		break;
 	default:
 		on_cache_control(facts, value);

@@ -148,6 +148,10 @@ void sg_request_set_model(struct sg_request_facts *facts, const struct sg_json_v
 // The context window bounds the input, for the reason that the word tells.
 void sg_request_take_window(struct sg_request_facts *facts, const char *word);
 
+// Settings that the provider keeps, or what runs there: another model may answer, searches may be
+// made, at prices that the request does not tell.
+void sg_request_take_hosted(struct sg_request_facts *facts, const char *word);
+
 // Of a list: how many inputs were seen. None (it has a shape that is not read): bytes alone bound
 // them.
 void sg_request_set_inputs(struct sg_request_facts *facts, int64_t count);
@@ -177,6 +181,10 @@ void sg_request_larger_limit(const struct sg_json_value *value, bool first, int6
 
 // The service tier that the request asks for: of two the dearer.
 void sg_request_take_tier(struct sg_request_facts *facts, const struct sg_json_value *value);
+
+// Raises a count that multiplies the bill to what is told. What can't be read some decoder may
+// read: it is more than any provider takes, and has no bound.
+void sg_request_multiplier(const struct sg_json_value *value, int64_t *count);
 
 // How many answers the request asks for: one at least, and the most of all that it names.
 void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value);

@@ -218,7 +218,6 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 {
 	static const char *const own[] = { "custom", "function", NULL };
 	struct sg_request_facts *facts = &reader->facts;
-	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case MAX_TOKENS:
@@ -242,8 +241,7 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 		refuse(facts, "hosted_tools");
 		break;
 	case CHOICES:
-		if (sg_json_count(value, &count) == 0 && count > facts->choices)
-			facts->choices = count;
+		sg_request_multiplier(value, &facts->choices);
 		break;
 	case MESSAGE:
 		facts->messages += !value->end;

@@ -17,12 +17,20 @@ static const struct sg_json_path request_paths[] = {
 	[SAMPLES - 1] = { PARAMETERS, "sampleCount", 0 },
 };
 
+// Null is the default, also behind another.
+static void on_samples(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (value->type == SG_JSON_NULL && reader->max_fallback < DEFAULT_SAMPLES)
+		reader->max_fallback = DEFAULT_SAMPLES;
+	sg_request_multiplier(value, &reader->max_fallback);
+}
+
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	if (value->node == INSTANCE)
 		reader->facts.messages += !value->end;
 	else if (value->node == SAMPLES)
-		sg_request_output_limit(reader, value, SG_LIMIT_FALLBACK);
+		on_samples(reader, value);
 }
 
 static bool is_embedding(const struct sg_request_facts *facts)

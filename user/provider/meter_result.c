@@ -66,6 +66,8 @@ static json_t *reasons_of(const struct sg_request_facts *facts)
 static void set_reserve(const struct meter *meter, json_t *result)
 {
 	const struct sg_request_facts *facts = &meter->facts;
+	const struct sg_price *price = sg_price_find(meter->table,
+		sg_provider_name(meter->provider), facts->model, meter->options->wall_ns);
 	json_t *reserve = json_pack("{s:s, s:I}", "input_bound",
 		facts->unbounded_input	? "unbounded"
 		: facts->context_window ? "context_window"
@@ -73,10 +75,11 @@ static void set_reserve(const struct meter *meter, json_t *result)
 		"choices", (json_int_t)facts->choices);
 
 	json_object_set_new(reserve, "output_bound",
-		facts->unbounded_output	 ? json_string("unbounded")
-		: facts->units.images	 ? json_string("image_table")
-		: facts->max_output >= 0 ? json_integer(facts->max_output)
-					 : json_string("model_max"));
+		facts->unbounded_output		       ? json_string("unbounded")
+		: facts->units.images		       ? json_string("image_table")
+		: price && sg_price_is_by_piece(price) ? json_integer(0)
+		: facts->max_output >= 0	       ? json_integer(facts->max_output)
+						       : json_string("model_max"));
 	if (facts->reasons[0])
 		json_object_set_new(reserve, "reasons", reasons_of(facts));
 	json_object_set_new(result, "reserve", reserve);

@@ -8,7 +8,8 @@
 
 #define LEAST_MILLISECONDS 10000
 
-static bool is_by_tokens(const char *model)
+// Which of both a model is billed by is in the price table. These tell tokens, or nothing.
+static bool tells_tokens(const char *model)
 {
 	return strstr(model, "gpt-") != NULL;
 }
@@ -44,12 +45,6 @@ static void on_speech(struct sg_request_reader *reader, const struct sg_json_val
 		facts->stream = value->type == SG_JSON_TRUE;
 		break;
 	}
-}
-
-static void finish_speech(struct sg_request_reader *reader)
-{
-	if (!is_by_tokens(reader->facts.model))
-		reader->facts.max_output = 0;
 }
 
 // ---- Transcription ----
@@ -100,8 +95,6 @@ static void finish_transcription(struct sg_request_reader *reader)
 	facts->unbounded_sound = reader->sound_has_no_bound;
 	if (facts->unbounded_sound)
 		sg_request_add_reason(facts, SG_REASON_SOUND);
-	if (!is_by_tokens(facts->model))
-		facts->max_output = 0;
 }
 
 // ---- The answer ----
@@ -212,7 +205,7 @@ static void finish_speech_response(struct sg_response_reader *reader)
 	struct sg_usage *usage = &reader->outcome.usage;
 
 	if (!reader->usage_seen && reader->complete && reader->status < 300 &&
-		!is_by_tokens(reader->facts->model)) {
+		!tells_tokens(reader->facts->model)) {
 		sg_response_settle_by_units(reader);
 		usage->units.characters = reader->facts->units.characters;
 	}
@@ -226,7 +219,8 @@ static void finish_transcription_response(struct sg_response_reader *reader)
 
 	if (usage->audio_input_tokens > usage->input_tokens && usage->input_tokens >= 0)
 		reader->outcome.bad_evidence = true;
-	if (!usage->units.milliseconds && !is_by_tokens(reader->facts->model))
+	if (!usage->units.milliseconds && usage->input_tokens < 0 && usage->output_tokens < 0 &&
+		!tells_tokens(reader->facts->model))
 		usage->units.milliseconds = reader->duration_ms;
 	// By the length alone: there are no tokens.
 	if (usage->units.milliseconds && usage->input_tokens < 0 && usage->output_tokens < 0 &&
@@ -244,7 +238,6 @@ const struct sg_api sg_api_openai_speech = {
 	.request_paths = speech_paths,
 	.request_path_count = SG_ARRAY_SIZE(speech_paths),
 	.on_request = on_speech,
-	.finish_request = finish_speech,
 	AUDIO_ANSWER,
 	.finish_response = finish_speech_response,
 };

@@ -5,7 +5,7 @@
 
 #include "provider/api.h"
 
-#define SG_CHAT_REQUEST_PATHS 52
+#define SG_CHAT_REQUEST_PATHS 74
 
 extern const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS];
 

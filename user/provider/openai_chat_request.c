@@ -60,11 +60,34 @@ enum request_node {
 	DOCUMENT_CONTENT,
 	TEXT_2,
 	DEFERRED,
+	// more of what others have added
+	PRESET,
+	DATA_SOURCES,
+	DATA_SOURCE,
 	EXTRA_BODY,
-	EXTRA_GOOGLE,
+	EXTRA_BODY_OTHER,
+	GOOGLE,
+	GOOGLE_AT_ROOT,
+	GOOGLE_OTHER,
+	GOOGLE_KNOWN,
+	GOOGLE_THINKING,
+	GOOGLE_SAFETY,
+	GOOGLE_SAFETY_CAMEL,
+	GOOGLE_THOUGHT_TAG,
+	CACHED,
+	CACHED_CAMEL,
+	CACHED_AT_ROOT,
+	CACHED_AT_ROOT_CAMEL,
+	PART_SOUND,
+	PART_SOUND_URL,
+	PART_SOUND_EMBEDS,
+	PART_VIDEO,
+	PART_IMAGE_EMBEDS,
+	PART_PIL,
+	PART_FILE,
 };
 
-_Static_assert(EXTRA_GOOGLE == SG_CHAT_REQUEST_PATHS, "a row for each node");
+_Static_assert(PART_FILE == SG_CHAT_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -117,38 +140,77 @@ const struct sg_json_path sg_chat_request_paths[SG_CHAT_REQUEST_PATHS] = {
 	[DOCUMENT_CONTENT - 1] = { DOCUMENT, "content", CONTENT },
 	[TEXT_2 - 1] = { SG_JSON_ROOT, "text_2", DOCUMENTS },
 	[DEFERRED - 1] = { SG_JSON_ROOT, "deferred", 0 },
+	[PRESET - 1] = { SG_JSON_ROOT, "preset", 0 },
+	[DATA_SOURCES - 1] = { SG_JSON_ROOT, "data_sources", 0 },
+	[DATA_SOURCE - 1] = { DATA_SOURCES, NULL, 0 },
 	// Google's own members within OpenAI's API
 	[EXTRA_BODY - 1] = { SG_JSON_ROOT, "extra_body", 0 },
-	[EXTRA_GOOGLE - 1] = { SG_JSON_ROOT, "google", EXTRA_BODY },
+	[EXTRA_BODY_OTHER - 1] = { EXTRA_BODY, "*", 0 },
+	[GOOGLE - 1] = { EXTRA_BODY, "google", 0 },
+	[GOOGLE_AT_ROOT - 1] = { SG_JSON_ROOT, "google", GOOGLE },
+	[GOOGLE_OTHER - 1] = { GOOGLE, "*", EXTRA_BODY_OTHER },
+	[GOOGLE_KNOWN - 1] = { GOOGLE, "thinking_config", 0 },
+	[GOOGLE_THINKING - 1] = { GOOGLE, "thinkingConfig", GOOGLE_KNOWN },
+	[GOOGLE_SAFETY - 1] = { GOOGLE, "safety_settings", GOOGLE_KNOWN },
+	[GOOGLE_SAFETY_CAMEL - 1] = { GOOGLE, "safetySettings", GOOGLE_KNOWN },
+	[GOOGLE_THOUGHT_TAG - 1] = { GOOGLE, "thought_tag_marker", GOOGLE_KNOWN },
+	[CACHED - 1] = { GOOGLE, "cached_content", 0 },
+	[CACHED_CAMEL - 1] = { GOOGLE, "cachedContent", CACHED },
+	[CACHED_AT_ROOT - 1] = { SG_JSON_ROOT, "cached_content", CACHED },
+	[CACHED_AT_ROOT_CAMEL - 1] = { SG_JSON_ROOT, "cachedContent", CACHED },
+	[PART_SOUND - 1] = { PART, "input_audio", 0 },
+	[PART_SOUND_URL - 1] = { PART, "audio_url", PART_SOUND },
+	[PART_SOUND_EMBEDS - 1] = { PART, "audio_embeds", PART_SOUND },
+	[PART_VIDEO - 1] = { PART, "video_url", 0 },
+	[PART_IMAGE_EMBEDS - 1] = { PART, "image_embeds", PART_VIDEO },
+	[PART_PIL - 1] = { PART, "image_pil", PART_VIDEO },
+	[PART_FILE - 1] = { PART, "file", PART_VIDEO },
 };
 
 // What is not text can't be bounded by its bytes.
-static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
+static void on_part_type(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	static const struct {
-		const char *type, *reason;
-	} kinds[] = { { "image_url", "image_url" }, { "input_audio", "audio_part" },
-		{ "file", "file" } };
+	struct sg_request_facts *facts = &reader->facts;
 
 	if (strcmp(value->text, "text") == 0 || strcmp(value->text, "refusal") == 0)
 		return;
-	for (size_t i = 0; i < SG_ARRAY_SIZE(kinds); i++)
-		if (strcmp(value->text, kinds[i].type) == 0) {
-			if (i == 0)
-				sg_request_take_image(facts, kinds[i].reason);
-			else
-				sg_request_take_window(facts, kinds[i].reason);
-			return;
-		}
-	sg_request_take_window(facts, "unknown_part");
+	if (strcmp(value->text, "image_url") == 0) {
+		reader->part.is_image = true;
+		return;
+	}
+	reader->part.is_taken = true;
+	if (strcmp(value->text, "input_audio") == 0) {
+		facts->unbounded_sound = true;
+		sg_request_take_window(facts, "audio_part");
+	} else {
+		sg_request_take_window(
+			facts, strcmp(value->text, "file") == 0 ? "file" : "unknown_part");
+	}
 }
 
-// What runs at the provider: another model may answer, searches may be made, at prices that the
-// request does not tell.
-static void on_hosted(struct sg_request_facts *facts, const char *reason)
+// Servers read what a part has, whatever type it says to be of, and also where it says none.
+static void on_part(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	facts->unbounded = true;
-	sg_request_take_window(facts, reason);
+	if (!value->end) {
+		memset(&reader->part, 0, sizeof(reader->part));
+		return;
+	}
+	if (reader->part.is_image)
+		sg_request_take_image(&reader->facts, "image_url");
+	if (reader->part.is_media && !reader->part.is_taken)
+		sg_request_take_window(&reader->facts, "media_part");
+}
+
+static void on_part_member(struct sg_request_reader *reader, const struct sg_json_value *value)
+{
+	if (value->type == SG_JSON_NULL)
+		return;
+	if (value->node == PART_IMAGE)
+		reader->part.is_image = true;
+	else
+		reader->part.is_media = true;
+	if (value->node == PART_SOUND)
+		reader->facts.unbounded_sound = true;
 }
 
 // One search, by OpenAI. Google makes as many as its model likes, and others bill them in ways of
@@ -157,7 +219,7 @@ static void on_search(struct sg_request_facts *facts)
 {
 	facts->searches_web = true;
 	if (facts->traits & (GOOGLES | SG_TRAIT_COST))
-		on_hosted(facts, "web_search");
+		sg_request_take_hosted(facts, "web_search");
 	else
 		sg_request_take_window(facts, "web_search");
 }
@@ -194,36 +256,50 @@ static void on_extension(struct sg_request_reader *reader, const struct sg_json_
 {
 	static const char *const own[] = { "function", "custom", NULL };
 	struct sg_request_facts *facts = &reader->facts;
-	int64_t count;
+	bool given = value->type != SG_JSON_NULL && !value->end;
 
 	switch ((enum request_node)value->node) {
 	case TOOL_TYPE:
 		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
-			on_hosted(facts, "hosted_tools");
+			sg_request_take_hosted(facts, "hosted_tools");
 		break;
 	case MODELS_ITEM:
-		on_hosted(facts, "models");
+		sg_request_take_hosted(facts, "models");
 		break;
 	case PLUGIN:
-		on_hosted(facts, "plugins");
+		sg_request_take_hosted(facts, "plugins");
+		break;
+	case PRESET:
+		if (given)
+			sg_request_take_hosted(facts, "preset");
 		break;
 	case SEARCH_PARAMETERS:
-		if (value->type != SG_JSON_NULL)
-			on_hosted(facts, "search_parameters");
+		if (given)
+			sg_request_take_hosted(facts, "search_parameters");
+		break;
+	case DATA_SOURCE:
+		// Azure's "On Your Data": the model is asked what to search for, and reads what is
+		// found.
+		if (given) {
+			facts->tool_turns += facts->tool_turns < SG_COUNT_MAX;
+			sg_request_take_window(facts, "data_sources");
+		}
+		break;
+	case CACHED:
+		if (given)
+			sg_request_take_window(facts, "cached_content");
+		break;
+	case EXTRA_BODY_OTHER:
+		if (given)
+			sg_request_take_window(facts, "extra_body");
 		break;
 	case DEFERRED:
 		// The answer tells an id only, and a later GET the rest.
 		facts->background =
 			(facts->traits & SG_TRAIT_DEFERS) && value->type == SG_JSON_TRUE;
 		break;
-	case EXTRA_BODY:
-		// A context that the provider keeps, or what else.
-		if (value->type != SG_JSON_NULL && (facts->traits & GOOGLES))
-			sg_request_take_window(facts, "extra_body");
-		break;
 	case BEST_OF:
-		if (sg_json_count(value, &count) == 0 && count > reader->best_of)
-			reader->best_of = count;
+		sg_request_multiplier(value, &reader->best_of);
 		break;
 	case PROMPT_ITEM:
 		// Token numbers are one prompt together; each text and each list is one of its own.
@@ -300,8 +376,16 @@ void sg_chat_on_request(struct sg_request_reader *reader, const struct sg_json_v
 	case MESSAGE:
 		facts->messages += !value->end;
 		break;
+	case PART:
+		on_part(reader, value);
+		break;
 	case PART_TYPE:
-		on_part_type(facts, value);
+		on_part_type(reader, value);
+		break;
+	case PART_IMAGE:
+	case PART_SOUND:
+	case PART_VIDEO:
+		on_part_member(reader, value);
 		break;
 	case PART_IMAGE_URL:
 		if (strncmp(value->text, "data:image/", 11) == 0)

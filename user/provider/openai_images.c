@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenAI images: generations (JSON), edits and variations (forms). The models of the GPT family
-// tell tokens; all others are billed by the picture, from the price table. Fields: the provider's
-// API reference, POST /v1/images/*.
+// OpenAI images: generations (JSON), edits and variations (forms). What tells tokens is billed by
+// these, all else by the picture; which of both a model has is in the price table. Fields: the
+// provider's API reference, POST /v1/images/*.
 #include <stdio.h>
 #include <string.h>
 
@@ -46,7 +46,6 @@ static void take_word(const struct sg_json_value *value, char *word, size_t size
 static void on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	struct sg_request_facts *facts = &reader->facts;
-	int64_t count;
 
 	switch ((enum request_node)value->node) {
 	case MODEL:
@@ -65,8 +64,7 @@ static void on_request(struct sg_request_reader *reader, const struct sg_json_va
 		facts->stream = value->type == SG_JSON_TRUE;
 		break;
 	case PARTIAL_IMAGES:
-		if (sg_json_count(value, &count) == 0 && count > reader->partial_images)
-			reader->partial_images = count;
+		sg_request_multiplier(value, &reader->partial_images);
 		break;
 	case IMAGE:
 		if (value->type != SG_JSON_NULL && !value->end) {
@@ -84,6 +82,14 @@ static bool tells_tokens(const char *model)
 	return strstr(model, "gpt-") != NULL || strstr(model, "gpt_") != NULL;
 }
 
+// Of a model whose name says nothing (a deployment's) the words tell which family's they are.
+static bool is_of_tokens(const struct sg_request_reader *reader)
+{
+	static const char *const words[] = { "low", "medium", "high", "auto", NULL };
+
+	return tells_tokens(reader->facts.model) || sg_is_one_of(reader->quality, words);
+}
+
 static void finish_request(struct sg_request_reader *reader)
 {
 	struct sg_request_facts *facts = &reader->facts;
@@ -91,7 +97,7 @@ static void finish_request(struct sg_request_reader *reader)
 
 	if (!facts->model[0])
 		strcpy(facts->model, DEFAULT_MODEL);
-	tokens = tells_tokens(facts->model) || strncmp(facts->model, "chatgpt-", 8) == 0;
+	tokens = is_of_tokens(reader);
 	snprintf(facts->kind, sizeof(facts->kind), "%s/%s",
 		reader->quality[0] ? reader->quality
 		: tokens	   ? "auto"
@@ -102,8 +108,6 @@ static void finish_request(struct sg_request_reader *reader)
 	facts->units.images = facts->choices;
 	facts->partial_images =
 		reader->partial_images < MAX_IMAGES ? reader->partial_images : MAX_IMAGES;
-	// What a picture takes is in the price table.
-	facts->max_output = tokens ? -1 : 0;
 }
 
 enum response_node {

@@ -5,7 +5,7 @@
 
 #include "provider/api.h"
 
-#define SG_RESPONSES_REQUEST_PATHS 29
+#define SG_RESPONSES_REQUEST_PATHS 35
 
 // facts.reasons, of a request that goes on from a response.
 #define SG_REASON_PREVIOUS "previous_response_id"

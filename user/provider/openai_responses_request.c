@@ -40,9 +40,16 @@ enum request_node {
 	TOOL_CONTAINER,
 	TOOL_CONTAINER_MEMORY,
 	TOOL_ENVIRONMENT_MEMORY,
+	// what others have added: who answers, and by what settings
+	MODELS,
+	EXTENSION,
+	PLUGINS,
+	PLUGIN,
+	PRESET,
+	SEARCH_PARAMETERS,
 };
 
-_Static_assert(TOOL_ENVIRONMENT_MEMORY == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
+_Static_assert(SEARCH_PARAMETERS == SG_RESPONSES_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS] = {
 	[MODEL - 1] = { SG_JSON_ROOT, "model", 0 },
@@ -74,6 +81,12 @@ const struct sg_json_path sg_responses_request_paths[SG_RESPONSES_REQUEST_PATHS]
 	[TOOL_CONTAINER - 1] = { TOOL, "container", 0 },
 	[TOOL_CONTAINER_MEMORY - 1] = { TOOL_CONTAINER, "memory_limit", 0 },
 	[TOOL_ENVIRONMENT_MEMORY - 1] = { TOOL_ENVIRONMENT, "memory_limit", TOOL_CONTAINER_MEMORY },
+	[MODELS - 1] = { SG_JSON_ROOT, "models", 0 },
+	[EXTENSION - 1] = { MODELS, NULL, 0 },
+	[PLUGINS - 1] = { SG_JSON_ROOT, "plugins", 0 },
+	[PLUGIN - 1] = { PLUGINS, NULL, EXTENSION },
+	[PRESET - 1] = { SG_JSON_ROOT, "preset", EXTENSION },
+	[SEARCH_PARAMETERS - 1] = { SG_JSON_ROOT, "search_parameters", EXTENSION },
 };
 
 static void on_part_type(struct sg_request_facts *facts, const struct sg_json_value *value)
@@ -284,6 +297,10 @@ void sg_responses_on_request(struct sg_request_reader *reader, const struct sg_j
 		break;
 	case MESSAGE_TYPE:
 		sg_value_copy(value, reader->marks.type, sizeof(reader->marks.type));
+		break;
+	case EXTENSION:
+		if (given)
+			sg_request_take_hosted(facts, "hosted_settings");
 		break;
 	default:
 		break;

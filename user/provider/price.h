@@ -89,6 +89,9 @@ size_t sg_price_table_count(const struct sg_price_table *table);
 const struct sg_price *sg_price_find(const struct sg_price_table *table, const char *provider,
 	const char *model, int64_t wall_ns);
 
+// Is the model billed by the piece alone, and no token of it?
+bool sg_price_is_by_piece(const struct sg_price *price);
+
 // Upper bound of a call: worst admissible input class, tier and modifiers, today's price or that of
 // the next hour. What it takes for admissible is told in docs/prices.md.
 // Returns 0, -ENOENT (no price) or -ERANGE (can't be bounded: facts->reasons tells).

@@ -135,7 +135,7 @@ static wide cost_of(const struct sg_provider *provider, const struct sg_price *p
 
 	sum += (wide)(input - audio_input - image_input) * (wide)prices.input;
 	sum += (wide)image_input * (wide)max_of(price->image_input, prices.input);
-	sum += (wide)audio_input * (wide)price->audio_input;
+	sum += (wide)audio_input * (wide)max_of(price->audio_input, prices.input);
 	sum += (wide)(cached - audio_cached - image_cached) * (wide)prices.cache_read;
 	sum += (wide)audio_cached * (wide)max_of(price->audio_cache_read, prices.cache_read);
 	sum += (wide)image_cached * (wide)max_of(price->image_cache_read, prices.cache_read);
@@ -143,7 +143,7 @@ static wide cost_of(const struct sg_provider *provider, const struct sg_price *p
 	sum += (wide)counted(usage->cache_write_1h_tokens) * (wide)prices.cache_write_1h;
 	sum += (wide)(output - audio_output - image_output) * (wide)prices.output;
 	sum += (wide)image_output * (wide)max_of(price->image_output, prices.output);
-	sum += (wide)audio_output * (wide)price->audio_output;
+	sum += (wide)audio_output * (wide)max_of(price->audio_output, prices.output);
 	sum += (wide)counted(usage->reasoning_apart_tokens) * (wide)prices.output;
 	sum *= (wide)tier_multiplier(provider, price, usage, regional);
 	sum += sg_price_pieces_cost(price->pieces, &usage->units, usage->kind);
@@ -155,18 +155,44 @@ static wide cost_of(const struct sg_provider *provider, const struct sg_price *p
 	return sum + fees * PICO_PER_NANO * SG_PRICE_ONE;
 }
 
-// A model that is billed by the piece alone has no price for tokens: none that would be nothing.
-static bool is_priced(const struct sg_price *price, const struct sg_units *units, bool tokens)
+// Zeros without pieces are the price of a server that costs nothing.
+static bool is_free(const struct sg_price *price)
 {
-	return price->input || price->output || !price->pieces || !tokens || units->images ||
-	       units->characters || units->pages || units->milliseconds;
+	return !price->input && !price->output && !price->pieces;
 }
 
-// Pictures that no tokens were told for, of a model without a price for them.
-static bool lacks_image_price(const struct sg_price *price, const struct sg_usage *usage)
+bool sg_price_is_by_piece(const struct sg_price *price)
 {
-	return usage->units.images > 0 && usage->input_tokens <= 0 && usage->output_tokens <= 0 &&
-	       (price->input || price->output) && (!price->pieces || !price->pieces->image_count);
+	return !price->input && !price->output && price->pieces;
+}
+
+static bool has_pieces(const struct sg_units *units)
+{
+	return units->images || units->characters || units->pages || units->milliseconds;
+}
+
+// What the entry has no price for would be nothing: only an entry of zeros says that. A model that
+// is billed by the piece alone has no price for tokens, one by tokens none for what is told without
+// them. Pictures are told beside their tokens too; sound and containers beside those of the text.
+static bool is_priced(const struct sg_price *price, const struct sg_usage *usage)
+{
+	bool tokens = usage->input_tokens > 0 || usage->output_tokens > 0;
+	struct sg_units units = usage->units;
+
+	if (is_free(price))
+		return true;
+	if (sg_price_is_by_piece(price) && tokens && !has_pieces(&units))
+		return false;
+	if (!sg_price_is_by_piece(price) && tokens)
+		units = (struct sg_units){ .milliseconds = units.milliseconds,
+			.containers = units.containers };
+	return sg_price_pieces_know(price->pieces, &units);
+}
+
+static bool is_bound(const struct sg_price *price, const struct sg_units *units)
+{
+	return !sg_price_is_by_piece(price) ||
+	       (has_pieces(units) && sg_price_pieces_know(price->pieces, units));
 }
 
 // Known to have used nothing, as a batch whose calls were all canceled.
@@ -189,6 +215,27 @@ static const struct sg_price *find_used(const struct sg_price_table *table, cons
 	return price ? price : sg_price_find(table, provider, requested_model, wall_ns);
 }
 
+// A deployment's own entry is the operator's word of what it costs; what stands for all is none.
+static const struct sg_price *find_deployment(const struct sg_price_table *table,
+	const struct sg_provider *provider, const char *name, int64_t wall_ns)
+{
+	const struct sg_price *price = NULL;
+
+	if (sg_provider_traits(provider) & SG_TRAIT_DEPLOYMENTS)
+		price = sg_price_find(table, sg_provider_name(provider), name, wall_ns);
+	return price && strcmp(price->model, "*") != 0 ? price : NULL;
+}
+
+static wide dearer_cost(const struct sg_provider *provider, const struct sg_price *price,
+	const struct sg_price *other, const struct sg_usage *usage, bool regional)
+{
+	wide cost = cost_of(provider, price, usage, regional), other_cost = 0;
+
+	if (other && is_priced(other, usage))
+		other_cost = cost_of(provider, other, usage, regional);
+	return other_cost > cost ? other_cost : cost;
+}
+
 int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *provider,
 	const char *requested_model, const struct sg_outcome *outcome, int64_t wall_ns,
 	struct sg_charge *ret_charge)
@@ -197,6 +244,8 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 	const struct sg_usage *usage = &outcome->usage;
 	const struct sg_usage *lines = outcome->line_count ? outcome->lines : usage;
 	unsigned count = outcome->line_count ? outcome->line_count : 1;
+	const struct sg_price *deployment =
+		find_deployment(table, provider, requested_model, wall_ns);
 	wide sum = 0;
 
 	*ret_charge = (struct sg_charge){ .input_tokens = total_input(usage),
@@ -214,11 +263,9 @@ int sg_price_cost(const struct sg_price_table *table, const struct sg_provider *
 
 		if (!price && is_nothing(&lines[i]))
 			continue;
-		if (!price || lacks_image_price(price, &lines[i]) ||
-			!is_priced(price, &lines[i].units,
-				lines[i].input_tokens > 0 || lines[i].output_tokens > 0))
+		if (!price || !is_priced(price, &lines[i]))
 			return -ENOENT;
-		sum += cost_of(provider, price, &lines[i], outcome->regional);
+		sum += dearer_cost(provider, price, deployment, &lines[i], outcome->regional);
 	}
 	ret_charge->nanousd = to_nanousd(sum);
 	return 0;
@@ -279,6 +326,7 @@ static int64_t output_bound(const struct sg_price *price, const struct sg_reques
 	int64_t image = sg_price_pieces_image_tokens(price->pieces, facts->kind);
 	int64_t one = facts->max_output >= 0		  ? facts->max_output
 		      : image >= 0 && facts->units.images ? image
+		      : sg_price_is_by_piece(price)	  ? 0
 							  : price->max_output;
 	int64_t choices = max_of(facts->choices, 1);
 	int64_t predicted = min_of(counted(facts->prediction_bytes), price->context_window);
@@ -312,6 +360,16 @@ static int64_t dearest_tier(const struct sg_price *price, const struct sg_reques
 			       !(facts->traits & SG_TRAIT_PREPAID_PRIORITY)
 		       ? UNPRICED_TIER
 		       : SG_PRICE_ONE;
+}
+
+// What a search costs is not told: neither here nor, later, by the provider.
+static bool is_search_unpriced(const struct sg_price *price, const struct sg_request_facts *facts)
+{
+	static const unsigned states_cost =
+		SG_TRAIT_COST | SG_TRAIT_COST_TOTAL | SG_TRAIT_COST_TICKS;
+
+	return facts->searches_web && !price->web_search && !is_free(price) &&
+	       !(facts->traits & states_cost);
 }
 
 // The dearest modifier that the answer may come back with.
@@ -403,12 +461,14 @@ static int bound_of_model(const struct sg_price_table *table, const char *provid
 		sg_price_find(table, provider, model, wall_ns + LONGEST_CALL_NS);
 	struct sg_charge dearer;
 
-	if (!price || !is_priced(price, &facts->units, true))
+	if (!price || !is_bound(price, &facts->units))
 		return -ENOENT;
 	// What has no end costs nothing only where output does, and a fee that is not known is no
 	// bound.
 	if ((facts->searches_files && !price->file_search) ||
 		(facts->uses_for_a_fee && !dearest_fee(price)))
+		return -ERANGE;
+	if (is_search_unpriced(price, facts))
 		return -ERANGE;
 	if (facts->units.containers && (!price->pieces || !price->pieces->container_count))
 		return -ERANGE;
@@ -417,7 +477,8 @@ static int bound_of_model(const struct sg_price_table *table, const char *provid
 	if (facts->unbounded || is_tier_unpriced(price, facts) ||
 		(facts->unbounded_output && price->output) || facts->tool_turns < 0 ||
 		facts->tool_turns > MAX_TOOL_TURNS || facts->calls > MAX_CALLS ||
-		facts->choices > MAX_CHOICES || facts->partial_images > MAX_PARTIAL_IMAGES)
+		facts->choices > MAX_CHOICES || facts->units.images > MAX_CHOICES ||
+		facts->partial_images > MAX_PARTIAL_IMAGES)
 		return -ERANGE;
 	*ret_charge = bound_at(price, facts);
 	if (later == price)
@@ -445,11 +506,16 @@ int sg_price_bound(const struct sg_price_table *table, const struct sg_provider 
 	return 0;
 }
 
-// The usage that was told, with the dearest end that the call may have had where it was cut.
-static void assume_worst(struct sg_usage *usage, const struct sg_request_facts *facts,
-	const struct sg_price *price, const struct sg_charge *bound)
+// The usage that was told, with the dearest end that the call may have had where it was cut. Of
+// what kind the output was to be is not known either.
+static void assume_worst(struct sg_usage *usage, const struct sg_price *price,
+	const struct sg_request_facts *facts, const struct sg_charge *bound)
 {
+	bool sound = price && price->audio_output > price->image_output;
+
 	usage->output_tokens = max_of(bound->output_tokens, usage->output_tokens);
+	usage->audio_output_tokens = sound ? usage->output_tokens : 0;
+	usage->image_output_tokens = sound ? 0 : usage->output_tokens;
 	if (!usage->service_tier[0] && price && dearest_tier(price, facts) > SG_PRICE_ONE)
 		strcpy(usage->service_tier, "priority");
 	if (!usage->speed[0] && facts->fast)
@@ -462,22 +528,24 @@ void sg_price_estimate(const struct sg_price_table *table, const struct sg_provi
 	const struct sg_request_facts *facts, const struct sg_outcome *outcome,
 	const struct sg_charge *bound, int64_t wall_ns, struct sg_charge *ret_charge)
 {
+	const struct sg_price *price = find_used(
+		table, sg_provider_name(provider), outcome->usage.model, facts->model, wall_ns);
 	struct sg_outcome worst = *outcome;
-	struct sg_charge charge;
+	struct sg_charge told, charge;
 
 	*ret_charge = *bound;
-	if (outcome->bad_evidence || outcome->usage.input_tokens < 0)
+	// What is told and has no price may be anything.
+	if (outcome->bad_evidence || outcome->usage.input_tokens < 0 ||
+		sg_price_cost(table, provider, facts->model, outcome, wall_ns, &told) < 0)
 		return;
 	// Where the provider told the input before the cut, only the output is uncertain; hosted
 	// tools may have looped further, and what nothing bounds may have come to anything.
 	worst.line_count = 0;
-	assume_worst(&worst.usage, facts,
-		sg_price_find(table, sg_provider_name(provider), facts->model, wall_ns), bound);
+	assume_worst(&worst.usage, price, facts, bound);
 	if (!facts->tool_turns && !facts->unbounded &&
 		sg_price_cost(table, provider, facts->model, &worst, wall_ns, &charge) == 0 &&
 		charge.nanousd < ret_charge->nanousd)
 		*ret_charge = charge;
-	if (sg_price_cost(table, provider, facts->model, outcome, wall_ns, &charge) == 0 &&
-		charge.nanousd > ret_charge->nanousd)
-		*ret_charge = charge;
+	if (told.nanousd > ret_charge->nanousd)
+		*ret_charge = told;
 }

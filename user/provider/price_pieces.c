@@ -143,6 +143,18 @@ int64_t sg_price_pieces_image_tokens(const struct sg_price_pieces *pieces, const
 	return pieces ? value_of(pieces->image_tokens, pieces->image_token_count, kind) : -1;
 }
 
+bool sg_price_pieces_know(const struct sg_price_pieces *pieces, const struct sg_units *units)
+{
+	static const struct sg_price_pieces none;
+
+	pieces = pieces ? pieces : &none;
+	return (!units->images || pieces->image_count) &&
+	       (!units->containers || pieces->container_count) &&
+	       (!units->characters || pieces->characters) &&
+	       (!units->pages || pieces->pages || pieces->annotated_pages) &&
+	       (!units->milliseconds || pieces->audio_hour);
+}
+
 sg_wide sg_price_pieces_cost(
 	const struct sg_price_pieces *pieces, const struct sg_units *units, const char *kind)
 {

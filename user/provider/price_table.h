@@ -23,6 +23,9 @@ typedef unsigned __int128 sg_wide;
 sg_wide sg_price_pieces_cost(
 	const struct sg_price_pieces *pieces, const struct sg_units *units, const char *kind);
 
+// Has each unit that is there a price? `pieces` NULL: none has.
+bool sg_price_pieces_know(const struct sg_price_pieces *pieces, const struct sg_units *units);
+
 // The tokens that a picture takes at most, or -1: it is not told.
 int64_t sg_price_pieces_image_tokens(const struct sg_price_pieces *pieces, const char *kind);
 

@@ -175,7 +175,7 @@ const struct sg_provider sg_providers[] = {
 		.posts = vertex_posts,
 		.upgrades = vertex_upgrades,
 		.dialect = SG_DIALECT_GOOGLE,
-		.traits = SG_TRAIT_TIER_BY_HEADER,
+		.traits = SG_TRAIT_TIER_BY_HEADER | SG_TRAIT_OUTPUT_BY_TOTAL,
 		.key_headers = KEY_HEADERS("authorization", "x-goog-api-key"),
 		.key_parameter = "key" },
 	// Bodies are signed: usage can't be asked for in the agent's place.

@@ -85,6 +85,10 @@ struct sg_request_reader {
 	bool models_differ;		 // of a batch's calls
 	bool whole_answer;		 // "stream": false where an answer streams without it
 	bool compacts; // a compaction may run: one more call a turn, up to the model's limits
+	// the part of a message that is being read
+	struct {
+		bool is_image, is_media, is_taken;
+	} part;
 	// the input item that is being read
 	struct {
 		bool has_type, has_content, is_reasoning, is_encrypted;

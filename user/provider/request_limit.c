@@ -12,6 +12,18 @@ void sg_request_limit(const struct sg_json_value *value, int64_t absent, int64_t
 		*ret_limit = absent;
 }
 
+void sg_request_multiplier(const struct sg_json_value *value, int64_t *count)
+{
+	int64_t told;
+
+	if (value->end || value->type == SG_JSON_NULL)
+		return;
+	if (sg_json_count(value, &told) < 0)
+		told = SG_COUNT_MAX;
+	if (told > *count)
+		*count = told;
+}
+
 void sg_request_larger_limit(const struct sg_json_value *value, bool first, int64_t *ret_limit)
 {
 	int64_t count;

@@ -238,10 +238,7 @@ void sg_request_take_tier(struct sg_request_facts *facts, const struct sg_json_v
 
 void sg_request_choices(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
-	int64_t count;
-
-	if (sg_json_count(value, &count) == 0 && count > facts->choices)
-		facts->choices = count;
+	sg_request_multiplier(value, &facts->choices);
 }
 
 void sg_request_take_window(struct sg_request_facts *facts, const char *word)
@@ -249,6 +246,12 @@ void sg_request_take_window(struct sg_request_facts *facts, const char *word)
 	facts->context_window = true;
 	facts->images_only = false;
 	sg_request_add_reason(facts, word);
+}
+
+void sg_request_take_hosted(struct sg_request_facts *facts, const char *word)
+{
+	facts->unbounded = true;
+	sg_request_take_window(facts, word);
 }
 
 void sg_request_set_inputs(struct sg_request_facts *facts, int64_t count)

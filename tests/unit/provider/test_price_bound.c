@@ -200,6 +200,15 @@ static void test_what_has_no_bound(void **state)
 	strcpy(facts.other_model, "unknown"); // either may answer
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
 	facts.other_model[0] = 0;
+	facts.searches_web = true;
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	strcpy(facts.model, "seeks");
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), 0);
+	strcpy(facts.model, "small");
+	facts.searches_web = false;
+	facts.units.images = SG_COUNT_MAX;
+	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ERANGE);
+	facts.units.images = 0;
 	facts.model[0] = 'x';
 	assert_int_equal(sg_price_bound(table, openai, &facts, 0, &bound), -ENOENT);
 	facts.model[0] = 0;

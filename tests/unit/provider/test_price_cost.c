@@ -33,7 +33,17 @@ static const char prices[] =
 	" \"context_window\": 1000, \"max_output\": 1000},"
 	"{\"provider\": \"openai\", \"model\": \"near\", \"input\": \"0.1\", \"output\": \"0.1\","
 	" \"web_search_per_1k\": \"10\", \"regional\": \"1.1\", \"context_window\": 1000,"
-	" \"max_output\": 1000}]}";
+	" \"max_output\": 1000},"
+	"{\"provider\": \"gemini\", \"model\": \"draws\", \"input\": \"1\", \"output\": \"10\","
+	" \"audio_input\": \"1.5\", \"audio_output\": \"12\", \"image_output\": \"100\","
+	" \"long_context\": {\"above\": 1000, \"input\": \"2\", \"output\": \"15\"},"
+	" \"context_window\": 10000, \"max_output\": 1000},"
+	"{\"provider\": \"azure\", \"model\": \"cheap\", \"input\": \"1\", \"output\": \"1\","
+	" \"context_window\": 1000, \"max_output\": 1000},"
+	"{\"provider\": \"azure\", \"model\": \"dear\", \"input\": \"3\", \"output\": \"3\","
+	" \"context_window\": 1000, \"max_output\": 1000},"
+	"{\"provider\": \"azure\", \"model\": \"*\", \"input\": \"9\", \"output\": \"9\","
+	" \"context_window\": 1000, \"max_output\": 1000}]}";
 
 static struct sg_price_table *table;
 
@@ -93,6 +103,21 @@ static const struct cost_case cases[] = {
 			.audio_output_tokens = -1,
 			.web_search_requests = -1 },
 		30000 },
+	// 1,001 x 2 + 10 x 15: sound is no cheaper than text there
+	{ "sound over the long-context border", "gemini",
+		{ .model = "draws",
+			.input_tokens = 1001,
+			.audio_input_tokens = 1001,
+			.output_tokens = 10,
+			.audio_output_tokens = 10 },
+		2152000 },
+	{ "sound below it", "gemini", // 1,000 x 1.5 + 10 x 12
+		{ .model = "draws",
+			.input_tokens = 1000,
+			.audio_input_tokens = 1000,
+			.output_tokens = 10,
+			.audio_output_tokens = 10 },
+		1620000 },
 	{ "at the long-context border", "anthropic",
 		{ .model = "wide", .input_tokens = 200000, .output_tokens = 2 }, 600030000 },
 	// 200,001 x 6 + 2 x 22.5: all of it, not the part above
@@ -335,6 +360,47 @@ static void test_whose_price(void **state)
 		-ENOENT);
 }
 
+// A deployment's name says nothing of the model, but its entry what the operator knows of it.
+static void test_a_deployment_with_an_entry_is_charged_by_it(void **state)
+{
+	static const struct {
+		const char *deployment, *answered;
+		int64_t nanousd;
+	} rows[] = {
+		{ "dear", "cheap", 3000000 }, { "cheap", "dear", 3000000 },
+		{ "cheap", "cheap", 1000000 }, { "dear", "never-heard-of", 9000000 },
+		{ "never-heard-of", "cheap", 1000000 }, // "*" is no entry of its own
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(rows); i++) {
+		struct sg_outcome outcome = { .usage = { .input_tokens = 1000 } };
+		struct sg_charge charge;
+
+		strcpy(outcome.usage.model, rows[i].answered);
+		assert_int_equal(sg_price_cost(table, sg_provider_by_name("azure"),
+					 rows[i].deployment, &outcome, 0, &charge),
+			0);
+		assert_int_equal(charge.nanousd, rows[i].nanousd);
+	}
+}
+
+// Cut after its input was told: what was to come may have been a picture.
+static void test_what_was_cut_may_have_been_the_dearest_output(void **state)
+{
+	const struct sg_charge bound = {
+		.nanousd = 1000000000, .input_tokens = 100, .output_tokens = 500, .requests = 1
+	};
+	const struct sg_request_facts facts = { .model = "draws" };
+	const struct sg_outcome outcome = { .usage = { .input_tokens = 100, .output_tokens = 5 } };
+	struct sg_charge charge;
+
+	(void)state;
+	sg_price_estimate(
+		table, sg_provider_by_name("gemini"), &facts, &outcome, &bound, 0, &charge);
+	assert_int_equal(charge.nanousd, 100 * 1000 + 500 * 100000);
+}
+
 // The hold is 1,000,000,000; input is 3 micro-dollars a token, output 15 and at most 10,000.
 static const struct {
 	const char *what;
@@ -394,6 +460,8 @@ int main(void)
 		cmocka_unit_test(test_a_region_has_its_price),
 		cmocka_unit_test(test_a_guess_is_told),
 		cmocka_unit_test(test_whose_price),
+		cmocka_unit_test(test_a_deployment_with_an_entry_is_charged_by_it),
+		cmocka_unit_test(test_what_was_cut_may_have_been_the_dearest_output),
 		cmocka_unit_test(test_estimates),
 	};
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lib/builtin_prices.h"
+#include "lib/readers.h"
 
 #define DAY_NS (INT64_C(1790000000) * 1000000000)
 
@@ -69,6 +70,83 @@ static void tokens_of_a_model_by_the_piece_have_no_price(void **state)
 	assert_int_equal(
 		sg_price_cost(table, openai, "whisper-1", &outcome, DAY_NS, &charge), -ENOENT);
 	assert_int_equal(sg_price_bound(table, openai, &facts, DAY_NS, &charge), -ENOENT);
+}
+
+// What is told and has no price is no bill of nothing: the hold is charged.
+static void units_without_a_price_are_charged_by_the_hold(void **state)
+{
+	static const struct {
+		const char *provider, *model;
+		struct sg_usage usage;
+	} told[] = {
+		{ "gemini", "gemini-3-pro-image-preview", { .units.images = 1 } },
+		{ "azure", "gpt-image-1", { .units.images = 1 } },
+		{ "azure", "gpt-4o-transcribe", { .units.milliseconds = 9000 } },
+		{ "azure", "gpt-4o-mini-tts", { .units.characters = 9000 } },
+		{ "groq", "llama-3.3-70b-versatile",
+			{ .input_tokens = 9, .output_tokens = 9, .units.milliseconds = 9000 } },
+		{ "groq", "llama-3.3-70b-versatile",
+			{ .input_tokens = 9, .output_tokens = 9, .units.containers = 1 } },
+		{ "openai", "dall-e-3", { .units.characters = 9 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(told); i++) {
+		const struct sg_provider *provider = sg_provider_by_name(told[i].provider);
+		const struct sg_charge hold = {
+			.nanousd = 900000000, .input_tokens = 9, .output_tokens = 9, .requests = 1
+		};
+		struct sg_outcome outcome = { .usage = told[i].usage };
+		struct sg_request_facts facts = { .choices = 1 };
+		struct sg_charge charge;
+
+		print_message("%s\n", told[i].model);
+		strcpy(facts.model, told[i].model);
+		assert_int_equal(
+			sg_price_cost(table, provider, told[i].model, &outcome, DAY_NS, &charge),
+			-ENOENT);
+		sg_price_estimate(table, provider, &facts, &outcome, &hold, DAY_NS, &charge);
+		assert_int_equal(charge.nanousd, hold.nanousd);
+	}
+}
+
+// Whatever a model, or a deployment of it, is called: its entry tells what it is billed by.
+static void the_entry_and_not_the_name_tells_what_is_billed(void **state)
+{
+	static const struct {
+		const struct sg_api *api;
+		const char *body, *provider, *price;
+		bool by_tokens;
+	} requests[] = {
+		{ &sg_api_openai_images, "{\"model\":\"mine\"}", "azure", "gpt-image-1", true },
+		{ &sg_api_openai_images, "{\"model\":\"mine\"}", "gemini",
+			"gemini-3-pro-image-preview", true },
+		{ &sg_api_openai_images, "{\"model\":\"mine\"}", "openai", "dall-e-3", false },
+		{ &sg_api_openai_speech, "{\"model\":\"mine\",\"input\":\"a\"}", "azure",
+			"gpt-4o-mini-tts", true },
+		{ &sg_api_openai_speech, "{\"model\":\"gpt-mine\",\"input\":\"a\"}", "openai",
+			"tts-1", false },
+		{ &sg_api_openai_transcription, "{\"model\":\"mine\"}", "azure",
+			"gpt-4o-transcribe", true },
+		{ &sg_api_openai_transcription, "{\"model\":\"mine\"}", "openai", "whisper-1",
+			false },
+	};
+	struct feeder whole = { FEED_WHOLE, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(requests); i++) {
+		const struct sg_provider *provider = sg_provider_by_name(requests[i].provider);
+		struct sg_request_facts facts;
+		struct sg_request_edits edits;
+		struct sg_charge hold;
+
+		print_message("%s\n", requests[i].price);
+		read_request(&whole, requests[i].api, requests[i].body, &facts, &edits);
+		strcpy(facts.model, requests[i].price);
+		assert_int_equal(sg_price_bound(table, provider, &facts, DAY_NS, &hold), 0);
+		assert_int_equal(hold.output_tokens > 0, requests[i].by_tokens);
+		assert_true(hold.nanousd > 0);
+	}
 }
 
 // 40 USD a million: what the guide says of each size, and the largest where it is not known.
@@ -146,6 +224,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(used_and_held_for),
 		cmocka_unit_test(tokens_of_a_model_by_the_piece_have_no_price),
+		cmocka_unit_test(units_without_a_price_are_charged_by_the_hold),
+		cmocka_unit_test(the_entry_and_not_the_name_tells_what_is_billed),
 		cmocka_unit_test(a_picture_of_a_model_by_tokens_is_held_for_by_its_kind),
 		cmocka_unit_test(a_batch_is_held_for_by_its_calls),
 		cmocka_unit_test(a_container_is_a_fee_beside_the_tokens),

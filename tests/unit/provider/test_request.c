@@ -54,6 +54,10 @@ static const struct row chat_rows[] = {
 	{ "{\"model\":\"a\",\"model\":\"b\",\"model\":\"c\"}",
 		{ PLAIN, .max_output = -1, .other_model = "b", .unbounded = true,
 			.reasons = "models_differ" } },
+	// Some decoder may read what is none here.
+	{ "{\"n\":8.000000000000000000000000000000}",
+		{ .is_object = true, .choices = SG_COUNT_MAX, .max_output = -1 } },
+	{ "{\"n\":{}}", { .is_object = true, .choices = SG_COUNT_MAX, .max_output = -1 } },
 	{ "{\"service_tier\":\"priority\"}", { PLAIN, .max_output = -1, .service_tier = "priority",
 						     .reasons = "service_tier" } },
 	{ "{\"tools\":[{\"type\":\"function\"}]}", { PLAIN, .max_output = -1, .tools = true } },
@@ -70,13 +74,37 @@ static const struct row chat_rows[] = {
 	{ "{\"messages\":[{\"content\":[{\"ty\\u0070e\":\"im\\u0061ge_url\"}]}]}",
 		{ WINDOW("image_url"), .messages = 1, .images = 1 } },
 	{ "{\"messages\":[{\"content\":[{\"type\":\"input_audio\"},{\"type\":\"file\"}]}]}",
-		{ WINDOW("audio_part,file"), .messages = 1 } },
+		{ WINDOW("audio_part,file"), .messages = 1, .unbounded_sound = true } },
 	{ "{\"messages\":[{\"content\":[{\"type\":\"video\"}]}]}",
 		{ WINDOW("unknown_part"), .messages = 1 } },
 	{ "{\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"a\"}}]}",
 		{ WINDOW("audio_part"), .messages = 1 } },
 	{ "{\"messages\":[{\"audio\":null}]}", { PLAIN, .max_output = -1, .messages = 1 } },
-	{ "{\"web_search_options\":{}}", { WINDOW("web_search") } },
+	// What a part has counts, whatever it says to be.
+	{ "{\"messages\":[{\"content\":[{\"image_url\":{\"url\":\"u\"}},{\"type\":\"image_url\","
+	  "\"image_url\":{\"url\":\"u\"}}]}]}",
+		{ WINDOW("image_url"), .messages = 1, .images = 2 } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"text\",\"video_url\":{\"url\":\"u\"}}]}]}",
+		{ WINDOW("media_part"), .messages = 1 } },
+	{ "{\"messages\":[{\"content\":[{\"input_audio\":{}},{\"type\":\"text\"}]}]}",
+		{ WINDOW("media_part"), .messages = 1, .unbounded_sound = true } },
+	{ "{\"messages\":[{\"content\":[{\"type\":\"text\",\"image_url\":null}]}]}",
+		{ PLAIN, .max_output = -1, .messages = 1 } },
+	// What others have added.
+	{ "{\"preset\":\"p\"}", { WINDOW("preset"), .unbounded = true } },
+	{ "{\"preset\":null,\"models\":[],\"data_sources\":[]}", { PLAIN, .max_output = -1 } },
+	{ "{\"data_sources\":[{\"type\":\"azure_search\"},{}]}",
+		{ WINDOW("data_sources"), .tool_turns = 2 } },
+	{ "{\"extra_body\":{\"google\":{\"cached_content\":\"c\"}}}",
+		{ WINDOW("cached_content") } },
+	{ "{\"extra_body\":{\"google\":{\"cachedContent\":\"c\"}}}", { WINDOW("cached_content") } },
+	{ "{\"google\":{\"cached_content\":\"c\"}}", { WINDOW("cached_content") } },
+	{ "{\"cachedContent\":\"c\"}", { WINDOW("cached_content") } },
+	{ "{\"google\":{\"tools\":[{}]}}", { WINDOW("extra_body") } },
+	{ "{\"extra_body\":{\"later\":1}}", { WINDOW("extra_body") } },
+	{ "{\"extra_body\":{\"google\":{\"thinking_config\":{\"thinking_budget\":9}}}}",
+		{ PLAIN, .max_output = -1 } },
+	{ "{\"web_search_options\":{}}", { WINDOW("web_search"), .searches_web = true } },
 	{ "{\"stream\":\"true\"}", { PLAIN, .max_output = -1 } },
 };
 
@@ -161,6 +189,12 @@ static const struct row responses_rows[] = {
 	{ "{\"context_management\":[{}],\"tools\":[{\"type\":\"web_search\"}],\"max_tool_calls\":"
 	  "4}",
 		{ WINDOW("hosted_tools,compaction"), .tools = true, .tool_turns = 9 } },
+	// Who answers, and by what settings, is decided elsewhere.
+	{ "{\"models\":[\"a\",\"b\"]}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"plugins\":[{\"id\":\"web\"}]}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"preset\":\"p\"}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"search_parameters\":{}}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"models\":[],\"plugins\":[],\"preset\":null}", { PLAIN, .max_output = -1 } },
 };
 
 static const struct row anthropic_rows[] = {
@@ -188,6 +222,11 @@ static const struct row anthropic_rows[] = {
 		{ PLAIN, .max_output = -1, .tools = true } },
 	{ "{\"tools\":[{\"type\":\"web_search_20250305\",\"max_uses\":3}]}",
 		{ WINDOW("server_tools"), .tools = true, .tool_turns = 3 } },
+	{ "{\"tools\":[{\"type\":\"web_fetch_1\",\"max_uses\":8.000000000000000000000000000000}]}",
+		{ WINDOW("server_tools"), .tools = true, .tool_turns = SG_COUNT_MAX } },
+	{ "{\"models\":[\"a\"]}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"plugins\":[{}]}", { WINDOW("hosted_settings"), .unbounded = true } },
+	{ "{\"preset\":\"p\"}", { WINDOW("hosted_settings"), .unbounded = true } },
 	{ "{\"tools\":[{\"max_uses\":3,\"type\":\"web_search_20250305\"},"
 	  "{\"type\":\"web_fetch_20250910\"}]}",
 		{ WINDOW("server_tools"), .tools = true, .tool_turns = 13 } },
@@ -245,6 +284,8 @@ static void run_row(struct feeder *feeder, const void *context)
 	assert_int_equal(facts.tools, expected->tools);
 	assert_int_equal(facts.context_window, expected->context_window);
 	assert_int_equal(facts.unbounded, expected->unbounded);
+	assert_int_equal(facts.unbounded_sound, expected->unbounded_sound);
+	assert_int_equal(facts.searches_web, expected->searches_web);
 	assert_int_equal(facts.tool_turns, expected->tool_turns);
 	assert_int_equal(facts.prediction_bytes, expected->prediction_bytes);
 	assert_int_equal(facts.units.containers, expected->units.containers);
