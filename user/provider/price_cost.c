@@ -30,8 +30,7 @@
 // A picture within an answer may be drawn whole, whatever limit the request has.
 #define TOKENS_OF_PICTURE 4096
 
-// Of a dearer tier that the model's entry has no price for: a quarter above the dearest of all
-// that have one.
+// Of a dearer tier that the model's entry has no price for: as the dearest of all that have one.
 #define UNPRICED_TIER (5 * (int64_t)SG_PRICE_ONE / 2)
 
 typedef sg_wide wide;
