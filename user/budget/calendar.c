@@ -8,6 +8,9 @@
 #define HOUR_S 3600
 #define DAY_S  86400
 
+// Clocks of one zone (Antarctica/Troll) go back by two hours, those of all others by less.
+#define LARGEST_CHANGE_S (2 * HOUR_S)
+
 // No local time is further from UTC than this.
 #define MAX_OFFSET_S (26 * HOUR_S)
 
@@ -29,9 +32,9 @@ int64_t sg_calendar_longest_ns(enum sg_calendar calendar)
 	static const int64_t longest_s[] = {
 		[SG_NO_CALENDAR] = 0,
 		[SG_HOUR] = HOUR_S,
-		[SG_DAY] = DAY_S + HOUR_S,
-		[SG_WEEK] = 7 * DAY_S + HOUR_S,
-		[SG_MONTH] = 31 * DAY_S + HOUR_S,
+		[SG_DAY] = DAY_S + LARGEST_CHANGE_S,
+		[SG_WEEK] = 7 * DAY_S + LARGEST_CHANGE_S,
+		[SG_MONTH] = 31 * DAY_S + LARGEST_CHANGE_S,
 	};
 
 	return longest_s[calendar] * SG_NS_PER_SEC;

@@ -158,8 +158,7 @@ static void on_part_type(struct sg_request_facts *facts, const struct sg_json_va
 	sg_request_take_window(facts, "unknown_part");
 }
 
-// Tools with a schema of the agent's, and the provider's tools that the agent itself runs.
-static bool runs_at_agent(const char *type)
+bool sg_anthropic_runs_at_agent(const char *type)
 {
 	static const char *const heads[] = { "custom", "bash_", "text_editor_", "computer_",
 		"memory_" };
@@ -193,7 +192,7 @@ static void on_tool_type(struct sg_request_reader *reader, const struct sg_json_
 {
 	struct sg_request_facts *facts = &reader->facts;
 
-	if (value->type != SG_JSON_STRING || runs_at_agent(value->text))
+	if (value->type != SG_JSON_STRING || sg_anthropic_runs_at_agent(value->text))
 		return;
 	reader->tool_is_hosted = true;
 	if (starts_with(value->text, "advisor")) {

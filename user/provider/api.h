@@ -162,11 +162,18 @@ void sg_request_set_pairs(struct sg_request_reader *reader);
 // A picture: bounded by its model's own maximum where that is known, else by the context window.
 void sg_request_take_image(struct sg_request_facts *facts, const char *word);
 
+// The part that is being read ends: is it a picture, and nothing else that its bytes do not bound?
+void sg_request_end_part(struct sg_request_reader *reader, const char *image, const char *media);
+
 // The bytes of a picture in the body, which are no text.
 void sg_request_inline_image(struct sg_request_facts *facts, const struct sg_json_value *value);
 
 // After the last member: what a compaction adds to the bound.
 void sg_request_bound_compaction(struct sg_request_reader *reader);
+
+// Is it a type of tools with a schema of the agent's, or of those of Anthropic's that the agent
+// itself runs?
+bool sg_anthropic_runs_at_agent(const char *type);
 
 // Is `text` one of the words, up to a NULL?
 bool sg_is_one_of(const char *text, const char *const *words);

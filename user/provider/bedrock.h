@@ -4,7 +4,7 @@
 
 #include "provider/api.h"
 
-#define SG_BEDROCK_REQUEST_PATHS 69
+#define SG_BEDROCK_REQUEST_PATHS 74
 
 extern const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS];
 

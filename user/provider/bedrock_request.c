@@ -81,9 +81,15 @@ enum request_node {
 	EMBED_MEDIA,
 	EMBED_ONE,
 	EMBED_SEGMENTS,
+	// pictures: of converse, and of Anthropic's own body
+	PART_IMAGE,
+	IMAGE_SOURCE,
+	IMAGE_BYTES,
+	PART_SOURCE,
+	SOURCE_DATA,
 };
 
-_Static_assert(EMBED_SEGMENTS == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
+_Static_assert(SOURCE_DATA == SG_BEDROCK_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[CONFIG - 1] = { SG_JSON_ROOT, "inferenceConfig", 0 },
@@ -156,6 +162,11 @@ const struct sg_json_path sg_bedrock_request_paths[SG_BEDROCK_REQUEST_PATHS] = {
 	[EMBED_MEDIA - 1] = { SG_JSON_ROOT, "mediaSource", EMBED_PICTURE },
 	[EMBED_ONE - 1] = { SG_JSON_ROOT, "singleEmbeddingParams", EMBED_PICTURE },
 	[EMBED_SEGMENTS - 1] = { SG_JSON_ROOT, "segmentedEmbeddingParams", EMBED_PICTURE },
+	[PART_IMAGE - 1] = { PART, "image", 0 },
+	[IMAGE_SOURCE - 1] = { PART_IMAGE, "source", 0 },
+	[IMAGE_BYTES - 1] = { IMAGE_SOURCE, "bytes", 0 },
+	[PART_SOURCE - 1] = { PART, "source", 0 },
+	[SOURCE_DATA - 1] = { PART_SOURCE, "data", IMAGE_BYTES },
 };
 
 static bool is_embedding(const char *model)
@@ -170,10 +181,11 @@ static void refuse(struct sg_request_facts *facts, const char *reason)
 }
 
 // A result of a tool may hold a picture, in any of the shapes.
-static void on_part(struct sg_request_facts *facts, const struct sg_json_value *value)
+static void on_part(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
 	static const char *const texts[] = { "text", "tool_use", "thinking", "redacted_thinking",
 		NULL };
+	struct sg_request_facts *facts = &reader->facts;
 
 	switch ((enum request_node)value->node) {
 	case PART_OTHER:
@@ -182,8 +194,26 @@ static void on_part(struct sg_request_facts *facts, const struct sg_json_value *
 			sg_request_take_window(facts, "media_part");
 		break;
 	case PART_TYPE:
-		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, texts))
+		if (value->type != SG_JSON_STRING || sg_is_one_of(value->text, texts))
+			break;
+		if (strcmp(value->text, "image") == 0)
+			reader->part.is_image = reader->part.is_taken = true;
+		else
 			sg_request_take_window(facts, "media_part");
+		break;
+	case PART_IMAGE:
+		reader->part.is_image = true;
+		break;
+	case PART_SOURCE:
+		// Of a picture, if the part is one.
+		reader->part.is_media = true;
+		break;
+	case IMAGE_BYTES:
+		sg_request_inline_image(facts, value);
+		break;
+	case PART:
+		if (value->end)
+			sg_request_end_part(reader, "image_part", "media_part");
 		break;
 	default:
 		break;
@@ -216,7 +246,7 @@ static bool limits_output(const struct sg_request_reader *reader, enum request_n
 
 void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	static const char *const own[] = { "custom", "function", NULL };
+	static const char *const own[] = { "function", NULL };
 	struct sg_request_facts *facts = &reader->facts;
 
 	switch ((enum request_node)value->node) {
@@ -251,7 +281,8 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 		facts->tools = true;
 		break;
 	case TOOL_TYPE:
-		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own))
+		if (value->type == SG_JSON_STRING && !sg_is_one_of(value->text, own) &&
+			!sg_anthropic_runs_at_agent(value->text))
 			refuse(facts, "hosted_tools");
 		break;
 	case EMBED_PICTURE:
@@ -270,7 +301,7 @@ void sg_bedrock_on_request(struct sg_request_reader *reader, const struct sg_jso
 		sg_request_take_tier(facts, value);
 		break;
 	default:
-		on_part(facts, value);
+		on_part(reader, value);
 		break;
 	}
 }

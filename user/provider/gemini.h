@@ -4,7 +4,7 @@
 
 #include "provider/live_session.h"
 
-#define SG_GEMINI_REQUEST_PATHS 60
+#define SG_GEMINI_REQUEST_PATHS 63
 
 extern const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS];
 

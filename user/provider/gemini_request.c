@@ -74,9 +74,12 @@ enum request_node {
 	RESULT_PARTS,
 	RESULT_PART,
 	ONE_REQUEST_CONTENT,
+	PART_DATA,
+	PART_RESOLUTION,
+	PART_RESOLUTION_SNAKE,
 };
 
-_Static_assert(ONE_REQUEST_CONTENT == SG_GEMINI_REQUEST_PATHS, "a row for each node");
+_Static_assert(PART_RESOLUTION_SNAKE == SG_GEMINI_REQUEST_PATHS, "a row for each node");
 
 const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[CONTENTS - 1] = { SG_JSON_ROOT, "contents", 0 },
@@ -140,6 +143,9 @@ const struct sg_json_path sg_gemini_request_paths[SG_GEMINI_REQUEST_PATHS] = {
 	[RESULT_PARTS - 1] = { PART_RESULT, "parts", 0 },
 	[RESULT_PART - 1] = { RESULT_PARTS, NULL, 0 },
 	[ONE_REQUEST_CONTENT - 1] = { EMBED_REQUESTS, "content", CONTENT },
+	[PART_DATA - 1] = { PART_INLINE, "data", 0 },
+	[PART_RESOLUTION - 1] = { PART, "mediaResolution", PART_TEXTUAL },
+	[PART_RESOLUTION_SNAKE - 1] = { PART, "media_resolution", PART_TEXTUAL },
 };
 
 // Google's parsers take one object for a list of one, of which the rows see nothing.
@@ -161,13 +167,30 @@ static bool is_other_shape(const struct sg_json_value *value)
 	}
 }
 
-// Media are not bounded by their bytes.
-static void on_media(struct sg_request_facts *facts, const char *mime)
+// Media are not bounded by their bytes. A picture has a maximum of its own; documents and video,
+// whose pages and frames are pictures, have none, nor has what does not say what it is.
+static void on_inline(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	facts->images += strncmp(mime, "image/", 6) == 0;
-	sg_request_take_window(facts, strncmp(mime, "audio/", 6) == 0	? "audio_part"
-				      : strncmp(mime, "image/", 6) == 0 ? "image_part"
-									: "file");
+	if (value->type == SG_JSON_NULL)
+		return;
+	if (value->type != SG_JSON_OBJECT)
+		reader->part.is_media = true;
+	reader->part.is_media = reader->part.is_media || !reader->part.is_image;
+	if (value->end || value->type != SG_JSON_OBJECT)
+		sg_request_end_part(reader, "image_part", "inline_data");
+	else
+		memset(&reader->part, 0, sizeof(reader->part));
+}
+
+static void on_mime(struct sg_request_reader *reader, const char *mime)
+{
+	if (strncmp(mime, "image/", 6) == 0) {
+		reader->part.is_image = true;
+		return;
+	}
+	reader->part.is_taken = true;
+	sg_request_take_window(
+		&reader->facts, strncmp(mime, "audio/", 6) == 0 ? "audio_part" : "file");
 }
 
 // Of a tool that runs at the provider.
@@ -196,12 +219,14 @@ void sg_gemini_on_request(struct sg_request_reader *reader, const struct sg_json
 		reader->documents += !value->end;
 		break;
 	case PART_INLINE:
-		if (given)
-			sg_request_take_window(facts, "inline_data");
+		on_inline(reader, value);
 		break;
 	case PART_MIME:
 		if (value->type == SG_JSON_STRING)
-			on_media(facts, value->text);
+			on_mime(reader, value->text);
+		break;
+	case PART_DATA:
+		sg_request_inline_image(facts, value);
 		break;
 	case PART_FILE:
 	case RESULT_PART:

@@ -5,6 +5,8 @@
 
 #include "provider/price_table.h"
 
+#define GEMINI_TOKENS 4128
+
 struct family {
 	const char *provider;
 	const char *model; // and what begins with it and a '-'; "" all
@@ -29,15 +31,37 @@ static const struct family families[] = {
 	{ "openai", "gpt-5", 1190 },
 	{ "openai", "gpt-5.1", 1190 },
 	{ "anthropic", "claude", 4784 },
+	{ "azure", "claude", 4784 },
+	{ "vertex", "claude", 4784 },
+	{ "bedrock", "anthropic.claude", 4784 },
+	// Sixteen tiles of 258, the most that one of 2.x is cut into; of 3 at most 2,240.
+	{ "gemini", "gemini-pro", GEMINI_TOKENS },
+	{ "gemini", "gemini-flash", GEMINI_TOKENS },
+	{ "gemini", "gemini-2.0", GEMINI_TOKENS },
+	{ "gemini", "gemini-2.5", GEMINI_TOKENS },
+	{ "gemini", "gemini-3", GEMINI_TOKENS },
+	{ "gemini", "gemini-3.1", GEMINI_TOKENS },
+	{ "gemini", "gemini-3.5", GEMINI_TOKENS },
+	{ "gemini", "gemini-3.6", GEMINI_TOKENS },
+	{ "gemini", "gemini-3.7", GEMINI_TOKENS },
+	{ "vertex", "gemini-2.0", GEMINI_TOKENS },
+	{ "vertex", "gemini-2.5", GEMINI_TOKENS },
+	{ "vertex", "gemini-3", GEMINI_TOKENS },
+	{ "vertex", "gemini-3.1", GEMINI_TOKENS },
+	{ "vertex", "gemini-3.5", GEMINI_TOKENS },
+	{ "vertex", "gemini-3.6", GEMINI_TOKENS },
+	{ "vertex", "gemini-3.7", GEMINI_TOKENS },
 };
 
 static bool is_of(const struct family *family, const struct sg_price *price)
 {
 	size_t length = strlen(family->model);
+	const char *maker = strstr(price->model, "anthropic.");
+	// Bedrock's have a region in front ("us.anthropic.").
+	const char *name = maker ? maker : price->model;
 
 	return strcmp(family->provider, price->provider) == 0 &&
-	       strncmp(family->model, price->model, length) == 0 &&
-	       (!price->model[length] || price->model[length] == '-');
+	       strncmp(family->model, name, length) == 0 && (!name[length] || name[length] == '-');
 }
 
 int64_t sg_image_tokens(const struct sg_price *price)

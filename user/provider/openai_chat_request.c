@@ -191,14 +191,8 @@ static void on_part_type(struct sg_request_reader *reader, const struct sg_json_
 // Servers read what a part has, whatever type it says to be of, and also where it says none.
 static void on_part(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	if (!value->end) {
-		memset(&reader->part, 0, sizeof(reader->part));
-		return;
-	}
-	if (reader->part.is_image)
-		sg_request_take_image(&reader->facts, "image_url");
-	if (reader->part.is_media && !reader->part.is_taken)
-		sg_request_take_window(&reader->facts, "media_part");
+	if (value->end)
+		sg_request_end_part(reader, "image_url", "media_part");
 }
 
 static void on_part_member(struct sg_request_reader *reader, const struct sg_json_value *value)

@@ -233,10 +233,6 @@ const struct sg_path_rule sg_openrouter_rules[] = {
 	{ "/rerank", &sg_api_openai_embeddings },
 	{ "/audio/speech", &sg_api_openai_speech },
 	{ "/audio/transcriptions", &sg_api_openai_transcription },
-	// The model is a setting of the preset's.
-	{ "!/presets/+/chat/completions", &sg_api_openai_chat },
-	{ "!/presets/+/messages", &sg_api_anthropic_messages },
-	{ "!/presets/+/responses", &sg_api_openai_responses },
 	{ "/videos", &sg_api_by_amount },
 	{ "/interns/*", &sg_api_by_amount },
 	{ "/messages/count_tokens", NULL },

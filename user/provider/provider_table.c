@@ -152,7 +152,8 @@ const struct sg_provider sg_providers[] = {
 		.traits = SG_TRAIT_ASK_USAGE | SG_TRAIT_STOPS | SG_TRAIT_COMPLETION_LIMIT |
 			  SG_TRAIT_SHORT_COMPLETIONS | SG_TRAIT_TOOL_LIMIT },
 	{ .name = "anthropic",
-		.hosts = HOSTS("api.anthropic.com"),
+		// The second is Anthropic's own platform too, at AWS: bodies may be signed.
+		.hosts = HOSTS("api.anthropic.com", "aws-external-anthropic.*.api.aws"),
 		.posts = anthropic_posts,
 		.gets = anthropic_gets,
 		.dialect = SG_DIALECT_ANTHROPIC,

@@ -278,6 +278,15 @@ void sg_request_take_image(struct sg_request_facts *facts, const char *word)
 	sg_request_add_reason(facts, word);
 }
 
+void sg_request_end_part(struct sg_request_reader *reader, const char *image, const char *media)
+{
+	if (reader->part.is_image)
+		sg_request_take_image(&reader->facts, image);
+	if (reader->part.is_media && !reader->part.is_taken)
+		sg_request_take_window(&reader->facts, media);
+	memset(&reader->part, 0, sizeof(reader->part));
+}
+
 void sg_request_inline_image(struct sg_request_facts *facts, const struct sg_json_value *value)
 {
 	if (value->type == SG_JSON_STRING)

@@ -171,6 +171,31 @@ static void periods_follow_each_other_without_gap(void **state)
 	}
 }
 
+// What has to be kept for a window is decided by it.
+static void no_period_is_longer_than_the_longest(void **state)
+{
+	static const char *const names[] = { "Antarctica/Troll", "Australia/Lord_Howe",
+		"Europe/Berlin" };
+
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(names); i++) {
+		struct sg_timezone *zone = load(names[i]);
+
+		for (enum sg_calendar calendar = SG_DAY; calendar <= SG_MONTH; calendar++) {
+			int64_t at_s = utc("2026-01-01T00:00:00Z");
+
+			while (at_s < utc("2028-01-01T00:00:00Z")) {
+				struct sg_period period = sg_calendar_period(calendar, zone, at_s);
+
+				assert_true((period.until_s - period.from_s) * 1000000000 <=
+					    sg_calendar_longest_ns(calendar));
+				at_s = period.until_s;
+			}
+		}
+		sg_timezone_free(zone);
+	}
+}
+
 static void what_is_no_zone_is_refused_with_the_name(void **state)
 {
 	static const char *const names[] = { "Europe/Nowhere", "../passwd", "/etc/passwd",
@@ -192,6 +217,7 @@ int main(void)
 		cmocka_unit_test(periods_on_days_when_clocks_change),
 		cmocka_unit_test(offsets_are_those_of_the_c_library),
 		cmocka_unit_test(periods_follow_each_other_without_gap),
+		cmocka_unit_test(no_period_is_longer_than_the_longest),
 		cmocka_unit_test(what_is_no_zone_is_refused_with_the_name),
 	};
 

@@ -62,6 +62,16 @@ static const struct row {
 		"{\"additionalModelRequestFields\":{\"tools\":[{\"type\":\"web_search_20250305\"}]}"
 		"}",
 		"hosted_tools" },
+	// tools of Anthropic's that the agent itself runs
+	{ INVOKE, "", "",
+		"{\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"},{\"type\":"
+		"\"text_editor_20250728\"},{\"type\":\"computer_20250124\"},{\"type\":\"custom\"}]"
+		"}",
+		"" },
+	{ CONVERSE, "", "",
+		"{\"additionalModelRequestFields\":{\"tools\":[{\"type\":\"bash_20250124\"}]}}",
+		"" },
+	{ INVOKE, "", "", "{\"tools\":[{\"type\":\"web_search_20250305\"}]}", "hosted_tools" },
 };
 
 static void what_costs_more_is_not_bounded_by_tokens(void **state)

@@ -124,6 +124,89 @@ static void read_row(const struct row *row, struct sg_request_facts *facts)
 	assert_true(facts->is_object);
 }
 
+#define PNG "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"" TEN(TEN(TEN("AAAA"))) "\"}}"
+#define PDF_DATA                                                                                   \
+	"{\"inline_data\":{\"data\":\"" TEN("AAAA") "\",\"mime_type\":\"application/pdf\"}}"
+#define PARTS "{\"contents\":[{\"parts\":["
+#define CLAUDE_PNG                                                                                 \
+	"{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"data\":\"" TEN(                     \
+		TEN(TEN("AAAA"))) "\"}}"
+#define CONVERSE_PNG                                                                               \
+	"{\"image\":{\"format\":\"png\",\"source\":{\"bytes\":\"" TEN(TEN(TEN("AAAA"))) "\"}}}"
+#define CONTENT "{\"messages\":[{\"content\":["
+#define CLAUDE	"anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+// A picture is held for by its family's maximum, and its bytes are no text; what may have pages or
+// frames takes the context window.
+static const struct {
+	const char *what;
+	struct row row;
+	int64_t least, most; // of the tokens held for
+} pictures[] = {
+	{ "Gemini", { "", GEMINI, PARTS, PNG, 2, "]}]}", 0, 0 }, 2 * 4128, 2 * 4541 + 700 },
+	{ "Vertex",
+		{ "", "vertex", "gemini-2.5-pro", &sg_api_gemini_generate, PARTS, PNG, 2, "]}]}", 0,
+			0 },
+		2 * 4128, 2 * 4541 + 700 },
+	{ "at a resolution of its own",
+		{ "", GEMINI,
+			PARTS "{\"mediaResolution\":{\"level\":\"MEDIA_RESOLUTION_HIGH\"},\"text\":"
+			      "\"a\"},",
+			PNG, 1, "]}]}", 0, 0 },
+		4128, 4541 + 700 },
+	{ "a document", { "", GEMINI, PARTS PNG ",", PDF_DATA, 1, "]}]}", 0, 0 }, 1000000,
+		INT64_MAX },
+	{ "two names for what it is",
+		{ "", GEMINI, PARTS,
+			"{\"inlineData\":{\"mimeType\":\"image/png\",\"mime_type\":\"video/mp4\"}}",
+			1, "]}]}", 0, 0 },
+		1000000, INT64_MAX },
+	{ "no name for what it is",
+		{ "", GEMINI, PARTS, "{\"inlineData\":{\"data\":\"AA\"}}", 1, "]}]}", 0, 0 },
+		1000000, INT64_MAX },
+	{ "a model whose maximum is not known",
+		{ "", "gemini", "gemini-embedding-2", &sg_api_gemini_generate, PARTS, PNG, 1,
+			"]}]}", 0, 0 },
+		8192, INT64_MAX },
+	{ "Claude at Bedrock",
+		{ "", "bedrock", CLAUDE, &sg_api_bedrock_invoke, CONTENT, CLAUDE_PNG, 2, "]}]}", 0,
+			0 },
+		2 * 4784, 2 * 5263 + 700 },
+	{ "Claude by converse",
+		{ "", "bedrock", CLAUDE, &sg_api_bedrock_converse, CONTENT, CONVERSE_PNG, 2, "]}]}",
+			0, 0 },
+		2 * 4784, 2 * 5263 + 700 },
+	{ "a part that is no picture",
+		{ "", "bedrock", CLAUDE, &sg_api_bedrock_invoke, CONTENT,
+			"{\"type\":\"text\",\"source\":{\"data\":\"AA\"}}", 1, "]}]}", 0, 0 },
+		200000, INT64_MAX },
+	{ "another model of Bedrock's",
+		{ "", "bedrock", "amazon.nova-pro-v1:0", &sg_api_bedrock_converse, CONTENT,
+			CONVERSE_PNG, 1, "]}]}", 0, 0 },
+		300000, INT64_MAX },
+	{ "Claude at Vertex",
+		{ "", "vertex", "claude-sonnet-4-5", &sg_api_anthropic_messages, CONTENT,
+			CLAUDE_PNG, 2, "]}]}", 0, 0 },
+		2 * 4784, 2 * 5263 + 700 },
+};
+
+static void a_picture_is_held_for_by_its_own_maximum(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SG_ARRAY_SIZE(pictures); i++) {
+		const struct row *row = &pictures[i].row;
+		struct sg_request_facts facts;
+		struct sg_charge hold;
+
+		read_row(row, &facts);
+		assert_int_equal(sg_price_bound(table, sg_provider_by_name(row->provider), &facts,
+					 WALL_NS, &hold),
+			0);
+		if (hold.input_tokens < pictures[i].least || hold.input_tokens > pictures[i].most)
+			fail_msg("%s: %lld", pictures[i].what, (long long)hold.input_tokens);
+	}
+}
+
 static void no_bill_is_over_its_hold(void **state)
 {
 	bool over = false;
@@ -216,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_bill_is_over_its_hold),
+		cmocka_unit_test(a_picture_is_held_for_by_its_own_maximum),
 		cmocka_unit_test(text_takes_no_window),
 		cmocka_unit_test(many_inputs_fill_no_more_than_their_windows),
 		cmocka_unit_test(a_picture_is_held_for_as_a_whole),

@@ -28,6 +28,8 @@ static void hosts_and_their_regions(void **state)
 	assert_string_equal(name_of("eu.api.openai.com"), "openai");
 	assert_string_equal(name_of("api.openai.com."), "openai");
 	assert_string_equal(name_of("api.anthropic.com"), "anthropic");
+	assert_string_equal(name_of("aws-external-anthropic.us-west-2.api.aws"), "anthropic");
+	assert_string_equal(name_of("aws-external-anthropic.api.aws"), "none");
 	assert_string_equal(name_of("api.groq.com"), "groq");
 	assert_string_equal(name_of("api.deepseek.com"), "deepseek");
 	assert_string_equal(name_of("api.mistral.ai"), "mistral");
@@ -83,6 +85,7 @@ static void regions_are_told_from_the_plain_host(void **state)
 	assert_false(is_region("api.x.ai"));
 	assert_false(is_region("euapi.openai.com"));
 	assert_false(is_region("other.example"));
+	assert_false(is_region("aws-external-anthropic.us-west-2.api.aws"));
 	assert_false(is_region(""));
 }
 
@@ -137,7 +140,9 @@ static const struct row rows[] = {
 	{ "together", "POST", "/v1/images/generations", "images" },
 	{ "fireworks", "POST", "/inference/v1/chat/completions", "chat" },
 	{ "openrouter", "POST", "/api/v1/chat/completions", "chat" },
-	{ "openrouter", "POST", "/api/v1/presets/p/chat/completions", "chat" },
+	{ "openrouter", "POST", "/api/v1/presets/p/chat/completions", "unknown" },
+	{ "openrouter", "POST", "/api/v1/presets/p/messages", "unknown" },
+	{ "openrouter", "POST", "/api/v1/presets/p/responses", "unknown" },
 	{ "perplexity", "POST", "/chat/completions", "chat" },
 	{ "perplexity", "POST", "/search", "amount" },
 	{ "xai", "POST", "/v1/responses", "responses" },
