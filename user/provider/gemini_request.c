@@ -171,15 +171,10 @@ static bool is_other_shape(const struct sg_json_value *value)
 // whose pages and frames are pictures, have none, nor has what does not say what it is.
 static void on_inline(struct sg_request_reader *reader, const struct sg_json_value *value)
 {
-	if (value->type == SG_JSON_NULL)
+	if (value->type == SG_JSON_NULL || (value->type == SG_JSON_OBJECT && !value->end))
 		return;
-	if (value->type != SG_JSON_OBJECT)
-		reader->part.is_media = true;
-	reader->part.is_media = reader->part.is_media || !reader->part.is_image;
-	if (value->end || value->type != SG_JSON_OBJECT)
-		sg_request_end_part(reader, "image_part", "inline_data");
-	else
-		memset(&reader->part, 0, sizeof(reader->part));
+	reader->part.is_media = value->type != SG_JSON_OBJECT || !reader->part.is_image;
+	sg_request_end_part(reader, "image_part", "inline_data");
 }
 
 static void on_mime(struct sg_request_reader *reader, const char *mime)
