@@ -126,7 +126,8 @@ bool sg_admission_count_texts(struct sg_exchange *exchange)
 	struct sg_admission *admission = &exchange->admission;
 	struct sg_charge bound;
 
-	if (admission->counted || exchange->request_inflate ||
+	// Of two models either may be the one that reads.
+	if (admission->counted || exchange->request_inflate || exchange->facts.other_model[0] ||
 		exchange->body.length > SG_COUNT_TEXT_BYTES)
 		return false;
 	admission->counted = true;

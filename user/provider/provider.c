@@ -177,7 +177,8 @@ bool sg_provider_shows_output(const struct sg_provider *provider, const struct s
 	static const char *const not_shown[] = { "audio", "realtime", "search", "transcribe" };
 
 	if (!(provider->traits & SG_TRAIT_STOPS) || !api->end_stream || facts->tool_turns ||
-		facts->background || facts->thinks || facts->unbounded || facts->prediction_bytes)
+		facts->background || facts->thinks || facts->unbounded || facts->prediction_bytes ||
+		facts->other_model[0])
 		return false;
 	if (strcmp(provider->name, "openai") != 0)
 		return true;
