@@ -35,6 +35,8 @@ struct worker {
 	int64_t *times_ns; // of each call, where they are wanted
 	int calls;
 	int64_t cpu_ns; // of the worker's thread, in all
+	pthread_barrier_t *ready;
+	int64_t start_ns, end_ns; // of the last run, without the making of its thread
 };
 
 // Returns false where it was refused.
@@ -89,11 +91,15 @@ static int64_t cpu_ns(void)
 static void *spend_without_pause(void *context)
 {
 	struct worker *worker = context;
-	int64_t start_ns = cpu_ns();
+	int64_t start_ns;
 
+	pthread_barrier_wait(worker->ready);
+	worker->start_ns = sg_clock_monotonic_ns();
+	start_ns = cpu_ns();
 	for (int i = 0; i < worker->calls; i++)
 		worker->refused += !spend_once(worker);
 	worker->cpu_ns += cpu_ns() - start_ns;
+	worker->end_ns = sg_clock_monotonic_ns();
 	return NULL;
 }
 
@@ -143,8 +149,12 @@ static int open_engine(const char *directory, unsigned threads, struct worker *w
 static unsigned run(void *(*work)(void *), struct worker *workers, unsigned threads)
 {
 	pthread_t ids[MAX_THREADS];
+	pthread_barrier_t ready;
 	unsigned refused = 0;
 
+	pthread_barrier_init(&ready, NULL, threads);
+	for (unsigned i = 0; i < threads; i++)
+		workers[i].ready = &ready;
 	for (unsigned i = 0; i < threads; i++)
 		if (pthread_create(&ids[i], NULL, work, &workers[i]) != 0)
 			abort();
@@ -153,7 +163,22 @@ static unsigned run(void *(*work)(void *), struct worker *workers, unsigned thre
 		refused += workers[i].refused;
 		workers[i].refused = 0;
 	}
+	pthread_barrier_destroy(&ready);
 	return refused;
+}
+
+// From when the first of them began to when the last had ended.
+static int64_t took_ns(const struct worker *workers, unsigned threads)
+{
+	int64_t start_ns = INT64_MAX, end_ns = 0;
+
+	for (unsigned i = 0; i < threads; i++) {
+		if (workers[i].start_ns < start_ns)
+			start_ns = workers[i].start_ns;
+		if (workers[i].end_ns > end_ns)
+			end_ns = workers[i].end_ns;
+	}
+	return end_ns - start_ns;
 }
 
 static int measure_times(const char *directory, unsigned threads)
@@ -177,7 +202,7 @@ static int measure_rate(const char *directory, unsigned threads)
 {
 	struct worker workers[MAX_THREADS];
 	unsigned refused = 0;
-	int64_t start_ns, burst_ns = 0, burst_cpu_ns = 0, sustained_ns;
+	int64_t burst_ns = 0, burst_cpu_ns = 0, sustained_ns;
 
 	if (open_engine(directory, threads, workers) < 0)
 		return -1;
@@ -185,17 +210,15 @@ static int measure_rate(const char *directory, unsigned threads)
 		for (unsigned i = 0; i < threads; i++)
 			workers[i].calls = BURST / (int)threads;
 		sg_engine_flush(workers[0].engine);
-		start_ns = sg_clock_monotonic_ns();
 		refused += run(spend_without_pause, workers, threads);
-		burst_ns += sg_clock_monotonic_ns() - start_ns;
+		burst_ns += took_ns(workers, threads);
 	}
 	for (unsigned i = 0; i < threads; i++) {
 		workers[i].calls = SUSTAINED / (int)threads;
 		burst_cpu_ns += workers[i].cpu_ns;
 	}
-	start_ns = sg_clock_monotonic_ns();
 	refused += run(spend_without_pause, workers, threads);
-	sustained_ns = sg_clock_monotonic_ns() - start_ns;
+	sustained_ns = took_ns(workers, threads);
 	printf("%u worker%s: %.0f a second in bursts of %d (%.0f ns of CPU a call), %.0f for as "
 	       "long as it lasts, refused "
 	       "%u\n",
