@@ -69,6 +69,31 @@ test('attach: old connections end, new ones are metered, and programs started la
 	await host.empty();
 });
 
+// Connects, says so, and waits for the end; then tries again.
+const LOSES = `
+import errno, socket, sys
+def name(error): return errno.errorcode.get(error.errno, str(error))
+kept = socket.create_connection(("api.openai.com", 443), 20)
+print("connected", flush=True)
+try: kept.recv(1); print("closed", flush=True)
+except OSError as error: print(name(error), flush=True)
+try: socket.create_connection(("api.openai.com", 443), 20); print("reached", flush=True)
+except OSError as error: print(name(error), flush=True)
+`;
+
+test('cut: a container in a network of its own loses its connections, and makes none until it may go on', async () => {
+	host.docker('run', '-d', '--name', 'loses', '--add-host', `api.openai.com:${PROVIDER}`, '--label', 'spendgate.budget.max-requests=1', 'agents', 'sh', '-c', 'python3 -c "$0"; sleep 1000', LOSES);
+	const said = (count) => until(() => { const all = host.docker('logs', 'loses').split('\n'); return all.filter(Boolean).length === count && all; }, `${count} lines`);
+	await said(1);
+	const { code, stdout, stderr } = await spendgate('cut', 'loses');
+	assert.deepEqual([code, stdout], [0, 'loses: 1 agents, 1 connections ended\n'], stderr);
+	assert.deepEqual(await said(3), ['connected', 'ECONNABORTED', 'EPERM']);
+	assert.equal((await spendgate('resume', 'loses')).code, 0);
+	assert.equal(served(await exec('loses', curl())), 1);
+	host.docker('rm', '-f', 'loses');
+	await host.empty();
+});
+
 test('attach by the path of a cgroup, and what is not there', async () => {
 	const id = plain('by-path', '--cap-add', 'SYS_ADMIN', 'agents', 'sleep', '1000');
 	const { code, stdout, stderr } = await spendgate('attach', '--label', 'spendgate.budget.max-requests=1', '--label', 'spendgate.agent=by-path', `${process.env.SPENDGATE_CGROUP_PARENT}/${id}`);

@@ -274,3 +274,17 @@ test('npm ws: an upgrade that the provider declines gets its answer, and costs n
 	assert.equal(seen.refused.status, 503);
 	assert.deepEqual([dollars(status.spent_usd), dollars(status.held_usd)], [0n, 0n]);
 });
+
+test('case 67: over a WebSocket: a turn that others wait for lends what it does not need yet, and is ended cleanly at the cap', async () => {
+	// Each is held at 2,500 tokens of output, 0.025 USD; the second gets in when the first has shown its pace, and the first finds no room then.
+	const turn = ask('mock:tokens=900 mock:delay=2', { model: 'gpt-4o', max_output_tokens: 2500 });
+	const { seen, status, stderr } = await run('many', { url: RESPONSES, turns: [turn, turn] }, '0.04', ['--on-tight', 'cut']);
+	assert.deepEqual(seen.codes.sort(), [1000, 1008], stderr);
+	assert.deepEqual(seen.events.filter((type) => /incomplete|completed/.test(type)).sort(), ['response.completed', 'response.incomplete']);
+	const bill = await mock.bill();
+	assert.deepEqual([bill.calls, status.refused, status.held_usd], [2, 0, '0']);
+	assert.ok(bill.output_tokens > 1200 && bill.output_tokens < 1750, `${bill.output_tokens}`);
+	const spent = dollars(status.spent_usd), billed = BigInt(bill.nanousd);
+	assert.ok(billed <= spent && spent <= dollars('0.04'), `${status.spent_usd}, billed ${bill.usd}`);
+	assert.ok(spent * 2n <= billed * 3n, `${status.spent_usd}, billed ${bill.usd}`);
+});

@@ -7,6 +7,28 @@
 #include "provider/api.h"
 #include "provider/live.h"
 
+// Both are to be ended here.
+static void check_same_end(struct sg_live *a, struct sg_live *b)
+{
+	static const struct sg_stream_totals totals = { .input_tokens = 1, .output_tokens = 1 };
+	const struct sg_response_reader *answers[] = { sg_live_answer(a), sg_live_answer(b) };
+	struct sg_buf ends[2] = { { 0 }, { 0 } };
+	int r[2];
+
+	if (!answers[0])
+		return;
+	if (sg_response_reader_visible_tokens(answers[0]) !=
+		sg_response_reader_visible_tokens(answers[1]))
+		abort();
+	r[0] = sg_live_end(a, &totals, &ends[0]);
+	r[1] = sg_live_end(b, &totals, &ends[1]);
+	if (r[0] != r[1] || sg_buf_length(&ends[0]) != sg_buf_length(&ends[1]) ||
+		memcmp(sg_buf_head(&ends[0]), sg_buf_head(&ends[1]), sg_buf_length(&ends[0])) != 0)
+		abort();
+	sg_buf_release(&ends[0]);
+	sg_buf_release(&ends[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef void (*feed_fn)(struct sg_live *live, const char *bytes, size_t length);
@@ -49,7 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct sg_api *const apis[] = { &sg_api_openai_responses,
 		&sg_api_openai_realtime, &sg_api_gemini_live };
 	struct sg_route route = { .kind = SG_ROUTE_LIVE, .model = "" };
-	struct sg_live_options options = { .route = &route, .own_host = true };
+	struct sg_live_options options = { .route = &route,
+		.own_host = true,
+		.may_end = size && data[0] & 0x80,
+		.provider = sg_provider_by_name("openai") };
 	struct sg_live_demand demands[2];
 	struct sg_live_news news[2];
 	struct sg_live *lives[2];
@@ -73,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_same(&news[0], &news[1], news[0].kind);
 		at += length + 1;
 	}
+	check_same_end(lives[0], lives[1]);
 	sg_live_free(lives[0]);
 	sg_live_free(lives[1]);
 	return 0;

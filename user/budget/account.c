@@ -198,6 +198,17 @@ bool sg_account_may_clamp(struct sg_account *account)
 	return may;
 }
 
+bool sg_account_may_cut(struct sg_account *account)
+{
+	bool may = false;
+
+	sg_lock_take(&account->lock);
+	for (unsigned i = 0; i < account->count; i++)
+		may |= account->budgets[i]->policy.on_tight == SG_TIGHT_CUT;
+	sg_lock_give(&account->lock);
+	return may;
+}
+
 bool sg_account_wants_fingerprint(struct sg_account *account)
 {
 	bool wants = false;

@@ -267,6 +267,9 @@ void sg_account_refused(
 // Is there any budget that its calls must fit (its own, or one that it shares)?
 bool sg_account_has_budgets(struct sg_account *account);
 
+// Does any of these budgets end streams at the cap (cut)?
+bool sg_account_may_cut(struct sg_account *account);
+
 // Does any of these budgets lower the output limit of calls that do not fit (clamp, cut)?
 bool sg_account_may_clamp(struct sg_account *account);
 

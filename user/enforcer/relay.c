@@ -57,6 +57,7 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 	sg_live_free(relay->live);
 	sg_buf_release(&relay->control);
 	sg_buf_release(&relay->message.frames);
+	sg_buf_release(&relay->farewell);
 	free(relay->event);
 	free(relay);
 	return NULL;
@@ -67,7 +68,9 @@ static int relay_new(const struct sg_exchange *exchange, struct sg_relay **ret_r
 	struct sg_client *client = exchange->client;
 	const struct sg_live_options options = { .route = &exchange->route,
 		.own_host = client->own_host,
-		.regional = client->regional };
+		.regional = client->regional,
+		.may_end = sg_account_may_cut(client->agent->account),
+		.provider = client->provider };
 	struct sg_relay *relay = calloc(1, sizeof(*relay));
 	int r = relay ? sg_live_new(&options, &relay->live) : -ENOMEM;
 
@@ -225,16 +228,47 @@ void sg_relay_heed(struct sg_relay *relay, enum sg_turns_verdict verdict,
 	}
 }
 
+// There is no room for more of the turn that runs, and what the provider says from now on nobody
+// would pay for: its connection ends at once, and the session with it.
+void sg_relay_cut(struct sg_relay *relay)
+{
+	sg_turns_cut(&relay->turns, relay->live, &relay->farewell);
+	sg_relay_end(
+		relay, SG_WEBSOCKET_POLICY, "insufficient_quota: the budget has room for no more");
+	sg_transport_reset(&relay->upstream->transport);
+	relay->provider_ended = true;
+}
+
+// The messages that end a turn, a line each.
+static int put_farewell(struct sg_relay *relay)
+{
+	const char *line = (const char *)sg_buf_head(&relay->farewell), *end;
+	size_t left = sg_buf_length(&relay->farewell);
+	int r = 0;
+
+	for (; r == 0 && left && (end = memchr(line, '\n', left)); line = end + 1) {
+		size_t length = (size_t)(end - line);
+
+		r = sg_websocket_put(&relay->client->out, SG_WEBSOCKET_TEXT, NULL, line, length);
+		left -= length + 1;
+	}
+	sg_buf_release(&relay->farewell);
+	return r;
+}
+
 // Where the provider's message ends, ours may begin.
 void sg_relay_tell_end(struct sg_relay *relay)
 {
 	struct sg_buf *out = &relay->client->out;
+	bool speaks = relay->event || sg_buf_length(&relay->farewell);
 	int r = 0;
 
 	if (!sg_websocket_is_at_frame(&relay->from_provider) ||
-		(relay->event && !sg_websocket_is_between(&relay->from_provider)))
+		(speaks && !sg_websocket_is_between(&relay->from_provider)))
 		return;
-	if (relay->event && !relay->provider_closed)
+	if (!relay->provider_closed)
+		r = put_farewell(relay);
+	if (r == 0 && relay->event && !relay->provider_closed)
 		r = sg_websocket_put(
 			out, SG_WEBSOCKET_TEXT, NULL, relay->event, strlen(relay->event));
 	if (r == 0 && !relay->provider_closed)

@@ -25,6 +25,8 @@ static void on_provider_piece(struct sg_relay *relay, const struct sg_websocket_
 		sg_live_tell(relay->live, piece->data, piece->length);
 		sg_live_tell_end(relay->live, &news);
 		sg_relay_heed(relay, sg_turns_news(&relay->turns, &news, &refusal), &refusal);
+		if (relay->state == SG_RELAY_OPEN && sg_turns_watch(&relay->turns) < 0)
+			sg_relay_cut(relay);
 		// A turn may go on and the next one wait before anything of the agent was taken.
 		if (!was_paused && relay->pause.on && sg_buf_length(waiting))
 			sg_relay_look_ahead(
@@ -104,5 +106,8 @@ bool sg_relay_step_provider(struct sg_relay *relay)
 		else
 			on_provider_bytes(relay, (const char *)worker->scratch, (size_t)n);
 	}
+	if (sg_buf_length(&client->out) >= SG_OUT_HIGH && relay->state == SG_RELAY_OPEN &&
+		sg_turns_look_away(&relay->turns) < 0)
+		sg_relay_cut(relay);
 	return progress;
 }

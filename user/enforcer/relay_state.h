@@ -66,7 +66,8 @@ struct sg_relay {
 	bool provider_closed; // its Close frame was read
 	bool provider_ended;  // and the end of its connection
 	// What the agent will be told.
-	char *event; // a message, or NULL
+	struct sg_buf farewell; // messages that end a turn, a line each
+	char *event;		// a message, or NULL
 	unsigned close_status;
 	char close_reason[SG_CLOSE_REASON_BYTES];
 };
@@ -79,6 +80,9 @@ void sg_relay_leave(struct sg_relay *relay);
 
 // The agent gets a Close frame, and before it relay->event, if there is one.
 void sg_relay_end(struct sg_relay *relay, unsigned status, const char *reason);
+
+// Ends the turn that runs, and the session with it.
+void sg_relay_cut(struct sg_relay *relay);
 
 // What becomes of the session after a message of either side.
 void sg_relay_heed(struct sg_relay *relay, enum sg_turns_verdict verdict,

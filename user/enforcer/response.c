@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "enforcer/client.h"
 #include "enforcer/gate.h"
 #include "enforcer/limits.h"
@@ -184,16 +183,13 @@ int sg_response_finish(struct sg_exchange *exchange)
 // is not known.
 static int end_stream(struct sg_exchange *exchange)
 {
-	const struct sg_client *client = exchange->client;
 	const struct sg_stream_totals totals = { .input_tokens = exchange->hold.bound.input_tokens,
 		.output_tokens = exchange->slice.seen_tokens,
 		.wall_ns = sg_clock_wall_ns() };
 	struct sg_buf *out = filtered(exchange);
 	int r = out ? sg_response_reader_end(exchange->response_reader, &totals, out) : -ENOTSUP;
 
-	sg_log(SG_LOG_INFO, "cut", "agent=%s connection=%llu model=%s output_tokens=%lld clean=%s",
-		client->agent->name, (unsigned long long)client->connection, exchange->facts.model,
-		(long long)exchange->slice.seen_tokens, r == 0 ? "yes" : "no");
+	sg_slice_note_call(exchange, r == 0);
 	sg_exchange_settle(exchange, false, NULL);
 	exchange->upstream_keep_alive = false;
 	exchange->response = SG_RESPONSE_DONE;

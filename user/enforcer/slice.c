@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "enforcer/admission.h"
 #include "enforcer/call.h"
 #include "enforcer/client.h"
@@ -27,17 +28,10 @@
 // second, or a whole one.
 #define LATELY_MS 500
 
-void sg_slice_prepare(struct sg_exchange *exchange)
+bool sg_slice_is_seen(const struct sg_sliced *stream)
 {
-	const struct sg_request_facts *facts = &exchange->facts;
-	// A model that is priced as another one has ways of its own.
-	bool can =
-		facts->stream && exchange->head.minor_version > 0 &&
-		strcmp(facts->model, exchange->admission.asked_model) == 0 &&
-		sg_provider_shows_output(exchange->client->provider, exchange->route.api, facts) &&
-		sg_hold_may_cut(&exchange->hold);
-
-	exchange->slice.state = can ? SG_SLICE_WATCH : SG_SLICE_NEVER;
+	return sg_provider_shows_output(stream->client->provider, stream->api, stream->facts) &&
+	       sg_hold_may_cut(stream->hold);
 }
 
 static int64_t billed_tokens(const struct sg_slice *slice)
@@ -46,18 +40,18 @@ static int64_t billed_tokens(const struct sg_slice *slice)
 }
 
 // The bound of the call, were its output limited to `tokens` in all.
-static int bound_of(const struct sg_exchange *exchange, int64_t tokens, struct sg_charge *ret_bound)
+static int bound_of(const struct sg_sliced *stream, int64_t tokens, struct sg_charge *ret_bound)
 {
-	struct sg_request_facts facts = exchange->facts;
+	struct sg_request_facts facts = *stream->facts;
 
 	facts.choices = 1;
 	facts.max_output = tokens;
-	return sg_call_bound(exchange->client, exchange->prices, &facts, ret_bound);
+	return sg_call_bound(stream->client, stream->prices, &facts, ret_bound);
 }
 
-static int raise_to(struct sg_exchange *exchange, const struct sg_charge *bound)
+static int raise_to(const struct sg_sliced *stream, const struct sg_charge *bound)
 {
-	const struct sg_charge *held = &exchange->hold.bound;
+	const struct sg_charge *held = &stream->hold->bound;
 	struct sg_charge more = { .nanousd = bound->nanousd - held->nanousd,
 		.input_tokens = 0,
 		.output_tokens = bound->output_tokens - held->output_tokens };
@@ -67,24 +61,24 @@ static int raise_to(struct sg_exchange *exchange, const struct sg_charge *bound)
 		return 0;
 	more.nanousd = more.nanousd > 0 ? more.nanousd : 0;
 	more.output_tokens = more.output_tokens > 0 ? more.output_tokens : 0;
-	return sg_hold_top_up(exchange->client->worker->enforcer->engine, &exchange->hold, &more,
-		false, &refusal);
+	return sg_hold_top_up(
+		stream->client->worker->enforcer->engine, stream->hold, &more, false, &refusal);
 }
 
 // Back to the bound of the whole call, for good.
-static int hold_whole(struct sg_exchange *exchange)
+static int hold_whole(struct sg_slice *slice, const struct sg_sliced *stream)
 {
-	bool runs = exchange->slice.state == SG_SLICE_RUNS;
+	bool runs = slice->state == SG_SLICE_RUNS;
 	struct sg_charge bound;
 	int r = 0;
 
 	if (runs)
-		r = sg_call_bound(exchange->client, exchange->prices, &exchange->facts, &bound);
+		r = sg_call_bound(stream->client, stream->prices, stream->facts, &bound);
 	if (runs && r == 0)
-		r = raise_to(exchange, &bound);
+		r = raise_to(stream, &bound);
 	if (r < 0)
 		return -EDQUOT;
-	exchange->slice.state = SG_SLICE_NEVER;
+	slice->state = SG_SLICE_NEVER;
 	return 0;
 }
 
@@ -116,22 +110,105 @@ static bool is_paced(const struct sg_slice *slice, int64_t now_ms)
 	       slice->spans >= WATCH_SPANS;
 }
 
-static void start_to_run(struct sg_exchange *exchange, int64_t now_ms)
+static void start_to_run(struct sg_slice *slice, const struct sg_sliced *stream, int64_t now_ms)
 {
-	struct sg_slice *slice = &exchange->slice;
+	struct sg_engine *engine = stream->client->worker->enforcer->engine;
 	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
 	struct sg_charge bound;
 
-	if (!is_paced(slice, now_ms) || tokens >= exchange->hold.bound.output_tokens ||
-		!sg_response_reader_can_end(exchange->response_reader) ||
-		!sg_hold_is_waited_for(exchange->client->worker->enforcer->engine, &exchange->hold))
+	if (!is_paced(slice, now_ms) || tokens >= stream->hold->bound.output_tokens ||
+		!sg_response_reader_can_end(stream->reader) ||
+		!sg_hold_is_waited_for(engine, stream->hold))
 		return;
-	(void)!sg_admission_count_texts(exchange);
-	if (bound_of(exchange, tokens, &bound) < 0)
+	if (stream->exchange)
+		(void)!sg_admission_count_texts(stream->exchange);
+	if (bound_of(stream, tokens, &bound) < 0)
 		return;
 	slice->state = SG_SLICE_RUNS;
 	slice->held_tokens = tokens;
-	sg_hold_lower(exchange->client->worker->enforcer->engine, &exchange->hold, &bound);
+	sg_hold_lower(engine, stream->hold, &bound);
+}
+
+// The stream is to end: what is held from now on, and will be charged, is what it may be billed.
+static void lower_to_end(const struct sg_slice *slice, const struct sg_sliced *stream)
+{
+	int64_t lately = slice->seen_tokens - slice->before_seen;
+	struct sg_charge bound;
+
+	if (bound_of(stream, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0)
+		sg_call_lower(stream->client, stream->hold, &bound);
+}
+
+static int run_on(struct sg_slice *slice, const struct sg_sliced *stream)
+{
+	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
+	struct sg_charge bound;
+
+	if (billed_tokens(slice) + RESERVE <= slice->held_tokens)
+		return 0;
+	if (bound_of(stream, tokens, &bound) < 0 || raise_to(stream, &bound) < 0) {
+		lower_to_end(slice, stream);
+		return -EDQUOT;
+	}
+	slice->held_tokens = tokens;
+	return 0;
+}
+
+int sg_slice_read(struct sg_slice *slice, const struct sg_sliced *stream)
+{
+	int64_t now_ms, seen, before = slice->seen_tokens;
+
+	if (slice->state == SG_SLICE_NEVER)
+		return 0;
+	seen = sg_response_reader_visible_tokens(stream->reader);
+	if (seen == before)
+		return 0;
+	slice->seen_tokens = seen;
+	now_ms = sg_loop_now_ms(stream->client->worker->loop);
+	if (!note_pace(slice, now_ms, before) || sg_response_reader_hides_output(stream->reader))
+		return hold_whole(slice, stream);
+	if (slice->state == SG_SLICE_RUNS)
+		return run_on(slice, stream);
+	start_to_run(slice, stream, now_ms);
+	return 0;
+}
+
+int sg_slice_turn_away(struct sg_slice *slice, const struct sg_sliced *stream)
+{
+	return slice->state == SG_SLICE_RUNS ? hold_whole(slice, stream) : 0;
+}
+
+void sg_slice_note_end(const struct sg_slice *slice, const struct sg_sliced *stream, bool clean)
+{
+	const struct sg_client *client = stream->client;
+
+	sg_log(SG_LOG_INFO, "cut", "agent=%s connection=%llu model=%s output_tokens=%lld clean=%s",
+		client->agent->name, (unsigned long long)client->connection, stream->facts->model,
+		(long long)slice->seen_tokens, clean ? "yes" : "no");
+}
+
+// ---- Of a call ----
+
+static struct sg_sliced stream_of(struct sg_exchange *exchange)
+{
+	return (struct sg_sliced){ .client = exchange->client,
+		.prices = exchange->prices,
+		.api = exchange->route.api,
+		.facts = &exchange->facts,
+		.hold = &exchange->hold,
+		.reader = exchange->response_reader,
+		.exchange = exchange };
+}
+
+void sg_slice_prepare(struct sg_exchange *exchange)
+{
+	const struct sg_sliced stream = stream_of(exchange);
+	// A model that is priced as another one has ways of its own.
+	bool can = exchange->facts.stream && exchange->head.minor_version > 0 &&
+		   strcmp(exchange->facts.model, exchange->admission.asked_model) == 0 &&
+		   sg_slice_is_seen(&stream);
+
+	exchange->slice.state = can ? SG_SLICE_WATCH : SG_SLICE_NEVER;
 }
 
 // What was read is told: what its bytes may have been is held no longer.
@@ -151,70 +228,39 @@ static void lower_input(struct sg_exchange *exchange)
 	sg_call_lower(exchange->client, &exchange->hold, &bound);
 }
 
-// The stream is to end: what is held from now on, and will be charged, is what it may be billed.
-static void lower_to_end(struct sg_exchange *exchange)
-{
-	const struct sg_slice *slice = &exchange->slice;
-	int64_t lately = slice->seen_tokens - slice->before_seen;
-	struct sg_charge bound;
-
-	if (bound_of(exchange, billed_tokens(slice) + (lately > 0 ? lately : 0), &bound) == 0)
-		sg_call_lower(exchange->client, &exchange->hold, &bound);
-}
-
-static int run_on(struct sg_exchange *exchange)
-{
-	struct sg_slice *slice = &exchange->slice;
-	int64_t tokens = billed_tokens(slice) + RESERVE + SLICE;
-	struct sg_charge bound;
-
-	if (billed_tokens(slice) + RESERVE <= slice->held_tokens)
-		return 0;
-	if (bound_of(exchange, tokens, &bound) < 0 || raise_to(exchange, &bound) < 0) {
-		lower_to_end(exchange);
-		return -EDQUOT;
-	}
-	slice->held_tokens = tokens;
-	return 0;
-}
-
 int sg_slice_step(struct sg_exchange *exchange)
 {
-	struct sg_slice *slice = &exchange->slice;
-	int64_t now_ms, seen, before = slice->seen_tokens;
+	const struct sg_sliced stream = stream_of(exchange);
 
 	if (!exchange->response_reader)
 		return 0;
 	lower_input(exchange);
-	if (slice->state == SG_SLICE_NEVER)
-		return 0;
-	seen = sg_response_reader_visible_tokens(exchange->response_reader);
-	if (seen == before)
-		return 0;
-	slice->seen_tokens = seen;
-	now_ms = sg_loop_now_ms(exchange->client->worker->loop);
-	if (!note_pace(slice, now_ms, before) ||
-		sg_response_reader_hides_output(exchange->response_reader))
-		return hold_whole(exchange);
-	if (slice->state == SG_SLICE_RUNS)
-		return run_on(exchange);
-	start_to_run(exchange, now_ms);
-	return 0;
+	return sg_slice_read(&exchange->slice, &stream);
+}
+
+int sg_slice_look_away(struct sg_exchange *exchange)
+{
+	const struct sg_sliced stream = stream_of(exchange);
+
+	return sg_slice_turn_away(&exchange->slice, &stream);
 }
 
 bool sg_slice_stop(struct sg_exchange *exchange)
 {
+	const struct sg_sliced stream = stream_of(exchange);
 	const struct sg_slice *slice = &exchange->slice;
 	int64_t now_ms = sg_loop_now_ms(exchange->client->worker->loop);
 
 	if (!exchange->response_reader || slice->state == SG_SLICE_NEVER ||
 		(slice->state == SG_SLICE_WATCH && !is_paced(slice, now_ms)))
 		return false;
-	lower_to_end(exchange);
+	lower_to_end(slice, &stream);
 	return true;
 }
 
-int sg_slice_look_away(struct sg_exchange *exchange)
+void sg_slice_note_call(struct sg_exchange *exchange, bool clean)
 {
-	return exchange->slice.state == SG_SLICE_RUNS ? hold_whole(exchange) : 0;
+	const struct sg_sliced stream = stream_of(exchange);
+
+	sg_slice_note_end(&exchange->slice, &stream, clean);
 }

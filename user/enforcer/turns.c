@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/money.h"
 #include "enforcer/call.h"
@@ -182,6 +184,24 @@ static void add_open_turns(const struct sg_turns *turns, struct sg_request_facts
 	}
 }
 
+static struct sg_sliced stream_of(const struct sg_turns *turns, struct sg_turn *turn)
+{
+	return (struct sg_sliced){ .client = turns->client,
+		.prices = turn->prices,
+		.api = sg_live_api(turns->live),
+		.facts = &turn->facts,
+		.hold = &turn->hold,
+		.reader = sg_live_answer(turns->live) };
+}
+
+static void prepare_slice(const struct sg_turns *turns, struct sg_turn *turn)
+{
+	const struct sg_sliced stream = stream_of(turns, turn);
+
+	if (stream.reader && !turn->apart && sg_slice_is_seen(&stream))
+		turn->slice.state = SG_SLICE_WATCH;
+}
+
 static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_refusal)
 {
 	struct sg_live_demand *demand = &turns->demand;
@@ -202,6 +222,7 @@ static int ask_for_turn(struct sg_turns *turns, struct sg_turns_refusal *ret_ref
 	turn->state = SG_TURN_ASKED;
 	turn->apart = demand->apart;
 	turn->unsent = true;
+	prepare_slice(turns, turn);
 	demand->need = SG_LIVE_NOTHING;
 	return 0;
 }
@@ -388,7 +409,86 @@ enum sg_turns_verdict sg_turns_news(
 	return hold_all(turns, ret_refusal);
 }
 
+// ---- A turn that runs ----
+
+// The one whose words are read; NULL where none is sliced.
+static struct sg_turn *watched(const struct sg_turns *turns)
+{
+	struct sg_turn *turn = find(turns, SG_LIVE_ANSWERS, SG_TURN_BEGUN);
+
+	return turn && turn->slice.state != SG_SLICE_NEVER ? turn : NULL;
+}
+
+// Of several at once it can't be told whose words are read.
+static bool is_alone(const struct sg_turn *turn)
+{
+	const struct sg_turn *other = turn->next;
+
+	while (other && other->state != SG_TURN_BEGUN)
+		other = other->next;
+	return !other;
+}
+
+int sg_turns_look_away(struct sg_turns *turns)
+{
+	struct sg_turn *turn = watched(turns);
+	struct sg_sliced stream;
+
+	if (!turn)
+		return 0;
+	stream = stream_of(turns, turn);
+	return sg_slice_turn_away(&turn->slice, &stream);
+}
+
+int sg_turns_watch(struct sg_turns *turns)
+{
+	struct sg_turn *turn = watched(turns);
+	struct sg_sliced stream;
+	int r;
+
+	if (!turn)
+		return 0;
+	if (!is_alone(turn)) {
+		r = sg_turns_look_away(turns);
+		turn->slice.state = r < 0 ? turn->slice.state : SG_SLICE_NEVER;
+		return r;
+	}
+	stream = stream_of(turns, turn);
+	return sg_slice_read(&turn->slice, &stream);
+}
+
 // ---- The end ----
+
+static void settle_by_hold(struct sg_turns *turns, struct sg_turn *turn, bool by_agent)
+{
+	struct sg_settlement settlement = {
+		.http_status = UPGRADED, .aborted_by_agent = by_agent, .cut_by_upstream = !by_agent
+	};
+	struct sg_outcome outcome = { .state = SG_EXCHANGE_ESTIMATED, .usage.input_tokens = -1 };
+
+	sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms, &turn->hold,
+		&outcome, &settlement);
+	sg_turn_drop(turns, turn);
+}
+
+void sg_turns_cut(struct sg_turns *turns, struct sg_live *live, struct sg_buf *out)
+{
+	struct sg_turn *turn = watched(turns);
+	struct sg_stream_totals totals = { .wall_ns = sg_clock_wall_ns() };
+	struct sg_sliced stream;
+	int r;
+
+	if (!turn)
+		return;
+	stream = stream_of(turns, turn);
+	totals.input_tokens = turn->hold.bound.input_tokens;
+	totals.output_tokens = turn->slice.seen_tokens;
+	r = sg_live_end(live, &totals, out);
+	if (r < 0)
+		sg_buf_consume(out, sg_buf_length(out));
+	sg_slice_note_end(&turn->slice, &stream, r == 0);
+	settle_by_hold(turns, turn, false);
+}
 
 bool sg_turns_in_progress(const struct sg_turns *turns)
 {
@@ -404,19 +504,11 @@ void sg_turns_end(struct sg_turns *turns, bool orderly, bool by_agent)
 	sg_turns_give_up(turns);
 	while (turns->first) {
 		struct sg_turn *turn = turns->first;
-		struct sg_settlement settlement = { .http_status = UPGRADED,
-			.aborted_by_agent = by_agent,
-			.cut_by_upstream = !by_agent };
-		struct sg_outcome outcome = { .state = SG_EXCHANGE_ESTIMATED,
-			.usage.input_tokens = -1 };
 
 		if (turn->state == SG_TURN_STANDING &&
-			(orderly || !turns->lanes[turn->lane].spoken)) {
+			(orderly || !turns->lanes[turn->lane].spoken))
 			sg_turn_release(turns, turn);
-			continue;
-		}
-		sg_call_settle(turns->client, turn->prices, &turn->facts, turn->started_ms,
-			&turn->hold, &outcome, &settlement);
-		sg_turn_drop(turns, turn);
+		else
+			settle_by_hold(turns, turn, by_agent);
 	}
 }

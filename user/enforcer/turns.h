@@ -14,6 +14,7 @@
 #include "provider/live.h"
 #include "provider/refusal.h"
 
+struct sg_buf;
 struct sg_client;
 struct sg_turn;
 
@@ -73,6 +74,19 @@ enum sg_turns_verdict sg_turns_retry(
 
 // Nothing more of the agent goes on: what was waited for is not needed any more.
 void sg_turns_give_up(struct sg_turns *turns);
+
+// After each message of the provider: a turn that others wait for lends what it does not need yet,
+// as streams do (slice.h). Returns 0, or -EDQUOT: there is no room for more of it, it is to be
+// ended.
+int sg_turns_watch(struct sg_turns *turns) SG_WUNRES;
+
+// The agent does not take what is there. Returns as sg_turns_watch.
+int sg_turns_look_away(struct sg_turns *turns) SG_WUNRES;
+
+// Ends the turn that these were about, which is charged by its hold. Appends what the agent is
+// told, a message a line (nothing where it has no clean end here). The provider's connection must
+// be closed.
+void sg_turns_cut(struct sg_turns *turns, struct sg_live *live, struct sg_buf *out);
 
 // Is any usage still to be told?
 bool sg_turns_in_progress(const struct sg_turns *turns);

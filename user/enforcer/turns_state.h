@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "enforcer/slice.h"
 #include "enforcer/turns.h"
 
 enum sg_turn_state {
@@ -23,6 +24,7 @@ struct sg_turn {
 	char id[SG_LIVE_ID_BYTES];
 	struct sg_request_facts facts;
 	struct sg_hold hold;
+	struct sg_slice slice;
 	const struct sg_price_table *prices; // in force when its hold was taken
 	int64_t started_ms;
 };

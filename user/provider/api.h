@@ -305,6 +305,9 @@ bool sg_index_set_has(const struct sg_index_set *set, int64_t index);
 // An event with the object as its data, which is released. `name` NULL: without a name.
 int sg_stream_append_event(struct sg_buf *out, const char *name, json_t *data) SG_WUNRES;
 
+// The object on a line of its own: a message of a WebSocket. Released, too.
+int sg_stream_append_line(struct sg_buf *out, json_t *data) SG_WUNRES;
+
 // A JSON string of what a provider sent: "" where it is no UTF-8.
 json_t *sg_stream_text(const char *text);
 

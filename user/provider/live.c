@@ -34,9 +34,12 @@ int sg_live_new(const struct sg_live_options *options, struct sg_live **ret_live
 		.status = 200,
 		.messages = true,
 		.skim = true,
+		.may_end = options->may_end && live->route.api->end_stream,
 		.own_host = options->own_host,
 		.content_type = { "", 0 },
 		.content_encoding = { "", 0 } };
+	live->provider = options->provider;
+	live->settled = live->options.may_end; // what reads a turn is made once its model is known
 	r = sg_response_reader_init(&live->response, &live->options);
 	if (r < 0) {
 		free(live);
@@ -192,6 +195,22 @@ void sg_live_tell_end(struct sg_live *live, struct sg_live_news *ret_news)
 	live->settled = live->settled || live->ways->each_message;
 }
 
+const struct sg_api *sg_live_api(const struct sg_live *live)
+{
+	return live->route.api;
+}
+
+const struct sg_response_reader *sg_live_answer(const struct sg_live *live)
+{
+	return live->options.may_end ? &live->response : NULL;
+}
+
+int sg_live_end(struct sg_live *live, const struct sg_stream_totals *totals, struct sg_buf *out)
+{
+	live->settled = true;
+	return sg_response_reader_end(&live->response, totals, out);
+}
+
 bool sg_live_is_unprompted(const struct sg_live *live)
 {
 	return live->unprompted || live->hosted_tools;
@@ -236,6 +255,19 @@ static void note_last(struct sg_live *live, const struct sg_live_news *news)
 			    counted(usage->cache_write_1h_tokens) + counted(usage->output_tokens);
 }
 
+// By which the text of the next turn is counted. One that runs was asked for before: where the two
+// differ, bytes bound what comes next.
+static void take_vocabulary(struct sg_live *live, const char *model)
+{
+	const struct sg_vocabulary *vocabulary =
+		live->provider ? sg_provider_vocabulary(live->provider, model) : NULL;
+
+	if (live->settled || vocabulary == live->options.vocabulary)
+		live->options.vocabulary = vocabulary;
+	else
+		live->options.vocabulary = NULL;
+}
+
 // The one message that agents have for it carries what the body of a POST would.
 static void ask_responses(struct sg_live *live, struct sg_live_demand *demand)
 {
@@ -248,6 +280,7 @@ static void ask_responses(struct sg_live *live, struct sg_live_demand *demand)
 					(live->facts.model[0] && strcmp(live->facts.model,
 									 demand->facts.model) != 0);
 		bound_by_last(live, &demand->facts);
+		take_vocabulary(live, demand->facts.model);
 		// Its answers name the model; one that does not is priced by what was asked for.
 		memcpy(live->facts.model, demand->facts.model, sizeof(live->facts.model));
 	} else if (strcmp(type, "response.cancel") != 0) {

@@ -60,6 +60,9 @@ struct sg_live_options {
 	const struct sg_route *route; // SG_ROUTE_LIVE; copied from
 	bool own_host;		      // as in sg_response_options
 	bool regional;
+	// Turns may have to be ended before their end, where the format has one (sg_live_end).
+	bool may_end;
+	const struct sg_provider *provider; // whose vocabulary counts their text; NULL: bytes do
 };
 
 int sg_live_new(const struct sg_live_options *options, struct sg_live **ret_live) SG_WUNRES;
@@ -80,6 +83,16 @@ int sg_live_limit(
 // Bytes of one message of the provider, in any pieces, and its end.
 void sg_live_tell(struct sg_live *live, const char *bytes, size_t length);
 void sg_live_tell_end(struct sg_live *live, struct sg_live_news *ret_news);
+
+const struct sg_api *sg_live_api(const struct sg_live *live);
+
+// What was read of the turn that runs; NULL: this session's turns can't be ended.
+const struct sg_response_reader *sg_live_answer(const struct sg_live *live);
+
+// Ends it in the agent's eyes: appends messages, a line each. Nothing more may be told then.
+// Returns as sg_response_reader_end.
+int sg_live_end(
+	struct sg_live *live, const struct sg_stream_totals *totals, struct sg_buf *out) SG_WUNRES;
 
 // Does the provider begin turns though the agent says nothing? Else none of its own begins before
 // a message of the agent needed SG_LIVE_SPEECH or SG_LIVE_QUESTION.

@@ -10,6 +10,7 @@ struct sg_live {
 	struct sg_route route;
 	struct sg_request_facts facts; // of the session's next turn, as far as it tells
 	struct sg_response_options options;
+	const struct sg_provider *provider; // NULL: its vocabulary is not wanted
 	struct sg_request_reader request;   // of the agent's message that is being read
 	struct sg_response_reader response; // of the provider's
 	int64_t told_bytes;		    // of the provider's message

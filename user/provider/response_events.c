@@ -163,6 +163,23 @@ static int read_lines(struct sg_response_reader *reader, const char *bytes, size
 	return r;
 }
 
+// What is kept of a message, or counted, is looked up in it when it is whole. Returns false where
+// it is too long for that: then nothing more is kept, and it is read as it comes.
+static bool gather(struct sg_response_reader *reader, const char *bytes, size_t length)
+{
+	struct sg_buf *held = &reader->held;
+
+	if (sg_buf_length(held) + length <= SG_WHOLE_MAX_EVENT &&
+		sg_buf_append(held, bytes, length) == 0)
+		return true;
+	reader->mark.kept = reader->filters = false;
+	reader->hides_output = true;
+	free(reader->tokens);
+	reader->tokens = NULL;
+	sg_json_scan_feed(&reader->scan, (const char *)sg_buf_head(held), sg_buf_length(held));
+	return false;
+}
+
 void sg_response_reader_message(struct sg_response_reader *reader, const char *bytes, size_t length)
 {
 	if (!reader->line_begun) {
@@ -171,13 +188,19 @@ void sg_response_reader_message(struct sg_response_reader *reader, const char *b
 		reader->marks = (struct sg_live_marks){ .type = "" };
 		reader->line_begun = true;
 	}
-	sg_json_scan_feed(&reader->scan, bytes, length);
+	if (!reader->mark.kept || !gather(reader, bytes, length))
+		sg_json_scan_feed(&reader->scan, bytes, length);
 }
 
 void sg_response_reader_end_message(struct sg_response_reader *reader)
 {
+	if (reader->mark.kept) {
+		reader->event_data = (const char *)sg_buf_head(&reader->held);
+		sg_json_scan_feed(&reader->scan, reader->event_data, sg_buf_length(&reader->held));
+	}
 	if (reader->line_begun)
 		sg_response_finish_event(reader);
+	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));
 	reader->line_begun = false;
 }
 

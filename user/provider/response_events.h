@@ -6,6 +6,7 @@
 
 // An event that is longer can't be the usage chunk that a filter looks for.
 #define SG_FILTER_MAX_EVENT 65536
+#define SG_WHOLE_MAX_EVENT  (1u << 20) // where the stream may have to be ended
 
 // Bytes without a content coding. Returns 0, -EBADMSG (no frames) or -ENOMEM.
 int sg_response_read_plain(void *context, const char *bytes, size_t length);

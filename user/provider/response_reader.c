@@ -10,7 +10,6 @@
 
 // A longer event of a stream that may have to be ended passes in pieces: it can't be ended within
 // it.
-#define WHOLE_MAX_EVENT (1u << 20)
 
 static void on_body_value(void *context, const struct sg_json_value *value)
 {
@@ -79,7 +78,8 @@ int sg_response_reader_init(
 	reader->removes_usage = options->remove_usage_chunk;
 	// Of several answers at once the texts are torn within tokens. Without memory bytes bound
 	// them.
-	if (reader->mark.kept && options->vocabulary && reader->framing == SG_FRAMING_SSE &&
+	if (reader->mark.kept && options->vocabulary &&
+		(reader->framing == SG_FRAMING_SSE || reader->framing == SG_FRAMING_MESSAGES) &&
 		options->facts->choices == 1)
 		reader->tokens = sg_text_tokens_new(options->vocabulary);
 	sg_sse_init(&reader->sse);
@@ -209,7 +209,7 @@ static int hold_rest(struct sg_response_reader *reader, size_t length)
 
 	if (!reader->held_passed &&
 		sg_buf_length(&reader->held) + left <=
-			(reader->mark.kept ? WHOLE_MAX_EVENT : SG_FILTER_MAX_EVENT))
+			(reader->mark.kept ? SG_WHOLE_MAX_EVENT : SG_FILTER_MAX_EVENT))
 		return sg_buf_append(&reader->held, rest, left);
 	r = sg_buf_append(reader->out, sg_buf_head(&reader->held), sg_buf_length(&reader->held));
 	sg_buf_consume(&reader->held, sg_buf_length(&reader->held));

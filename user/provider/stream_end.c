@@ -62,6 +62,15 @@ int sg_stream_append_event(struct sg_buf *out, const char *name, json_t *data)
 	return r;
 }
 
+int sg_stream_append_line(struct sg_buf *out, json_t *data)
+{
+	char *text = dump(data);
+	int r = text ? sg_buf_printf(out, "%s\n", text) : -ENOMEM;
+
+	free(text);
+	return r;
+}
+
 // ---- OpenAI's chat, and those like it ----
 
 static json_t *chunk_of(

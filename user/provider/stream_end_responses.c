@@ -16,7 +16,8 @@ static int append_event(
 	json_object_set_new(data, "type", json_string(type));
 	json_object_set_new(
 		data, "sequence_number", json_integer((json_int_t)++reader->mark.sequence));
-	return sg_stream_append_event(out, type, data);
+	return reader->framing == SG_FRAMING_MESSAGES ? sg_stream_append_line(out, data)
+						      : sg_stream_append_event(out, type, data);
 }
 
 static json_t *load(const struct sg_buf *text)
