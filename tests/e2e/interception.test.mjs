@@ -149,6 +149,27 @@ test('ALPN: http/1.1 wherever it is offered, h2 for who offers nothing else, nei
 	assert.match(gate.log(), /the client offers neither http\/1.1 nor h2/);
 });
 
+test('a session that is resumed is metered, one of a provider\'s own is none of ours; nothing is taken early, nothing negotiated again', async () => {
+	const dir = `${scratch}/sessions`, body = JSON.stringify(chat('mock:tokens=4').body);
+	fs.mkdirSync(dir);
+	fs.chmodSync(dir, 0o777);
+	fs.writeFileSync(`${dir}/request`, `POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+	await start('sh', ['-c', `openssl s_client -ign_eof -connect 127.0.0.1:${mock.port} -servername api.openai.com -sess_out ${dir}/theirs < ${dir}/request`]).done;
+	assert.ok(fs.existsSync(`${dir}/theirs`));
+	const before_ = (await mock.bill()).requests;
+	const { stdout, stderr } = await gate.run('resumed', { 'max-requests': 3 }, ['sh', '-c', `
+cd ${dir}; connect="openssl s_client -connect 203.0.113.10:443 -servername api.openai.com"
+for options in "-sess_out ours" "-sess_in ours" "-sess_in theirs" "-sess_in ours"; do
+	$connect -ign_eof $options < request 2>&1 | grep -E '^(New|Reused), |^HTTP/1.1 '
+done
+$connect -sess_in ours -early_data request < /dev/null 2>&1 | grep '^Early data'
+mkfifo commands; exec 3<>commands; echo R >&3 # it never ends by itself
+$connect -tls1_2 <&3 2>&1 | grep -o 'no renegotiation' | head -n 1`]);
+	const served = 'HTTP/1.1 200 OK';
+	assert.deepEqual(stdout.trim().split('\n').map((line) => line.replace(/^(New|Reused), (TLSv1.3), .*/, '$1 $2').trim()), ['New TLSv1.3', served, 'Reused TLSv1.3', served, 'New TLSv1.3', served, 'Reused TLSv1.3', 'HTTP/1.1 402 Payment Required', 'Early data was not sent', 'no renegotiation'], stderr);
+	assert.equal((await mock.bill()).requests, before_ + 3);
+});
+
 test('ambiguous requests get 400 and the connection ends; a wrong Host gets 421', async () => {
 	const send = (text) => gate.run('smuggle', {}, [PYTHON, '-c', `
 import socket, ssl, sys
