@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "enforcer/agent.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
