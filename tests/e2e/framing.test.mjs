@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
 import { Gate, PYTHON, chat, dollars, scratch, start, startMock, until } from './lib.mjs';
@@ -277,6 +278,63 @@ print(answer(waiting))
 waiting.close()
 print(answer(send(BODY)))`]);
 		assert.equal(stdout, '413\n429 soon\n200\n200\n', stderr);
+	} finally {
+		await own.stop();
+	}
+});
+
+// Agents that make calls without end, with one daemon.
+test('max_calls and floods: calls that are too many get 429 and room that is given back is there again; refusals without end have few lines', async () => {
+	const own = new Gate(mock);
+	await own.daemon({ max_calls: 2, origins: [{ host: 'llm.internal', address: `127.0.0.1:${mock.plain_port}`, provider: 'openai', plain: true }] });
+	const calls = (more) => [PYTHON, '-c', `
+import json, socket, time
+HEAD = b"POST %s HTTP/1.1\\r\\nHost: llm.internal\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
+BODY = json.dumps({"model": "gpt-4o", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}).encode()
+def send(sent, length=len(BODY), path=b"/v1/chat/completions"):
+    s = socket.create_connection(("127.0.0.1", ${mock.plain_port}), 20)
+    s.sendall(HEAD % (path, length) + sent)
+    return s
+def answer(s):
+    data = b""
+    while b"\\r\\n\\r\\n" not in data: data += s.recv(4096)
+    head = data.split(b"\\r\\n\\r\\n")[0].decode().lower()
+    return head.split()[1] + (" soon" if "retry-after: 1" in head else "")
+${more}`];
+	const audit = (agent) => fs.readFileSync(path.join(own.env.SPENDGATE_STATE_DIR, 'ledger/audit.jsonl'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter((line) => line.agent === agent);
+	try {
+		const greedy = await own.run('greedy', {}, calls(`
+def begin():
+    s = socket.create_connection(("127.0.0.1", ${mock.plain_port}), 20)
+    s.sendall(HEAD.replace(b"Host:", b"Expect: 100-continue\\r\\nHost:") % (b"/v1/chat/completions", len(BODY)))
+    print(answer(s))
+    return s
+waiting = [begin(), begin()]
+print(answer(send(BODY)))
+waiting[0].sendall(BODY)
+print(answer(waiting[0]))
+print(answer(send(BODY)))`));
+		assert.equal(greedy.stdout, '100\n100\n429 soon\n200\n200\n', greedy.stderr);
+		assert.equal(own.running.stderr.match(/event=too_many_calls agent=greedy max_calls=2/g)?.length, 1, 'said once');
+		const flood = await own.run('flood', {}, calls(`
+NO = HEAD % (b"/v1/nothing/of/this/kind", 0)
+s = send(NO * 699, 0, b"/v1/nothing/of/this/kind")
+data = b""
+while data.count(b"HTTP/1.1 403") < 700: data += s.recv(65536)
+time.sleep(0.3)
+s.sendall(NO)
+print(s.recv(65536).split()[1])`));
+		assert.equal(flood.stdout, "b'403'\n", flood.stderr);
+		const told = await until(() => audit('flood').some((line) => line.event === 'refused_more') && audit('flood'), 'the line that says how many');
+		const lines = told.filter((line) => line.event === 'refused').length;
+		assert.ok(lines >= 500 && lines < 700, `${lines} lines`);
+		assert.equal(lines + told.filter((line) => line.event === 'refused_more').reduce((sum, line) => sum + line.count, 0), 701);
+		const garbled = await own.run('garbled', { 'limit-usd': '1' }, calls(`
+BODY = BODY.replace(b"gpt-4o", b"m-\\xff")
+print(answer(send(BODY, len(BODY))))`));
+		assert.equal(garbled.stdout, '403\n', garbled.stderr);
+		const line = await until(() => audit('garbled').find((each) => each.event === 'refused'), 'its line');
+		assert.deepEqual([line.reason, line.model, line.detail], ['unknown_model', 'm-?', 'm-?']);
 	} finally {
 		await own.stop();
 	}

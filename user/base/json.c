@@ -90,6 +90,20 @@ const char *sg_json_key_in_other_case(const json_t *object, const char *wanted)
 	return NULL;
 }
 
+json_t *sg_json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char clean[1024];
+	size_t i;
+
+	if (string)
+		return string;
+	for (i = 0; i < sizeof(clean) - 1 && text[i]; i++)
+		clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	clean[i] = 0;
+	return json_string(clean);
+}
+
 json_t *sg_json_load(const char *path, size_t flags, struct sg_error *error)
 {
 	json_error_t where;

@@ -28,6 +28,10 @@ bool sg_json_same_but_for_case(
 // Lives as long as the object has it.
 const char *sg_json_key_in_other_case(const json_t *object, const char *wanted);
 
+// A string of what somebody else wrote, of up to 1023 bytes where it is no UTF-8: then with a ? in
+// the place of each byte that is not ASCII.
+json_t *sg_json_text(const char *text);
+
 // Loads a file, with jansson's flags. NULL: the sentence names it, and the place where it is no
 // JSON.
 json_t *sg_json_load(const char *path, size_t flags, struct sg_error *error) SG_WUNRES;

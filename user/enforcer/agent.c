@@ -68,12 +68,6 @@ struct sg_agents *sg_agents_free(struct sg_agents *agents)
 	return NULL;
 }
 
-static void unref_load(struct sg_agent_load *load)
-{
-	if (load && atomic_fetch_sub_explicit(&load->references, 1, memory_order_acq_rel) == 1)
-		free(load);
-}
-
 struct sg_agent *sg_agent_unref(struct sg_agent *agent)
 {
 	if (agent && atomic_fetch_sub_explicit(&agent->references, 1, memory_order_acq_rel) == 1) {
@@ -81,7 +75,7 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent)
 		free(agent->origins);
 		sg_keys_free(agent->keys);
 		json_decref(agent->pass_hosts);
-		unref_load(agent->load);
+		sg_agent_load_unref(agent->load);
 		free(agent);
 	}
 	return NULL;
@@ -103,33 +97,6 @@ bool sg_agent_may_pass(
 			    FNM_CASEFOLD) == 0)
 			return true;
 	return false;
-}
-
-bool sg_agent_enter(struct sg_agent *agent)
-{
-	struct sg_agent_load *load = agent->load;
-
-	if (atomic_load_explicit(&load->cut, memory_order_relaxed))
-		return false;
-	if (atomic_fetch_add_explicit(&load->connections, 1, memory_order_relaxed) <
-		agent->max_connections)
-		return true;
-	sg_agent_leave(agent);
-	if (!atomic_exchange_explicit(&load->told, true, memory_order_relaxed))
-		sg_log(SG_LOG_WARN, "too_many_connections",
-			"agent=%s max_connections=%u effect=\"further ones are closed until it has "
-			"half as many\"",
-			agent->name, agent->max_connections);
-	return false;
-}
-
-void sg_agent_leave(struct sg_agent *agent)
-{
-	struct sg_agent_load *load = agent->load;
-
-	if (atomic_fetch_sub_explicit(&load->connections, 1, memory_order_relaxed) - 1 <=
-		agent->max_connections / 2)
-		atomic_store_explicit(&load->told, false, memory_order_relaxed);
 }
 
 struct sg_agent *sg_agents_get(struct sg_agents *agents, uint32_t id)
@@ -311,10 +278,12 @@ static int parse_agent(struct sg_agents *agents, const json_t *root, struct sg_a
 		(uint64_t)json_integer_value(json_object_get(root, "max_body_bytes"));
 	if (!agent->max_body_bytes)
 		agent->max_body_bytes = SG_AGENT_BODY_BYTES;
-	agent->load = calloc(1, sizeof(*agent->load));
+	agent->max_calls = (unsigned)json_integer_value(json_object_get(root, "max_calls"));
+	if (!agent->max_calls)
+		agent->max_calls = SG_MAX_CALLS;
+	agent->load = sg_agent_load_new();
 	if (!agent->load)
 		return -ENOMEM;
-	atomic_store(&agent->load->references, 1);
 	atomic_store(&agent->load->cut, json_is_true(json_object_get(root, "cut")));
 	r = parse_unknown_model(
 		json_string_value(json_object_get(root, "unknown_model")), agent, error);
@@ -344,9 +313,8 @@ static int put(struct sg_agents *agents, struct sg_agent *agent)
 	HASH_FIND(hh, agents->by_id, &agent->id, sizeof(agent->id), entry);
 	if (entry) {
 		atomic_store(&entry->agent->load->cut, atomic_load(&agent->load->cut));
-		unref_load(agent->load);
-		agent->load = entry->agent->load;
-		atomic_fetch_add_explicit(&agent->load->references, 1, memory_order_relaxed);
+		sg_agent_load_unref(agent->load);
+		agent->load = sg_agent_load_ref(entry->agent->load);
 		atomic_store_explicit(&entry->agent->replaced, true, memory_order_release);
 		sg_agent_unref(entry->agent);
 		entry->agent = agent;

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "budget/engine.h"
 #include "control/control.h"
-#include "enforcer/body.h"
+#include "enforcer/agent_load.h"
 #include "enforcer/pool.h"
 #include "provider/provider.h"
 
@@ -33,16 +33,6 @@ struct sg_origin {
 	const struct sg_provider *provider;
 };
 
-// How many connections an agent has, and what the bodies of its requests take. Counted by itself:
-// all versions of the agent share it.
-struct sg_agent_load {
-	_Atomic unsigned references;
-	_Atomic unsigned connections;
-	_Atomic bool told; // the log has it that there are too many
-	_Atomic bool cut;  // off from every network: what still comes is closed
-	struct sg_body_share bodies;
-};
-
 struct sg_agent {
 	_Atomic unsigned references;
 	_Atomic bool replaced; // the table has a newer one: for the next call
@@ -56,6 +46,7 @@ struct sg_agent {
 	bool unnamed_tls;   // to public addresses passes
 	json_t *pass_hosts; // globs of what else may be reached, NULL: anything
 	unsigned max_connections;
+	unsigned max_calls;
 	uint64_t max_body_bytes;    // of all its requests that are gathered
 	struct sg_agent_load *load; // one reference is ours
 	SSL_CTX *upstream_context;  // trust towards providers; one reference is ours
@@ -84,12 +75,6 @@ struct sg_agent *sg_agent_unref(struct sg_agent *agent);
 // The agent as it is now, in exchange for a reference to how it was; the same where nothing has
 // changed or it is gone. Any thread.
 struct sg_agent *sg_agent_renew(struct sg_agents *agents, struct sg_agent *agent);
-
-// Counts a connection of the agent. Returns false when the agent is cut off; and, which it says
-// once, when it has as many as it may: one agent that opens connections without end must not take
-// the descriptors of all others. Any thread.
-bool sg_agent_enter(struct sg_agent *agent);
-void sg_agent_leave(struct sg_agent *agent);
 
 // For each agent, under the table's lock (status).
 typedef int (*sg_agent_visit_fn)(void *context, struct sg_agent *agent);

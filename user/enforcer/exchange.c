@@ -63,6 +63,8 @@ int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side
 	exchange->head.header_count = 0;
 	exchange->head.keep_alive = false;
 	sg_body_init(&exchange->body, &client->agent->load->bodies, client->agent->max_body_bytes);
+	exchange->counted =
+		sg_agent_begin_call(client->agent, worker->index, worker->enforcer->worker_count);
 	exchange->started_ms = sg_loop_now_ms(worker->loop);
 	exchange->client = client;
 	exchange->side = side;
@@ -91,7 +93,9 @@ bool sg_exchange_step(struct sg_exchange *exchange)
 bool sg_exchange_agent_left(struct sg_exchange *exchange)
 {
 	exchange->agent_gone = true;
-	if (!exchange->everything_sent || exchange->response == SG_RESPONSE_DONE)
+	// What is read on is read for its usage.
+	if (!exchange->everything_sent || exchange->response == SG_RESPONSE_DONE ||
+		exchange->route.kind == SG_ROUTE_FREE)
 		return true;
 	if (!exchange->draining) {
 		exchange->draining = true;
@@ -104,6 +108,10 @@ bool sg_exchange_agent_left(struct sg_exchange *exchange)
 
 static void detach(struct sg_exchange *exchange)
 {
+	const struct sg_client *client = exchange->client;
+
+	if (exchange->counted)
+		sg_agent_end_call(client->agent, client->worker->index);
 	*exchange->link = exchange->next;
 	if (exchange->next)
 		exchange->next->link = exchange->link;

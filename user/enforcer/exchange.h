@@ -68,6 +68,7 @@ struct sg_exchange {
 	struct sg_exchange *next, **link; // of the client's
 	struct sg_timer timer;
 	struct sg_deferred deferred;
+	bool counted; // among the agent's calls; else there are too many
 	bool put_off; // to the next turn of the loop, by its session
 	bool over;    // accounted and given up: only the end of the turn frees it
 

@@ -38,6 +38,15 @@
 // Connections of one agent at a time, unless the configuration says otherwise.
 #define SG_MAX_CONNECTIONS 16384
 
+// Its calls under way at a time, the same. Each may have a connection to a provider, and a slot in
+// the hold journal.
+#define SG_MAX_CALLS 8192
+
+// Lines of the logs that an agent brings about by being refused: at first so many, then so many a
+// second. Some megabytes a day, whatever it does.
+#define SG_LINES_AT_ONCE    500
+#define SG_LINES_PER_SECOND 10
+
 // Until a provider has taken the connection, TLS included.
 #define SG_CONNECT_MS 15000
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/money.h"
 #include "enforcer/client.h"
@@ -25,10 +27,48 @@ static json_t *describe_budget(const struct sg_refusal *refusal)
 
 static json_t *describe_call(const struct sg_client *client, const char *model, const char *reason)
 {
-	return json_pack("{s:s, s:I, s:s, s:s, s:s}", "agent", client->agent->name, "connection",
-		(json_int_t)client->connection, "host", client->host, "model", model, "reason",
-		reason);
+	return json_pack("{s:s, s:I, s:s, s:o, s:s}", "agent", client->agent->name, "connection",
+		(json_int_t)client->connection, "host", client->host, "model", sg_json_text(model),
+		"reason", reason);
 }
+
+// ---- Not too many lines ----
+
+static void tell_untold(struct sg_enforcer *enforcer, const char *agent, uint64_t count)
+{
+	sg_log(SG_LOG_WARN, "refused_more",
+		"agent=%s count=%llu effect=\"so many refusals have no lines of their own\"", agent,
+		(unsigned long long)count);
+	sg_audit_write(enforcer->audit, "refused_more", false,
+		json_pack("{s:s, s:I}", "agent", agent, "count", (json_int_t)count));
+}
+
+bool sg_record_may_tell(const struct sg_client *client)
+{
+	uint64_t untold;
+
+	if (!sg_agent_may_tell(client->agent->load, sg_clock_monotonic_ns(), &untold))
+		return false;
+	if (untold)
+		tell_untold(client->worker->enforcer, client->agent->name, untold);
+	return true;
+}
+
+static int tell_agents_untold(void *context, struct sg_agent *agent)
+{
+	uint64_t untold = sg_agent_take_untold(agent->load);
+
+	if (untold)
+		tell_untold(context, agent->name, untold);
+	return 0;
+}
+
+void sg_record_untold(struct sg_enforcer *enforcer)
+{
+	(void)sg_agents_each(enforcer->agents, tell_agents_untold, enforcer);
+}
+
+// ---- Lines ----
 
 const char *sg_record_cap(const struct sg_refusal *refusal)
 {
@@ -44,7 +84,7 @@ void sg_record_refused(const struct sg_client *client, const char *model, const 
 	if (refusal)
 		json_object_set_new(call, "budget", describe_budget(refusal));
 	if (detail)
-		json_object_set_new(call, "detail", json_string(detail));
+		json_object_set_new(call, "detail", sg_json_text(detail));
 	sg_audit_write(client->worker->enforcer->audit, "refused", false, call);
 }
 

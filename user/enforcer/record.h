@@ -2,9 +2,20 @@
 // What calls leave in the audit log. Worker threads; never waits.
 #pragma once
 
+#include <stdbool.h>
+
 struct sg_client;
 struct sg_budget_event;
+struct sg_enforcer;
 struct sg_refusal;
+
+// May a refusal of this client's agent have its lines in the logs? An agent that is refused without
+// end is not to fill the disk that the ledger is on: beyond a number (agent_load.h) lines are left
+// out, and one says how many.
+bool sg_record_may_tell(const struct sg_client *client);
+
+// The same at last, for all agents, when no further line comes that would say it.
+void sg_record_untold(struct sg_enforcer *enforcer);
 
 // Which kind of cap: "budget_exceeded" or "rate_limited".
 const char *sg_record_cap(const struct sg_refusal *refusal);

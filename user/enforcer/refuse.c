@@ -22,6 +22,7 @@ static const char *answer_reason(enum sg_answer_kind kind)
 		[SG_ANSWER_BAD_BODY] = "bad_body",
 		[SG_ANSWER_TOO_LARGE] = "too_large",
 		[SG_ANSWER_CROWDED] = "too_many_bytes",
+		[SG_ANSWER_TOO_MANY] = "too_many_calls",
 		[SG_ANSWER_BAD_REQUEST] = "bad_request",
 		[SG_ANSWER_MISDIRECTED] = "misdirected",
 		[SG_ANSWER_GRPC] = "grpc",
@@ -66,14 +67,17 @@ static bool is_recorded(enum sg_answer_kind kind)
 void sg_refusal_note(const struct sg_client *client, enum sg_answer_kind kind, unsigned status,
 	const struct sg_refusal *refusal, const char *model, const char *detail)
 {
+	if (is_recorded(kind))
+		sg_account_refused(client->worker->enforcer->engine, client->agent->account,
+			kind == SG_ANSWER_BUDGET ? refusal : NULL);
+	if (!sg_record_may_tell(client))
+		return;
 	sg_log(SG_LOG_INFO, "refused",
 		"agent=%s connection=%llu host=%s reason=%s status=%u budget=%s detail=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host,
 		answer_reason(kind), status, refusal ? refusal->budget : "-", detail ? detail : "");
 	if (!is_recorded(kind))
 		return;
-	sg_account_refused(client->worker->enforcer->engine, client->agent->account,
-		kind == SG_ANSWER_BUDGET ? refusal : NULL);
 	sg_record_refused(client, model,
 		kind == SG_ANSWER_BUDGET ? sg_record_cap(refusal) : answer_reason(kind), status,
 		refusal, detail);

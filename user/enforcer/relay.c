@@ -51,6 +51,8 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 	if (!relay)
 		return NULL;
 	sg_turns_end(&relay->turns, relay->provider_closed, relay->agent_left);
+	if (relay->counted)
+		sg_agent_end_call(relay->client->agent, relay->client->worker->index);
 	if (relay->upstream)
 		sg_upstream_put(relay->upstream, &relay->upstream_user, false);
 	sg_loop_disarm(&relay->timer);
@@ -120,6 +122,8 @@ void sg_relay_start(struct sg_exchange *exchange)
 	struct sg_relay *relay = exchange->relay;
 
 	relay->upstream = SG_TAKE(exchange->upstream);
+	relay->counted = exchange->counted;
+	exchange->counted = false;
 	sg_upstream_pass(relay->upstream, &relay->upstream_user);
 	exchange->relay = NULL;
 	client->relay = relay;

@@ -59,6 +59,7 @@ struct sg_relay {
 	struct sg_buf control; // the agent's control frame, as far as it is here
 	struct sg_relay_message message;
 	struct sg_relay_pause pause;
+	bool counted;	      // among the agent's calls
 	bool agent_closed;    // its Close frame was passed on
 	bool agent_left;      // it ended the session while turns were in progress
 	bool agent_dead;      // so is its connection

@@ -179,6 +179,10 @@ void sg_exchange_classify(struct sg_exchange *exchange)
 	exchange->head_request =
 		head->method.length == 4 && memcmp(head->method.data, "HEAD", 4) == 0;
 	exchange->request = SG_REQUEST_STREAM;
+	if (!exchange->counted) {
+		sg_exchange_refuse(exchange, SG_ANSWER_TOO_MANY, NULL, NULL);
+		return;
+	}
 	if (!host_agrees(exchange)) {
 		sg_exchange_refuse(exchange, SG_ANSWER_MISDIRECTED, NULL, NULL);
 		return;

@@ -18,13 +18,18 @@
 struct sg_turn *sg_turn_append(
 	struct sg_turns *turns, enum sg_live_lane lane, enum sg_turn_state state)
 {
+	const struct sg_client *client = turns->client;
 	struct sg_turn *turn, **end = &turns->first;
 
-	if (turns->count >= SG_LIVE_MAX_TURNS)
+	if (turns->count >= SG_LIVE_MAX_TURNS ||
+		!sg_agent_begin_call(client->agent, client->worker->index,
+			client->worker->enforcer->worker_count))
 		return NULL;
 	turn = calloc(1, sizeof(*turn));
-	if (!turn)
+	if (!turn) {
+		sg_agent_end_call(client->agent, client->worker->index);
 		return NULL;
+	}
 	turn->lane = lane;
 	turn->state = state;
 	turn->started_ms = sg_loop_now_ms(turns->client->worker->loop);
@@ -44,6 +49,7 @@ void sg_turn_drop(struct sg_turns *turns, struct sg_turn *turn)
 		at = &(*at)->next;
 	*at = turn->next;
 	turns->count--;
+	sg_agent_end_call(turns->client->agent, turns->client->worker->index);
 	sg_price_table_give_back(turn->prices);
 	free(turn);
 }

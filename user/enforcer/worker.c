@@ -16,6 +16,7 @@
 #include "enforcer/pending.h"
 #include "enforcer/post.h"
 #include "enforcer/reconfigure.h"
+#include "enforcer/record.h"
 #include "enforcer/stop.h"
 #include "enforcer/upstream.h"
 #include "enforcer/waiting.h"
@@ -252,6 +253,8 @@ static void on_sweep(struct sg_timer *timer)
 
 	sg_pool_sweep(&worker->pool, sg_loop_now_ms(worker->loop));
 	sg_pending_sweep(worker, sg_loop_now_ms(worker->loop));
+	if (worker->index == 0)
+		sg_record_untold(worker->enforcer);
 	sg_loop_arm(worker->loop, &worker->sweep, SWEEP_MS, on_sweep);
 }
 

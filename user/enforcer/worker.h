@@ -18,8 +18,6 @@
 #include "provider/price.h"
 #include "spendgate/abi.h"
 
-#define SG_MAX_WORKERS 64
-
 struct sg_client;
 struct sg_commands;
 struct sg_evaluator;

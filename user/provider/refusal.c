@@ -17,10 +17,6 @@
 
 #define MESSAGE_BYTES 768
 
-#define CROWDED                                                                                    \
-	"the bodies of agent %s's requests take as much room as they may (max_body_bytes): send "  \
-	"fewer large requests at a time"
-
 // A budget that refills soon is no used up quota, which some clients take for final whatever the
 // headers say.
 static const struct refusal_shape soon_again = { 429, "Too Many Requests", "requests",
@@ -42,6 +38,8 @@ static const struct refusal_shape shapes[] = {
 	[SG_ANSWER_TOO_LARGE] = { 413, "Content Too Large", "invalid_request_error",
 		"request_too_large", "request_too_large", true },
 	[SG_ANSWER_CROWDED] = { 429, "Too Many Requests", "requests", "rate_limit_exceeded",
+		"rate_limit_error", false },
+	[SG_ANSWER_TOO_MANY] = { 429, "Too Many Requests", "requests", "rate_limit_exceeded",
 		"rate_limit_error", false },
 	[SG_ANSWER_BAD_REQUEST] = { 400, "Bad Request", "invalid_request_error", "malformed_http",
 		"invalid_request_error", true },
@@ -85,7 +83,7 @@ static int64_t retry_after(const struct sg_answer *answer)
 {
 	int64_t seconds;
 
-	if (answer->kind == SG_ANSWER_CROWDED)
+	if (answer->kind == SG_ANSWER_CROWDED || answer->kind == SG_ANSWER_TOO_MANY)
 		return 1;
 	if (answer->kind != SG_ANSWER_BUDGET || answer->refusal->resets_in_ns < 0)
 		return 0;
@@ -189,6 +187,20 @@ static const char *unbounded_remedy(const char *reasons)
 	       "(\"unbounded\").";
 }
 
+static void describe_load(const struct sg_answer *answer, char *out, size_t size)
+{
+	if (answer->kind == SG_ANSWER_CROWDED)
+		snprintf(out, size,
+			"the bodies of agent %s's requests take as much room as they may "
+			"(max_body_bytes): send fewer large requests at a time",
+			answer->agent);
+	else
+		snprintf(out, size,
+			"agent %s has as many calls under way as it may (max_calls): send fewer at "
+			"a time",
+			answer->agent);
+}
+
 static void describe(const struct sg_answer *answer, char *out, size_t size)
 {
 	const char *detail = answer->detail ? answer->detail : "";
@@ -234,7 +246,8 @@ static void describe(const struct sg_answer *answer, char *out, size_t size)
 			"the request body is larger than spendgate takes for a metered call");
 		break;
 	case SG_ANSWER_CROWDED:
-		snprintf(out, size, CROWDED, answer->agent);
+	case SG_ANSWER_TOO_MANY:
+		describe_load(answer, out, size);
 		break;
 	case SG_ANSWER_BAD_REQUEST:
 		snprintf(out, size, "malformed HTTP request: %.200s", detail);

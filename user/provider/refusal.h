@@ -21,6 +21,7 @@ enum sg_answer_kind {
 			     // kept out: SDKs know 400)
 	SG_ANSWER_TOO_LARGE, // 413
 	SG_ANSWER_CROWDED,   // 429: the agent's other requests leave no room for its body now
+	SG_ANSWER_TOO_MANY,  // 429: so many calls of the agent are under way as may be
 	SG_ANSWER_BAD_REQUEST, // 400: malformed HTTP; always closes
 	SG_ANSWER_MISDIRECTED, // 421: Host is not the name of the TLS connection
 	SG_ANSWER_GRPC,	 // gRPC to a provider: status 7 in a response of 200; `detail` is its path

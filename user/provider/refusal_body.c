@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/money.h"
 
 // budgets.md, "Refusal on the wire".
@@ -41,21 +42,6 @@ static json_t *budget_object(const struct sg_answer *answer)
 	return object;
 }
 
-// What an agent sent may not be UTF-8; JSON must be.
-static json_t *clean_string(const char *text)
-{
-	json_t *string = json_string(text);
-	char clean[1024];
-	size_t i;
-
-	if (string)
-		return string;
-	for (i = 0; i < sizeof(clean) - 1 && text[i]; i++)
-		clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-	clean[i] = 0;
-	return json_string(clean);
-}
-
 enum sg_dialect sg_refusal_dialect(const struct sg_answer *answer)
 {
 	// The path says it where it can: Anthropic's API is spoken by many hosts.
@@ -68,7 +54,7 @@ static json_t *anthropic_body(const struct sg_answer *answer, const struct refus
 	unsigned status, const char *message)
 {
 	const char *type = status == 402 ? "billing_error" : shape->anthropic_type;
-	json_t *error = json_pack("{s:s, s:o}", "type", type, "message", clean_string(message));
+	json_t *error = json_pack("{s:s, s:o}", "type", type, "message", sg_json_text(message));
 
 	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
 		json_object_set_new(error, "details",
@@ -89,7 +75,7 @@ static json_t *google_body(const struct sg_answer *answer, const struct refusal_
 	unsigned status, const char *message)
 {
 	json_t *error = json_pack("{s:i, s:o, s:s}", "code", (int)status, "message",
-		clean_string(message), "status", google_status(status));
+		sg_json_text(message), "status", google_status(status));
 
 	if (answer->kind == SG_ANSWER_BUDGET && shape->final)
 		json_object_set_new(error, "details",
@@ -109,20 +95,20 @@ static json_t *error_of(const struct sg_answer *answer, const struct refusal_sha
 		return google_body(answer, shape, status, message);
 	case SG_DIALECT_BEDROCK:
 	case SG_DIALECT_COHERE:
-		return json_pack("{s:o}", "message", clean_string(message));
+		return json_pack("{s:o}", "message", sg_json_text(message));
 	case SG_DIALECT_MISTRAL:
 		return json_pack("{s:s, s:o, s:s, s:n, s:s}", "object", "error", "message",
-			clean_string(message), "type", shape->openai_type, "param", "code",
+			sg_json_text(message), "type", shape->openai_type, "param", "code",
 			shape->openai_code);
 	case SG_DIALECT_OPENROUTER:
 		return json_pack("{s:{s:i, s:o, s:n}}", "error", "code", (int)status, "message",
-			clean_string(message), "metadata");
+			sg_json_text(message), "metadata");
 	case SG_DIALECT_OLLAMA:
-		return json_pack("{s:o}", "error", clean_string(message));
+		return json_pack("{s:o}", "error", sg_json_text(message));
 	case SG_DIALECT_OPENAI:
 		break;
 	}
-	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", clean_string(message),
+	return json_pack("{s:{s:o, s:s, s:n, s:s}}", "error", "message", sg_json_text(message),
 		"type", shape->openai_type, "param", "code", shape->openai_code);
 }
 
@@ -145,12 +131,12 @@ static json_t *event_of(
 	if (answer->api == &sg_api_openai_realtime)
 		return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:n, s:n}}", "type", "error",
 			"event_id", "event_spendgate", "error", "type", shape->openai_type, "code",
-			shape->openai_code, "message", clean_string(message), "param", "event_id");
+			shape->openai_code, "message", sg_json_text(message), "param", "event_id");
 	// Some clients read the flat form, some the one that errors of HTTP have.
 	return json_pack("{s:s, s:i, s:s, s:o, s:n, s:i, s:{s:s, s:s, s:o, s:n}}", "type", "error",
 		"status", (int)shape->status, "code", shape->openai_code, "message",
-		clean_string(message), "param", "sequence_number", 0, "error", "type",
-		shape->openai_type, "code", shape->openai_code, "message", clean_string(message),
+		sg_json_text(message), "param", "sequence_number", 0, "error", "type",
+		shape->openai_type, "code", shape->openai_code, "message", sg_json_text(message),
 		"param");
 }
 

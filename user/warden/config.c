@@ -109,6 +109,11 @@ static int check_max_connections(const json_t *value, const char *key, struct sg
 	return check_count(value, key, 1000000, error);
 }
 
+static int check_max_calls(const json_t *value, const char *key, struct sg_error *error)
+{
+	return check_count(value, key, 1000000, error);
+}
+
 static int check_max_body_bytes(const json_t *value, const char *key, struct sg_error *error)
 {
 	return check_count(value, key, INT64_C(1) << 40, error);
@@ -346,6 +351,7 @@ static const struct {
 	{ "user", check_string },
 	{ "workers", check_workers },
 	{ "max_connections", check_max_connections },
+	{ "max_calls", check_max_calls },
 	{ "max_body_bytes", check_max_body_bytes },
 	{ "unnamed_tls", check_unnamed_tls },
 	{ "image_labels", check_image_labels },

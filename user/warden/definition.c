@@ -136,6 +136,7 @@ static json_t *compose(
 	for (size_t i = 0; i < SG_ARRAY_SIZE(shared); i++)
 		copy_first(definition, shared[i], everywhere);
 	copy_first(definition, "max_connections", only_config);
+	copy_first(definition, "max_calls", only_config);
 	copy_first(definition, "max_body_bytes", only_config);
 	copy_first(definition, "unnamed_tls", only_config);
 	copy_first(definition, "pass_hosts", only_operator);

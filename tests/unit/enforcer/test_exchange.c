@@ -145,6 +145,19 @@ static void test_answer_may_last(void **state)
 	assert_int_equal(left_ms(), 1000);
 }
 
+// What is read on is read for its usage: a call that has none ends with its agent.
+static void test_free_call_ends_with_its_agent(void **state)
+{
+	(void)state;
+	exchange.everything_sent = true;
+	exchange.response = SG_RESPONSE_HEAD;
+	exchange.route.kind = SG_ROUTE_METERED;
+	assert_false(sg_exchange_agent_left(&exchange));
+	assert_true(exchange.draining);
+	exchange.route.kind = SG_ROUTE_FREE;
+	assert_true(sg_exchange_agent_left(&exchange));
+}
+
 // No memory for what reads the answer: it is charged by its hold, which is not left out.
 static void test_unread_answer(void **state)
 {
@@ -198,6 +211,8 @@ int main(void)
 			test_gathered_has_an_end, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(test_dropped_has_an_end, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(test_answer_may_last, setup_call, teardown_call),
+		cmocka_unit_test_setup_teardown(
+			test_free_call_ends_with_its_agent, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(test_unread_answer, setup_call, teardown_call),
 		cmocka_unit_test_setup_teardown(
 			test_refused_after_it_left, setup_call, teardown_call),
