@@ -6,15 +6,45 @@
 #include "base/log.h"
 #include "budget/engine_state.h"
 
+// What is lost with the machine is charged by the hold, as it was before.
+static void sync_slot(struct sg_engine *engine, const struct sg_hold *hold)
+{
+	if (engine->sync_before_dispatch &&
+		sg_journal_sync(&engine->journal, &engine->journal.slots[hold->slot]) < 0)
+		sg_log(SG_LOG_WARN, "not_synced", "call=%llu", (unsigned long long)hold->call_id);
+}
+
 void sg_hold_defer(
 	struct sg_engine *engine, const struct sg_hold *hold, const char *id, uint16_t flags)
 {
-	struct sg_slot *slot = &engine->journal.slots[hold->slot];
+	sg_slot_defer(&engine->journal.slots[hold->slot], id, flags);
+	sync_slot(engine, hold);
+}
 
-	sg_slot_defer(slot, id, flags);
-	// What is lost with the machine is charged by the hold, as it was before.
-	if (engine->sync_before_dispatch && sg_journal_sync(&engine->journal, slot) < 0)
-		sg_log(SG_LOG_WARN, "not_synced", "call=%llu", (unsigned long long)hold->call_id);
+int sg_hold_join(struct sg_engine *engine, struct sg_hold *hold, struct sg_hold *more)
+{
+	struct sg_account *account = hold->account;
+	struct sg_charge added = more->bound;
+	uint64_t budgets;
+	int r;
+
+	added.requests = 0;
+	sg_lock_take(&account->lock);
+	budgets = sg_engine_budgets_of(engine, hold);
+	sg_account_lock_shared(account, budgets);
+	r = sg_account_hold(account, budgets, &added);
+	sg_account_unlock_shared(account, budgets);
+	if (r == 0) {
+		sg_charge_add(&hold->bound, &added);
+		sg_engine_put_out(engine, hold);
+		sg_slot_raise(&engine->journal.slots[hold->slot], &hold->bound);
+	}
+	sg_lock_give(&account->lock);
+	if (r < 0)
+		return r;
+	sync_slot(engine, hold);
+	sg_hold_release(engine, more);
+	return 0;
 }
 
 static bool is_deferred(const struct sg_engine *engine, uint32_t index)

@@ -191,6 +191,11 @@ bool sg_hold_is_waited_for(const struct sg_engine *engine, const struct sg_hold 
 // is room for others. After a crash the call is charged by the bound that it was taken with.
 void sg_hold_lower(struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *bound);
 
+// `more`, of the same account, goes on as a part of `hold`: what it holds is held by that from here
+// on, and no other call gets it meanwhile. Returns 0, or -ENOBUFS (more than can be counted: both
+// stay as they are).
+int sg_hold_join(struct sg_engine *engine, struct sg_hold *hold, struct sg_hold *more) SG_WUNRES;
+
 // How much one more call may hold of each unit; SG_MONEY_MAX where nothing caps it. A call that
 // holds exactly this fits.
 struct sg_room {

@@ -50,10 +50,10 @@ static bool defer(struct sg_exchange *exchange, const struct sg_outcome *outcome
 		return false;
 	memcpy(pending.id, outcome->pending_id, sizeof(pending.id));
 	r = sg_pending_put(worker->enforcer->pendings, worker->enforcer->engine, &pending);
+	// More work for a call that is held for already: its end tells the whole.
 	if (r == -EEXIST && is_about(exchange, pending.id))
-		// More work for a call that is held for already: its end tells the whole.
-		sg_hold_release(worker->enforcer->engine, &exchange->hold);
-	else if (r < 0)
+		r = sg_pending_join(worker->enforcer->pendings, worker->enforcer->engine, &pending);
+	if (r < 0)
 		return false;
 	sg_log(SG_LOG_INFO, "deferred", "agent=%s connection=%llu host=%s id=%s",
 		client->agent->name, (unsigned long long)client->connection, client->host,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uthash.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "budget/journal.h"
@@ -16,12 +18,24 @@
 #define IS_REGIONAL 1
 #define IS_OWN_HOST 2
 
-// Of a worker's slots in the journal, these may wait.
+// Of a worker's slots in the journal, these may wait; and of them, these of one account.
 #define WAITING_PART 4
+#define ACCOUNT_PART 2
+
+#define BUCKETS 4096
+
+// Who has any.
+struct owner {
+	const struct sg_account *account;
+	unsigned total;
+	unsigned counts[SG_MAX_WORKERS];
+	UT_hash_handle hh;
+};
 
 struct sg_pendings {
 	pthread_mutex_t lock;
-	struct sg_pending *first;
+	struct sg_pending *buckets[BUCKETS]; // by id
+	struct owner *owners;
 	unsigned most_of_worker;
 	unsigned counts[SG_MAX_WORKERS];
 };
@@ -51,18 +65,43 @@ static void drop(struct sg_pending *pending)
 	free(pending);
 }
 
-struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
+static void drop_all(struct sg_pending *at)
 {
 	struct sg_pending *next;
 
-	for (struct sg_pending *at = pendings ? pendings->first : NULL; at; at = next) {
+	for (; at; at = next) {
 		next = at->next;
 		drop(at);
 	}
-	if (pendings)
-		pthread_mutex_destroy(&pendings->lock);
+}
+
+struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
+{
+	struct owner *owner, *next;
+
+	if (!pendings)
+		return NULL;
+	for (size_t i = 0; i < BUCKETS; i++)
+		drop_all(pendings->buckets[i]);
+	HASH_ITER(hh, pendings->owners, owner, next)
+	{
+		HASH_DEL(pendings->owners, owner);
+		free(owner);
+	}
+	pthread_mutex_destroy(&pendings->lock);
 	free(pendings);
 	return NULL;
+}
+
+// ---- The table, under the lock ----
+
+static struct sg_pending **bucket_of(struct sg_pendings *pendings, const char *id)
+{
+	uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
+
+	for (; *id; id++)
+		hash = (hash ^ (uint8_t)*id) * UINT64_C(1099511628211);
+	return &pendings->buckets[(hash ^ hash >> 32) % BUCKETS];
 }
 
 static bool is_asked_about(const struct sg_pending *pending, const struct sg_account *account,
@@ -72,11 +111,11 @@ static bool is_asked_about(const struct sg_pending *pending, const struct sg_acc
 	       (pending->hold.account == account || (pending->own_host && own_host));
 }
 
-// Under the lock: where the call is linked; *result is NULL when it is not there.
+// Where the call is linked; *result is NULL when it is not there.
 static struct sg_pending **find(struct sg_pendings *pendings, const struct sg_account *account,
 	bool own_host, const struct sg_provider *provider, const char *id)
 {
-	struct sg_pending **at = &pendings->first;
+	struct sg_pending **at = bucket_of(pendings, id);
 
 	while (*at && !is_asked_about(*at, account, own_host, provider, id))
 		at = &(*at)->next;
@@ -90,23 +129,62 @@ static struct sg_pending **find_again(
 		pendings, pending->hold.account, pending->own_host, pending->provider, pending->id);
 }
 
+static struct owner *owner_of(struct sg_pendings *pendings, const struct sg_account *account)
+{
+	struct owner *owner;
+
+	HASH_FIND_PTR(pendings->owners, &account, owner);
+	return owner;
+}
+
 static struct sg_pending *unlink_at(struct sg_pendings *pendings, struct sg_pending **at)
 {
 	struct sg_pending *pending = *at;
+	struct owner *owner;
 
-	if (pending) {
-		*at = pending->next;
-		pendings->counts[pending->hold.worker]--;
+	if (!pending)
+		return NULL;
+	*at = pending->next;
+	pendings->counts[pending->hold.worker]--;
+	owner = owner_of(pendings, pending->hold.account);
+	owner->counts[pending->hold.worker]--;
+	if (--owner->total == 0) {
+		HASH_DEL(pendings->owners, owner);
+		free(owner);
 	}
 	return pending;
 }
 
-static void link_in(struct sg_pendings *pendings, struct sg_pending *pending)
+static int link_in(struct sg_pendings *pendings, struct sg_pending *pending)
 {
-	pending->next = pendings->first;
-	pendings->first = pending;
+	struct sg_pending **bucket = bucket_of(pendings, pending->id);
+	struct owner *owner = owner_of(pendings, pending->hold.account);
+
+	if (!owner) {
+		owner = calloc(1, sizeof(*owner));
+		if (!owner)
+			return -ENOMEM;
+		owner->account = pending->hold.account;
+		HASH_ADD_PTR(pendings->owners, account, owner);
+	}
+	owner->total++;
+	owner->counts[pending->hold.worker]++;
 	pendings->counts[pending->hold.worker]++;
+	pending->next = *bucket;
+	*bucket = pending;
+	return 0;
 }
+
+// An account takes no more than a part, or all others would be charged by their holds.
+static bool has_room(struct sg_pendings *pendings, const struct sg_hold *hold)
+{
+	const struct owner *owner = owner_of(pendings, hold->account);
+
+	return pendings->counts[hold->worker] < pendings->most_of_worker &&
+	       (!owner || owner->counts[hold->worker] < pendings->most_of_worker / ACCOUNT_PART);
+}
+
+// ---- Putting ----
 
 int sg_pending_put(
 	struct sg_pendings *pendings, struct sg_engine *engine, const struct sg_pending *pending)
@@ -121,17 +199,32 @@ int sg_pending_put(
 	pthread_mutex_lock(&pendings->lock);
 	if (*find_again(pendings, pending)) {
 		r = -EEXIST;
-	} else if (pendings->counts[pending->hold.worker] >= pendings->most_of_worker) {
+	} else if (!has_room(pendings, &pending->hold)) {
 		r = -ENOSPC;
 	} else {
-		sg_hold_defer(engine, &pending->hold, pending->id,
-			(pending->facts.regional ? IS_REGIONAL : 0) |
-				(pending->own_host ? IS_OWN_HOST : 0));
-		link_in(pendings, copy);
+		r = link_in(pendings, copy);
+		if (r == 0)
+			sg_hold_defer(engine, &pending->hold, pending->id,
+				(pending->facts.regional ? IS_REGIONAL : 0) |
+					(pending->own_host ? IS_OWN_HOST : 0));
 	}
 	pthread_mutex_unlock(&pendings->lock);
 	if (r < 0)
 		drop(copy);
+	return r;
+}
+
+int sg_pending_join(
+	struct sg_pendings *pendings, struct sg_engine *engine, struct sg_pending *pending)
+{
+	struct sg_pending *found;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&pendings->lock);
+	found = *find_again(pendings, pending);
+	if (found && found->hold.account == pending->hold.account)
+		r = sg_hold_join(engine, &found->hold, &pending->hold);
+	pthread_mutex_unlock(&pendings->lock);
 	return r;
 }
 
@@ -176,7 +269,10 @@ static int restore(void *context, const struct sg_deferred_hold *found)
 	pending->facts.regional = found->flags & IS_REGIONAL;
 	pending->expires_ms =
 		restoring->now_ms + SG_PENDING_MS - (age_ns > 0 ? age_ns : 0) / SG_NS_PER_MS;
-	link_in(restoring->pendings, pending);
+	if (link_in(restoring->pendings, pending) < 0) {
+		drop(pending);
+		return -ENOMEM;
+	}
 	sg_log(SG_LOG_INFO, "still_deferred", "call=%llu id=%s",
 		(unsigned long long)found->hold.call_id, found->id);
 	return 0;
@@ -277,30 +373,44 @@ void sg_pending_settle(struct sg_worker *worker, const struct sg_pending *pendin
 	end_hold(worker, &end);
 }
 
+// Links those of the worker that nobody will ask about any more.
 static struct sg_pending *take_expired(
 	struct sg_pendings *pendings, unsigned worker, int64_t now_ms)
 {
-	struct sg_pending **at = &pendings->first, *taken;
+	struct sg_pending *expired = NULL;
 
 	pthread_mutex_lock(&pendings->lock);
-	while (*at && ((*at)->hold.worker != worker || (*at)->expires_ms > now_ms))
-		at = &(*at)->next;
-	taken = unlink_at(pendings, at);
+	for (size_t i = 0; pendings->counts[worker] && i < BUCKETS; i++) {
+		struct sg_pending **at = &pendings->buckets[i];
+
+		while (*at) {
+			struct sg_pending *taken;
+
+			if ((*at)->hold.worker != worker || (*at)->expires_ms > now_ms) {
+				at = &(*at)->next;
+				continue;
+			}
+			taken = unlink_at(pendings, at);
+			taken->next = expired;
+			expired = taken;
+		}
+	}
 	pthread_mutex_unlock(&pendings->lock);
-	return taken;
+	return expired;
 }
 
 void sg_pending_sweep(struct sg_worker *worker, int64_t now_ms)
 {
-	struct sg_pending *expired;
+	struct sg_pending *expired =
+		take_expired(worker->enforcer->pendings, worker->index, now_ms);
 
-	while ((expired = take_expired(worker->enforcer->pendings, worker->index, now_ms))) {
+	for (struct sg_pending *at = expired; at; at = at->next) {
 		struct sg_settlement settlement = { .state = SG_ESTIMATED,
-			.charge = expired->hold.bound };
+			.charge = at->hold.bound };
 
 		sg_log(SG_LOG_WARN, "never_asked", "call=%llu id=%s effect=\"the hold is charged\"",
-			(unsigned long long)expired->hold.call_id, expired->id);
-		sg_hold_settle(worker->enforcer->engine, &expired->hold, &settlement);
-		drop(expired);
+			(unsigned long long)at->hold.call_id, at->id);
+		sg_hold_settle(worker->enforcer->engine, &at->hold, &settlement);
 	}
+	drop_all(expired);
 }

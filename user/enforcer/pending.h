@@ -37,9 +37,15 @@ int sg_pendings_restore(struct sg_pendings *pendings, struct sg_engine *engine,
 struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings);
 
 // Copies, takes the prices, and tells the journal. The hold is the table's then. Returns 0, -EEXIST
-// (a call of that id is held for already), -ENOSPC (as many as one worker may have out) or -ENOMEM.
+// (a call of that id is held for already), -ENOSPC (one worker, or one account with it, has as many
+// out as may be) or -ENOMEM.
 int sg_pending_put(struct sg_pendings *pendings, struct sg_engine *engine,
 	const struct sg_pending *pending) SG_WUNRES;
+
+// More work for the call of that id: its hold is raised by pending->hold, which is given back.
+// Returns 0, -ENOENT (there is none of the same account) or -ENOBUFS.
+int sg_pending_join(struct sg_pendings *pendings, struct sg_engine *engine,
+	struct sg_pending *pending) SG_WUNRES;
 
 // The call that a GET asks about, without taking it out; its prices are the caller's to give back:
 // of the provider's own host whichever agent asks, else the account's only.

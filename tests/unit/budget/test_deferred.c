@@ -93,6 +93,34 @@ static void what_is_released_is_free_after_it(void **state)
 	assert_int_equal(spent_of(account_with("a", &budget)), 0);
 }
 
+// More work for a call that goes on: one hold for both, also after a restart, whose end settles
+// both.
+static void what_joins_it_is_held_with_it(void **state)
+{
+	struct sg_refusal refusal;
+	struct sg_hold more, hold;
+
+	(void)state;
+	defer(50);
+	restart(2);
+	assert_int_equal(take(0, account_with("a", &budget), 30, &more, &refusal), 0);
+	assert_int_equal(sg_hold_join(engine, &seen.hold, &more), 0);
+	assert_null(more.account);
+	assert_int_equal(seen.hold.bound.nanousd, 80);
+	assert_int_equal(look_at(account_with("a", &budget)).held_nanousd, 80);
+	assert_int_equal(take(0, account_with("a", &budget), 21, &hold, &refusal), -EDQUOT);
+	restart(2);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.hold.bound.nanousd, 80);
+	assert_int_equal(look_at(account_with("a", &budget)).held_nanousd, 80);
+	settle(&seen.hold, 77);
+	refusal = look_at(account_with("a", &budget));
+	assert_int_equal(refusal.held_nanousd, 0);
+	assert_int_equal(refusal.spent_nanousd, 77);
+	restart(2);
+	assert_int_equal(seen.count, 0);
+}
+
 // Other numbers of workers: whose slots they are is found anew.
 static void workers_may_change(void **state)
 {
@@ -158,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_restart_keeps_the_hold_and_its_end_settles_it_once),
 		T(what_is_released_is_free_after_it),
+		T(what_joins_it_is_held_with_it),
 		T(workers_may_change),
 		T(a_shared_budget_counts_it_at_once),
 		T(a_torn_one_is_charged_in_full),
