@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "channel/channel.h"
+#include "channel/outbox.h"
 #include "enforcer/commands.h"
 #include "enforcer/leaf.h"
 #include "enforcer/listeners.h"
@@ -26,6 +27,9 @@
 #define CONNECT_WAIT_MS	 10000
 #define MAX_PENDING_SIGN 1024
 
+// That there is room again is told once: workers send, and none of them waits.
+#define LINK_EVENTS (EPOLLIN | EPOLLOUT | EPOLLET)
+
 struct sg_link {
 	char path[108];
 	struct sg_leaves *leaves;
@@ -36,6 +40,7 @@ struct sg_link {
 	struct sg_listeners listeners;
 	pthread_mutex_t lock; // of what follows: asked by workers
 	int fd;		      // -1: the warden is away
+	struct sg_outbox outbox;
 	uint32_t next_sign;
 	struct {
 		uint32_t id; // 0: free
@@ -67,6 +72,7 @@ struct sg_link *sg_link_free(struct sg_link *link)
 	if (!link)
 		return NULL;
 	sg_listeners_close(&link->listeners);
+	sg_outbox_clear(&link->outbox);
 	if (link->fd >= 0)
 		close(link->fd);
 	pthread_mutex_destroy(&link->lock);
@@ -81,7 +87,7 @@ static int locked_send(struct sg_link *link, enum sg_channel_type type, uint32_t
 {
 	if (link->fd < 0)
 		return -ENOTCONN;
-	return sg_channel_send(link->fd, type, id, 0, payload, length, NULL, 0);
+	return sg_outbox_send(&link->outbox, link->fd, type, id, 0, payload, length, NULL, 0);
 }
 
 int sg_link_sign(void *context, const char *host)
@@ -151,7 +157,8 @@ static void answer(struct sg_link *link, enum sg_channel_type type, uint32_t id,
 		return;
 	pthread_mutex_lock(&link->lock);
 	if (link->fd >= 0)
-		r = sg_channel_send(link->fd, type, id, result, text, strlen(text), &fd, fd >= 0);
+		r = sg_outbox_send(&link->outbox, link->fd, type, id, result, text, strlen(text),
+			&fd, fd >= 0);
 	pthread_mutex_unlock(&link->lock);
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
@@ -412,12 +419,21 @@ static void on_reconnect(struct sg_timer *timer)
 	serve(link);
 }
 
-static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
+static void send_kept(struct sg_link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	sg_outbox_flush(&link->outbox, link->fd);
+	pthread_mutex_unlock(&link->lock);
+}
+
+static void on_event(struct sg_watch *watch, uint32_t events)
 {
 	struct sg_link *link = (struct sg_link *)((char *)watch - offsetof(struct sg_link, watch));
 	struct sg_channel_message message;
 	int r;
 
+	if (events & EPOLLOUT)
+		send_kept(link);
 	while ((r = sg_channel_receive(watch->fd, &message)) > 0) {
 		take_message(link, &message);
 		close_fds(&message);
@@ -432,13 +448,14 @@ static void on_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	pthread_mutex_lock(&link->lock);
 	close(link->fd);
 	link->fd = -1;
+	sg_outbox_clear(&link->outbox);
 	pthread_mutex_unlock(&link->lock);
 	sg_loop_arm(link->loop, &link->reconnect, RECONNECT_MS, on_reconnect);
 }
 
 static void serve(struct sg_link *link)
 {
-	int r = sg_loop_watch(link->loop, &link->watch, link->fd, EPOLLIN, on_event);
+	int r = sg_loop_watch(link->loop, &link->watch, link->fd, LINK_EVENTS, on_event);
 
 	if (r < 0)
 		sg_log(SG_LOG_ERROR, "channel", "reason=\"%s\"", strerror(-r));
@@ -448,5 +465,5 @@ int sg_link_start(struct sg_link *link, struct sg_enforcer *enforcer, struct sg_
 {
 	link->enforcer = enforcer;
 	link->loop = loop;
-	return sg_loop_watch(loop, &link->watch, link->fd, EPOLLIN, on_event);
+	return sg_loop_watch(loop, &link->watch, link->fd, LINK_EVENTS, on_event);
 }
