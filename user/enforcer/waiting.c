@@ -141,12 +141,12 @@ int sg_waiting_join(struct sg_worker *worker, const struct sg_account *account,
 		queue = make(worker, account, wait->budgets);
 	if (!queue)
 		return -ENOMEM;
-	waiter->next = waiter->its_turn ? queue->first : NULL;
-	if (waiter->its_turn)
-		queue->first = waiter;
+	waiter->link = waiter->its_turn ? &queue->first : queue->last;
+	waiter->next = *waiter->link;
+	*waiter->link = waiter;
+	if (waiter->next)
+		waiter->next->link = &waiter->next;
 	else
-		*queue->last = waiter;
-	if (!waiter->next)
 		queue->last = &waiter->next;
 	waiter->queue = queue;
 	waiter->its_turn = false;
@@ -170,13 +170,12 @@ static void free_queue(struct sg_wait_queue *queue)
 static void leave(struct sg_waiter *waiter)
 {
 	struct sg_wait_queue *queue = waiter->queue;
-	struct sg_waiter **link;
 
-	for (link = &queue->first; *link != waiter; link = &(*link)->next)
-		;
-	*link = waiter->next;
-	if (!*link)
-		queue->last = link;
+	*waiter->link = waiter->next;
+	if (waiter->next)
+		waiter->next->link = waiter->link;
+	else
+		queue->last = waiter->link;
 	waiter->queue = NULL;
 	sg_loop_disarm(&waiter->timer);
 	if (!queue->first)

@@ -21,7 +21,7 @@ enum sg_patience { SG_TAKES_WHOLE, SG_TAKES_SHARE, SG_TAKES_ANY };
 // waits. All zero but for ask_again before it waits first.
 struct sg_waiter {
 	struct sg_wait_queue *queue; // NULL: it does not wait
-	struct sg_waiter *next;
+	struct sg_waiter *next, **link;
 	struct sg_timer timer;
 	uint64_t round;			// of the worker's, in which it was asked last
 	struct sg_budget_set waits_for; // or those in front of it do
