@@ -216,6 +216,19 @@ static int find_route(struct meter *meter, const char *name)
 	return 0;
 }
 
+// What is told and has no price is charged by the hold, where there is one.
+static void estimate_unpriced(struct meter *meter)
+{
+	struct sg_charge charge;
+
+	if (meter->outcome.state == SG_EXCHANGE_SETTLED && meter->route.kind == SG_ROUTE_METERED &&
+		sg_price_cost(meter->table, meter->provider, meter->facts.model, &meter->outcome,
+			meter->options->wall_ns, &charge) < 0 &&
+		sg_price_bound(meter->table, meter->provider, &meter->facts,
+			meter->options->wall_ns, &charge) == 0)
+		meter->outcome.state = SG_EXCHANGE_ESTIMATED;
+}
+
 static int read_exchange(struct meter *meter)
 {
 	int r = body_bytes(meter->request, &meter->request_bytes);
@@ -235,6 +248,8 @@ static int read_exchange(struct meter *meter)
 	}
 	if (r == 0)
 		r = read_response(meter);
+	if (r == 0)
+		estimate_unpriced(meter);
 	return r < 0 ? sg_error_set(meter->error, r, "the exchange's bodies can't be read: %s",
 			       strerror(-r))
 		     : 0;
