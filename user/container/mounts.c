@@ -71,15 +71,20 @@ static bool is_own(const char *destination)
 	return strncmp(destination, OWN_FOLDER "/", strlen(OWN_FOLDER "/")) == 0;
 }
 
+// What the container has put there is not opened, were it a pipe or a device.
 static int make_own(const char *destination)
 {
 	SG_CLEANUP_CLOSE int fd = -1;
+	struct stat status;
 
 	if (mkdir(OWN_FOLDER, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	// What the container has put there is not waited for, were it a pipe.
-	fd = open(destination, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-	return fd < 0 ? -errno : 0;
+	fd = open(destination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		return 0;
+	return errno == EEXIST && lstat(destination, &status) == 0 && S_ISREG(status.st_mode)
+		       ? 0
+		       : -EEXIST;
 }
 
 // The pid namespace's root may be another than the mount namespace's: the process's own counts.

@@ -46,7 +46,7 @@ void sg_root_close(struct sg_root *root)
 // No link leads out, and none to another process's files (/proc/self/...).
 static int open_inside(int directory_fd, const char *path, int flags)
 {
-	struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+	struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC),
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 	long fd = syscall(SYS_openat2, directory_fd, path, &how, sizeof(how));
 
@@ -71,15 +71,19 @@ static int path_below(int directory_fd, int fd, char *out)
 	return 0;
 }
 
-static int read_regular(int fd, size_t limit, char **ret_data, size_t *ret_length)
+// Of a path (O_PATH): an image may have the node of a device there, which to open alone does
+// something (rewinds, starts a watchdog).
+static int read_regular(int path_fd, size_t limit, char **ret_data, size_t *ret_length)
 {
 	struct stat status;
+	char path[64];
 
-	if (fstat(fd, &status) < 0)
+	if (fstat(path_fd, &status) < 0)
 		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
-	return sg_fd_read_all(fd, limit, ret_data, ret_length);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	return sg_fd_read_file(path, limit, ret_data, ret_length);
 }
 
 static bool is_below(const char *path, const char *directory, size_t length)
@@ -120,10 +124,10 @@ static int open_mounted(const json_t *mount, const char *rest)
 
 	if (!source || *source != '/' || (type && strcmp(type, "bind") != 0))
 		return -ENOENT; // a file system that is empty, or no file system at all
-	fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = open(source, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return *rest ? open_inside(fd, rest, O_RDONLY) : sg_fd_take(&fd);
+	return *rest ? open_inside(fd, rest, O_PATH) : sg_fd_take(&fd);
 }
 
 int sg_root_read(const struct sg_root *root, const char *path, size_t limit, char *ret_path,
@@ -136,7 +140,7 @@ int sg_root_read(const struct sg_root *root, const char *path, size_t limit, cha
 
 	mount = mount_over(root, path, &length);
 	if (!mount) {
-		fd = open_inside(root->fd, path, O_RDONLY);
+		fd = open_inside(root->fd, path, O_PATH);
 		r = fd < 0 ? fd : path_below(root->fd, fd, ret_path);
 		if (r < 0)
 			return r;

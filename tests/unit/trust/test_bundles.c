@@ -8,10 +8,12 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,12 +202,43 @@ static void test_unused(void **state)
 	json_decref(config);
 }
 
+// What is no regular file is not even opened: of a device that alone may do something. A pipe
+// stands for it.
+static void test_devices(void **state)
+{
+	static const char *const paths[] = { "/etc/ssl/cert.pem", "/mounted", "/folder/cert.pem" };
+	json_t *config = json_pack("{s:{s:s}, s:[{s:s, s:o}, {s:s, s:o}]}", "root", "path",
+		"devices", "mounts", "destination", "/mounted", "source",
+		json_string(below("devices/etc/ssl/cert.pem")), "destination", "/folder", "source",
+		json_string(below("devices/etc/ssl")));
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct sg_root root = { .fd = -1 };
+	struct sg_error error = { "" };
+	char path[PATH_MAX], *data, event[512];
+	size_t length;
+
+	(void)state;
+	assert_int_equal(sg_fd_make_directories(below("devices/etc/ssl"), 0755), 0);
+	assert_int_equal(mkfifo(below("devices/etc/ssl/cert.pem"), 0644), 0);
+	assert_true(inotify_add_watch(watch, below("devices/etc/ssl/cert.pem"), IN_OPEN) >= 0);
+	assert_int_equal(sg_root_open(config, folder, &root, &error), 0);
+	for (size_t i = 0; i < SG_ARRAY_SIZE(paths); i++)
+		assert_int_equal(
+			sg_root_read(&root, paths[i], 1 << 20, path, &data, &length), -EINVAL);
+	assert_int_equal(read(watch, event, sizeof(event)), -1);
+	assert_int_equal(errno, EAGAIN);
+	sg_root_close(&root);
+	close(watch);
+	json_decref(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_unused),
+		cmocka_unit_test(test_devices),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
