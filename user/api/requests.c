@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/metrics.h"
+#include "base/clock.h"
 #include "control/override.h"
 
 #define MAX_AUDIT_LINES 10000
@@ -48,13 +49,30 @@ static void answer_failure(struct call *call, int r, const struct sg_error *erro
 
 static void note_denied(const struct call *call, enum sg_verb verb, const char *detail)
 {
-	char who[80] = "api";
+	char who[80];
 
-	if (call->principal)
-		snprintf(who, sizeof(who), "api:%s", sg_principal_name(call->principal));
+	snprintf(who, sizeof(who), "api:%s", sg_principal_name(call->principal));
 	sg_audit_write(call->options->audit, "api_denied", false,
 		json_pack("{s:s, s:s, s:s*, s:s}", "who", who, "verb", sg_verb_name(verb), "agent",
 			call->agent, "detail", detail));
+}
+
+// Anybody may come without a token, as often as he likes: a line a second, since the disk is the
+// ledger's, too.
+static void note_stranger(const struct call *call, enum sg_verb verb)
+{
+	struct sg_api_strangers *strangers = call->options->strangers;
+	int64_t now_ns = sg_clock_monotonic_ns();
+
+	if (strangers->told_ns && now_ns - strangers->told_ns < SG_NS_PER_SEC) {
+		strangers->since++;
+		return;
+	}
+	sg_audit_write(call->options->audit, "api_denied", false,
+		json_pack("{s:s, s:s, s:s*, s:s, s:i}", "who", "api", "verb", sg_verb_name(verb),
+			"agent", call->agent, "detail", "no valid token", "not_told",
+			(int)strangers->since));
+	*strangers = (struct sg_api_strangers){ .told_ns = now_ns };
 }
 
 // ---- Rights ----
@@ -62,7 +80,7 @@ static void note_denied(const struct call *call, enum sg_verb verb, const char *
 static bool is_allowed(struct call *call, enum sg_verb verb)
 {
 	if (!call->principal) {
-		note_denied(call, verb, "no valid token");
+		note_stranger(call, verb);
 		answer_error(call, 401, "invalid bearer token");
 		return false;
 	}

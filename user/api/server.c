@@ -32,6 +32,7 @@ struct sg_api {
 	unsigned next_count;
 	bool has_next, stop;
 	// the thread's own
+	struct sg_api_strangers strangers;
 	struct MHD_Daemon *daemons[MAX_SOCKETS];
 };
 
@@ -244,6 +245,7 @@ int sg_api_new(const struct sg_api_options *options, struct sg_api **ret_api)
 	if (!api)
 		return -ENOMEM;
 	api->options = *options;
+	api->options.strangers = &api->strangers;
 	api->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = api->wake_fd < 0 ? -errno : 0;
 	pthread_mutex_init(&api->lock, NULL);

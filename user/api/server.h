@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -14,6 +15,12 @@
 #include "control/control.h"
 
 struct sg_api;
+
+// What the audit log has of requests without a token. Of the thread that asks.
+struct sg_api_strangers {
+	int64_t told_ns; // the last line; 0: none
+	unsigned since;	 // requests after it
+};
 
 struct sg_api_options {
 	struct sg_control *control; // borrowed, as all here
@@ -25,6 +32,7 @@ struct sg_api_options {
 	int (*cut)(
 		void *context, bool is_cut, const char *agent, const char *who, const char *reason);
 	void *context;
+	struct sg_api_strangers *strangers; // sg_api_new sets it
 };
 
 int sg_api_new(const struct sg_api_options *options, struct sg_api **ret_api) SG_WUNRES;

@@ -174,7 +174,11 @@ int sg_control_remove(struct sg_control *control, const char *who, const char *n
 	int r;
 
 	pthread_mutex_lock(&control->lock);
-	r = sg_control_agent(control, name, &agent, error);
+	// A name that was only asked for takes no room in the table.
+	HASH_FIND_STR(control->agents, name, agent);
+	r = sg_name_check("agent", name, error);
+	if (r == 0 && !agent)
+		r = sg_error_set(error, -ENOENT, "agent %s has no live override", name);
 	if (r == 0) {
 		count = json_array_size(agent->layers[SG_LAYER_LIVE]);
 		rest = without(agent->layers[SG_LAYER_LIVE], budget);

@@ -103,10 +103,13 @@ static int cut(void *context, bool is_cut, const char *agent, const char *who, c
 	return strcmp(agent, "writer-9") == 0 ? -ENOENT : 0;
 }
 
+static struct sg_api_strangers strangers;
+
 static unsigned ask(
 	const char *token, const char *method, const char *path, const char *body, char **ret_text)
 {
-	const struct sg_api_options options = { control, audit, status, cut, two_agents };
+	const struct sg_api_options options = { control, audit, status, cut, two_agents,
+		&strangers };
 	char header[128];
 	struct sg_api_request request = { .method = method,
 		.path = path,
@@ -414,6 +417,27 @@ static void agents_are_cut_off_and_go_on(void **state)
 	assert_answer(op, "POST", "/v1/cut/writer-9", NULL, 404, "there is no agent");
 }
 
+// Who has no token can't fill the disk with lines about that.
+static void strangers_are_a_line_a_second(void **state)
+{
+	json_t *lines;
+
+	(void)state;
+	strangers = (struct sg_api_strangers){ 0 };
+	for (int i = 0; i < 50; i++)
+		assert_answer(NULL, "GET", "/v1/status", NULL, 401, "invalid bearer token");
+	strangers.told_ns -= 2000000000;
+	assert_answer(NULL, "GET", "/v1/status", NULL, 401, "invalid bearer token");
+	assert_answer("token-of-the-watcher", "GET", "/v1/audit", NULL, 403, "not allowed");
+	assert_answer("token-of-the-watcher", "GET", "/v1/audit", NULL, 403, "not allowed");
+	sg_audit_flush(audit);
+	lines = sg_audit_tail(audit, 100, NULL);
+	assert_int_equal(json_array_size(lines), 4);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(lines, 1), "not_told")), 49);
+	json_decref(lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_bodies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_endpoint_of_the_reference, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(agents_are_cut_off_and_go_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(strangers_are_a_line_a_second, set_up, tear_down),
 		cmocka_unit_test(principals_are_checked),
 	};
 

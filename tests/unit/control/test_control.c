@@ -181,6 +181,25 @@ static void the_stronger_layer_wins(void **state)
 	assert_int_equal(requests_of("a"), 3);
 }
 
+// Whose names are made up has nothing to take back, and leaves the table's room to others.
+static void names_that_are_only_asked_for_take_no_room(void **state)
+{
+	json_t *answer = NULL;
+	struct sg_error error = { "" };
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < 66000; i++) {
+		snprintf(name, sizeof(name), "made-up-%d", i);
+		assert_int_equal(
+			sg_control_remove(control, "test", name, NULL, NULL, &answer, &error),
+			-ENOENT);
+	}
+	assert_int_equal(
+		sg_control_remove(control, "test", "a/b", NULL, NULL, &answer, &error), -EINVAL);
+	assert_set("real", "{\"max_requests\": 6}");
+}
+
 static void a_bad_file_leaves_the_last_good_one(void **state)
 {
 	json_t *errors;
@@ -359,6 +378,8 @@ int main(void)
 			an_agent_whose_layers_make_no_policy_does_not_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_audit_line_says_who_what_before_and_after, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			names_that_are_only_asked_for_take_no_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(usage_is_never_reset, set_up, tear_down),
 	};
 
