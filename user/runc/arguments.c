@@ -11,7 +11,13 @@
 static const char *const with_value[] = { "log", "log-format", "log-level", "root", "criu",
 	"rootless", "bundle", "b", "console-socket", "pid-file", "preserve-fds", "image-path",
 	"work-path", "parent-path", "config", "f", "manage-cgroups-mode", "empty-ns", "lsm-profile",
-	"lsm-mount-context" };
+	"lsm-mount-context", "cgroup-manager", "pidfd-socket", "network-lock", "page-server" };
+
+// Of runc, crun, youki and runsc. A word that is none of them may be the value of an option that is
+// not known here, and the command after it.
+static const char *const commands[] = { "create", "start", "run", "restore", "state", "kill",
+	"delete", "list", "ps", "exec", "events", "pause", "resume", "spec", "update", "checkpoint",
+	"init", "features", "mounts", "info", "wait", "version", "help", "h", "hook" };
 
 static int parse_own(
 	const char *option, struct sg_runc_arguments *arguments, struct sg_error *error)
@@ -66,6 +72,18 @@ static void take_option(struct sg_runc_arguments *arguments, int *index)
 		arguments->bundle = value;
 }
 
+static int check_command(const char *command, struct sg_error *error)
+{
+	for (size_t i = 0; i < SG_ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i], command) == 0)
+			return 0;
+	return sg_error_set(error, -EINVAL,
+		"\"%.80s\" is no command of a runtime that spendgate-runc knows: if it is the "
+		"value "
+		"of an option, write both as one word, --OPTION=VALUE",
+		command);
+}
+
 int sg_runc_arguments_parse(
 	int argc, char **argv, struct sg_runc_arguments *ret_arguments, struct sg_error *error)
 {
@@ -87,7 +105,7 @@ int sg_runc_arguments_parse(
 			arguments.id = arguments.rest[i];
 	}
 	*ret_arguments = arguments;
-	return 0;
+	return arguments.command ? check_command(arguments.command, error) : 0;
 }
 
 bool sg_runc_arguments_create(const struct sg_runc_arguments *arguments)

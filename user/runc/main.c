@@ -18,6 +18,16 @@
 static const char *const folders[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
 	"/sbin", "/bin" };
 
+// One line, and one field of it: names of images and labels are in it.
+static void print_text(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+	}
+}
+
 // Engines show the last error of the runtime's log, and standard error where there is none.
 static void report(const struct sg_runc_arguments *arguments, const char *level, const char *text)
 {
@@ -35,8 +45,11 @@ static void report(const struct sg_runc_arguments *arguments, const char *level,
 		"{s:s, s:s+, s:s}", "level", level, "msg", "spendgate: ", text, "time", when);
 	if (line && arguments->log_is_json)
 		json_dumpf(line, log, JSON_COMPACT);
-	else
-		fprintf(log, "time=\"%s\" level=%s msg=\"spendgate: %s\"", when, level, text);
+	else {
+		fprintf(log, "time=\"%s\" level=%s msg=\"spendgate: ", when, level);
+		print_text(log, text);
+		fputc('"', log);
+	}
 	fputc('\n', log);
 	json_decref(line);
 	fclose(log);

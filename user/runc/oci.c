@@ -2,6 +2,7 @@
 #include "runc/oci.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,4 +195,34 @@ int sg_oci_add_hook(json_t *config, const char *path, json_t *arguments, int tim
 						   arguments, "timeout", timeout_s)) < 0
 		       ? -ENOMEM
 		       : 0;
+}
+
+static bool is_own_hook(const json_t *hook, const char *name)
+{
+	const char *first = json_string_value(json_array_get(json_object_get(hook, "args"), 0));
+
+	return first && strcmp(first, name) == 0;
+}
+
+static bool is_own_mount(const json_t *mount, const char *directory)
+{
+	const char *source = json_string_value(json_object_get(mount, "source"));
+	size_t length = strlen(directory);
+
+	return source && strncmp(source, directory, length) == 0 && source[length] == '/';
+}
+
+static void remove_own(
+	json_t *list, bool (*is_own)(const json_t *item, const char *what), const char *what)
+{
+	for (size_t i = json_array_size(list); i-- > 0;)
+		if (is_own(json_array_get(list, i), what))
+			json_array_remove(list, i);
+}
+
+void sg_oci_remove_own(json_t *config, const char *name, const char *directory)
+{
+	remove_own(json_object_get(json_object_get(config, "hooks"), "createRuntime"), is_own_hook,
+		name);
+	remove_own(json_object_get(config, "mounts"), is_own_mount, directory);
 }

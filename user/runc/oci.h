@@ -24,6 +24,10 @@ int sg_oci_add_mount(json_t *config, const char *source, const char *destination
 const char *sg_oci_variable(const json_t *config, const char *name);
 int sg_oci_add_variable(json_t *config, const char *name, const char *value) SG_WUNRES;
 
+// Takes out what an earlier start of this bundle put in: hooks whose first argument is `name`, and
+// bind mounts of what is below `directory`.
+void sg_oci_remove_own(json_t *config, const char *name, const char *directory);
+
 // Appends to the createRuntime hooks: those that set the network up run before, those inside the
 // container after it. Takes `arguments`.
 int sg_oci_add_hook(json_t *config, const char *path, json_t *arguments, int timeout_s) SG_WUNRES;

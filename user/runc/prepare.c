@@ -17,12 +17,13 @@
 #include "runc/trust.h"
 
 #define HOOK_TIMEOUT_S 60
+#define HOOK_NAME      "spendgate-runc"
 
 // ---- The hook ----
 
 static json_t *hook_arguments(const struct sg_runc_arguments *arguments)
 {
-	json_t *list = json_pack("[s]", "spendgate-runc");
+	json_t *list = json_pack("[s]", HOOK_NAME);
 
 	if (arguments->run_directory)
 		json_array_append_new(
@@ -63,8 +64,12 @@ static int find_daemon(struct sg_error *error)
 static int edit(json_t *config, const char *bundle, const char *path,
 	const struct sg_runc_arguments *arguments, struct sg_error *error)
 {
-	int r = sg_runc_trust(config, bundle, sg_daemon_run_directory(), error);
+	char own[PATH_MAX];
+	int r;
 
+	snprintf(own, sizeof(own), "%s/trust", sg_daemon_run_directory());
+	sg_oci_remove_own(config, HOOK_NAME, own); // of an earlier start of the same bundle
+	r = sg_runc_trust(config, bundle, sg_daemon_run_directory(), error);
 	if (r == 0)
 		r = add_hook(config, arguments, error);
 	return r < 0 ? r : sg_oci_save(path, config, error);

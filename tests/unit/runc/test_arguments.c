@@ -101,12 +101,29 @@ static void test_own(void **state)
 	assert_true(arguments.fail_open);
 }
 
+// The value of an option that is not known is not taken for a command that makes no container.
+static void test_unknown(void **state)
+{
+	struct sg_runc_arguments arguments;
+	struct sg_error error;
+
+	(void)state;
+	assert_int_equal(parse("shim --new-option value create ID", &arguments, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "\"value\" is no command"));
+	assert_int_equal(parse("shim --cgroup-manager systemd create --pidfd-socket /s ID",
+				 &arguments, &error),
+		0);
+	assert_true(sg_runc_arguments_create(&arguments));
+	assert_string_equal(arguments.id, "ID");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_docker),
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

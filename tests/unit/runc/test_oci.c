@@ -102,12 +102,39 @@ static void test_refused(void **state)
 	}
 }
 
+// A bundle that is started again is as it was before the first time; what others put in stays.
+static void test_again(void **state)
+{
+	static const char text[] =
+		"{" GOOD ", \"hooks\": {\"createRuntime\": [{\"path\": \"/theirs\"}]}, \"mounts\": "
+		"[{\"destination\": \"/a\", \"source\": \"/run/spendgate/trust-not\"}]}";
+	struct sg_error error = { "" };
+	json_t *config = NULL, *before;
+
+	(void)state;
+	assert_int_equal(parse(text, &config, &error), 0);
+	before = json_deep_copy(config);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sg_oci_add_hook(config, "/usr/bin/spendgate-runc",
+					 json_pack("[s, s]", "spendgate-runc", "hook"), 60),
+			0);
+		assert_int_equal(
+			sg_oci_add_mount(config, "/run/spendgate/trust/merged/x", "/b"), 0);
+	}
+	assert_false(json_equal(config, before));
+	sg_oci_remove_own(config, "spendgate-runc", "/run/spendgate/trust");
+	assert_true(json_equal(config, before));
+	json_decref(before);
+	json_decref(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
