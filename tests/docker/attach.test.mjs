@@ -125,6 +125,14 @@ test('watch: labelled containers are attached as they start, also after the engi
 		host.restartEngine();
 		await until(() => watch.stderr.match(/event=watching/g).length === 2, 'the watch to come back');
 		await attached('later');
+		// What starts while spendgated is away is not lost.
+		host.gate.running.child.kill('SIGKILL');
+		await host.gate.running.exited;
+		plain('meanwhile', '--label', 'spendgate.budget.max-requests=1', 'agents', 'sleep', '1000');
+		await until(() => watch.stderr.includes('event=daemon_away'), 'the watch to miss spendgated');
+		await host.gate.daemon(host.config);
+		await until(() => watch.stderr.match(/event=attached .*name=meanwhile /), 'it to be attached');
+		host.docker('rm', '-f', 'meanwhile');
 		assert.doesNotMatch(watch.stderr, /unlabelled|attach_failed/);
 		assert.equal((await host.status()).agents.length, 2);
 		// The shim was first: nothing to do.
