@@ -36,6 +36,33 @@ static void escape_controls(char *text, size_t length)
 			text[i] = '?';
 }
 
+static bool is_word(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (text[i] <= ' ' || text[i] > '~' || strchr("\"=\\", text[i]))
+			return false;
+	return length > 0;
+}
+
+const char *sg_log_value(const char *text, size_t length, char *out, size_t size)
+{
+	bool word;
+	char *end = out;
+
+	length = strnlen(text, length);
+	if (length > size - 3)
+		length = size - 3;
+	word = is_word(text, length);
+	if (!word)
+		*end++ = '"';
+	for (size_t i = 0; i < length; i++)
+		*end++ = strchr("\"\\", text[i]) ? '?' : text[i];
+	if (!word)
+		*end++ = '"';
+	*end = 0;
+	return out;
+}
+
 void sg_log(enum sg_log_level level, const char *event, const char *format, ...)
 {
 	char line[2048], stamp[32];

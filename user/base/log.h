@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/attr.h"
 
@@ -15,6 +16,10 @@ void sg_log_set_level(enum sg_log_level level);
 
 // Is a line of this level written? For what is dear to put into words.
 bool sg_log_takes(enum sg_log_level level);
+
+// For a field whose text is a stranger's (of at most `length` bytes): as it is where that is one
+// word, else in quotation marks that it can't leave. Returns `out`, which has at least 4 bytes.
+const char *sg_log_value(const char *text, size_t length, char *out, size_t size);
 
 // `event` is one word; `format` gives "key=value" fields. Control characters are escaped.
 void sg_log(enum sg_log_level level, const char *event, const char *format, ...) SG_PRINTF(3, 4);

@@ -115,14 +115,17 @@ static bool is_distrust(void)
 static void log_handshake_failure(const struct sg_client *client)
 {
 	bool distrust = is_distrust();
-	char reason[256];
+	char reason[256], command[32];
 
 	sg_transport_tls_error(reason, sizeof(reason));
 	sg_log(SG_LOG_WARN, distrust ? "untrusted" : "handshake_failed",
-		"agent=%s connection=%llu host=%s process=%u command=%.16s reason=\"%s\" "
+		"agent=%s connection=%llu host=%s process=%u command=%s reason=\"%s\" "
 		"remedy=\"%s\"",
 		client->agent->name, (unsigned long long)client->connection, client->host,
-		client->flow.process_id, client->flow.command, reason,
+		client->flow.process_id,
+		sg_log_value(client->flow.command, sizeof(client->flow.command), command,
+			sizeof(command)),
+		reason,
 		distrust ? "this program has roots of its own, or pins those of its provider: let "
 			   "it read /run/spendgate/bundle.pem (in a container) or the files that "
 			   "the trust variables name, or switch its pinning off"

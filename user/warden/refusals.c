@@ -17,15 +17,18 @@ static void on_refusal(void *context, const struct sg_event *event)
 		&(agent ? agent->refusals
 			: warden->refusals)[event->reason < SG_REASON_MAX ? event->reason : 0];
 	int64_t now_ns = sg_clock_monotonic_ns();
+	char command[32];
 
 	if (told->at_ns && now_ns - told->at_ns < SG_NS_PER_SEC) {
 		told->since++;
 		return;
 	}
 	sg_log(SG_LOG_INFO, "refused",
-		"agent=%s reason=%s process=%u command=%.16s port=%u not_told=%u",
+		"agent=%s reason=%s process=%u command=%s port=%u not_told=%u",
 		agent ? sg_agent_name(agent) : "-", sg_reason_name((enum sg_reason)event->reason),
-		event->process_id, event->command, event->destination_port, told->since);
+		event->process_id,
+		sg_log_value(event->command, sizeof(event->command), command, sizeof(command)),
+		event->destination_port, told->since);
 	*told = (struct sg_refusals_told){ .at_ns = now_ns };
 }
 
