@@ -249,6 +249,18 @@ scenario('an override that was set before the agent starts, and compiled metadat
 	await until(async () => (await agent.call()).status === 429, 'the budget again');
 });
 
+scenario('a folder that is made under another name and renamed is its new agent\'s', async (fleet) => {
+	await fleet.open();
+	fs.mkdirSync(path.join(fleet.governance, 'renamed-new'));
+	fleet.write(fleet.governance, 'marker', 'budget.json', { max_requests: 1, window: '1h' });
+	await fleet.noticed('budget_changed', (line) => line.agent === 'marker');
+	fs.renameSync(path.join(fleet.governance, 'renamed-new'), path.join(fleet.governance, 'renamed'));
+	fleet.write(fleet.governance, 'marker', 'budget.json', { max_requests: 2, window: '1h' });
+	await until(async () => (await fleet.audit('budget_changed')).filter((line) => line.agent === 'marker').length === 2, 'the renaming to be seen');
+	fleet.write(fleet.governance, 'renamed', 'budget.json', { max_requests: 3, window: '1h' });
+	await fleet.noticed('budget_changed', (line) => line.agent === 'renamed');
+});
+
 scenario('a link in a watched directory is not followed', async (fleet) => {
 	await fleet.open();
 	fs.mkdirSync(path.join(fleet.governance, 'link'));

@@ -349,7 +349,7 @@ test('a warden that comes back: who can\'t be adopted keeps nobody else from it,
 	fs.writeFileSync(left, '{');
 	await gate.daemon();
 	await gate.logged(/event=started/);
-	await gate.logged(/event=agent_fenced_anew agent=anew .*remedy="restart what runs in it"/);
+	await gate.logged(/event=agent_fenced_anew agent=anew .*connections=\d+$/m);
 	assert.equal(await agents.anew.say('connect'), 'reached');
 	assert.equal(await agents.plain.say('connect'), 'reached');
 	assert.ok(!fs.existsSync(left));
@@ -367,6 +367,23 @@ test('a warden that comes back: who can\'t be adopted keeps nobody else from it,
 	await agents.crowded.say('free');
 	await gate.logged(/event=agent_adopted agent=crowded/);
 	assert.equal(await agents.crowded.say('connect'), 'reached');
+});
+
+test('a guard that was made by hand, by another spelling of its path, is the configuration\'s, too', async (t) => {
+	const gate = new Gate(mock);
+	const mount = fs.readFileSync('/proc/self/mountinfo', 'utf8').match(/^(?:\S+ ){4}(\S+) .* - cgroup2 /m)[1], name = `/spendgate-guarded-${process.pid}`;
+	t.after(async () => {
+		await gate.stop();
+		fs.rmdirSync(`${mount}${name}`);
+	});
+	await gate.daemon();
+	await told(start(program('spendgate'), ['attach', '--guard', `${mount}/.${name}/`], { env: gate.env }).done, 0, /^$/);
+	gate.running.child.kill('SIGKILL');
+	await gate.running.exited;
+	await gate.daemon({ guards: [name] });
+	await gate.logged(/event=started/);
+	assert.equal(fs.readdirSync(path.join(gate.env.SPENDGATE_PIN_DIR, 'agents')).length, 1);
+	assert.doesNotMatch(gate.running.stderr, /guard_missing/);
 });
 
 test('programs below a home that nobody else may enter (Debian 12 makes them so) do their work', async () => {

@@ -41,7 +41,7 @@ _Noreturn void scene_fail_code(const char *file, int line, const char *what, int
 
 // ---- The stage ----
 
-static int loopback_up(void)
+int loopback_up(void)
 {
 	struct ifreq request = { .ifr_name = "lo" };
 	SG_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

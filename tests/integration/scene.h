@@ -103,6 +103,8 @@ uint64_t scene_count(const struct scene *scene, enum sg_reason reason);
 
 // ---- Sockets, for both sides ----
 
+int loopback_up(void); // of a network namespace that is new; 0 or -errno
+
 struct sockaddr_in6 make_address(const char *text, uint16_t port); // IPv4 as sockaddr_in in it
 socklen_t address_length(const struct sockaddr_in6 *address);
 int family_of(const char *text);

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
+#include "redirect/cgroup.h"
 #include "redirect/sockets.h"
 #include "scene.h"
 
@@ -92,10 +94,54 @@ static void all_connections_of_a_group_end_and_no_others(void **state)
 	scene_run(play);
 }
 
+static void have_one_elsewhere(const struct scene *scene, const void *argument)
+{
+	const struct stage *stage = argument;
+	uint16_t port = 0;
+	char word;
+	int fd;
+
+	CHECK_OK(sg_cgroup_enter(scene_cgroup(scene, "agent/below"), 0));
+	CHECK_SYS(unshare(CLONE_NEWNET));
+	CHECK_OK(loopback_up());
+	CHECK(listen_on("127.0.0.1", &port) >= 0);
+	fd = CHECK_OK(dial("127.0.0.1", port));
+	CHECK(send(stage->channel[1], ".", 1, 0) == 1);
+	CHECK(recv(stage->channel[1], &word, 1, 0) == 1);
+	expect_ended(fd);
+}
+
+// A process of a group below, in a network namespace of its own.
+static void play_elsewhere(struct scene *scene)
+{
+	int netns_fd = CHECK_SYS(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+	struct sg_sockets_result result;
+	struct stage stage;
+	pid_t pid;
+	char word;
+
+	CHECK_SYS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stage.channel));
+	pid = scene_agent(scene, scene->agent_fd, have_one_elsewhere, &stage);
+	CHECK(recv(stage.channel[0], &word, 1, 0) == 1);
+	CHECK_OK(sg_sockets_end(
+		scene->agent_fd, netns_fd, SG_SOCKETS_CONNECTED, &result, &scene->error));
+	CHECK(result.ended > 0 && result.left == 0);
+	CHECK(send(stage.channel[0], ".", 1, 0) == 1);
+	scene_join(pid);
+	close(netns_fd);
+}
+
+static void so_do_those_of_other_network_namespaces(void **state)
+{
+	(void)state;
+	scene_run(play_elsewhere);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_connections_of_a_group_end_and_no_others),
+		cmocka_unit_test(so_do_those_of_other_network_namespaces),
 	};
 
 	return cmocka_run_group_tests(tests, scene_check_machine, NULL);

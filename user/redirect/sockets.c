@@ -10,29 +10,40 @@
 #include <linux/sock_diag.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "redirect/cgroup.h"
 #include "redirect/netns.h"
 
-#define GROUPS_LIMIT  4096
-#define SOCKETS_LIMIT 65536
-#define DEPTH_LIMIT   12
-#define QUIC_PORT     443
-#define TCP_LISTEN    10
-#define TCP_STATES    (~(1u << TCP_LISTEN))
+#define GROUPS_LIMIT   4096
+#define NETWORKS_LIMIT 64
+#define SOCKETS_LIMIT  65536
+#define DEPTH_LIMIT    12
+#define QUIC_PORT      443
+#define TCP_LISTEN     10
+#define TCP_STATES     (~(1u << TCP_LISTEN))
 
 // What connected while they were listed is found by another look.
 #define MOST_LOOKS 4
 
+struct network {
+	int fd;
+	dev_t device;
+	ino_t number;
+};
+
 struct groups {
 	uint64_t ids[GROUPS_LIMIT];
 	unsigned count;
-	unsigned left_out; // whose sockets are not looked at
+	unsigned left_out;			 // whose sockets are not looked at
+	struct network networks[NETWORKS_LIMIT]; // that their processes are in
+	unsigned network_count;
 };
 
 struct found {
@@ -42,7 +53,47 @@ struct found {
 	unsigned left_out;
 };
 
-// ---- Which groups ----
+// ---- Which groups, and which network namespaces ----
+
+// Takes the descriptor.
+static void add_network(struct groups *groups, int fd)
+{
+	struct network network = { .fd = fd };
+	struct stat status;
+	unsigned i = 0;
+
+	if (fd < 0)
+		return; // it has ended
+	if (fstat(fd, &status) == 0) {
+		network.device = status.st_dev;
+		network.number = status.st_ino;
+	}
+	while (i < groups->network_count && (groups->networks[i].device != network.device ||
+						    groups->networks[i].number != network.number))
+		i++;
+	if (i == groups->network_count && i < NETWORKS_LIMIT) {
+		groups->networks[groups->network_count++] = network;
+		return;
+	}
+	groups->left_out += i == groups->network_count;
+	close(fd);
+}
+
+static void add_networks(struct groups *groups, int cgroup_fd)
+{
+	int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC), pid;
+	FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
+	char path[64];
+
+	while (list && fscanf(list, "%d", &pid) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		add_network(groups, open(path, O_RDONLY | O_CLOEXEC));
+	}
+	if (list)
+		fclose(list);
+	else if (fd >= 0)
+		close(fd);
+}
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as DEPTH_LIMIT
 static void add_groups(struct groups *groups, int cgroup_fd, unsigned depth)
@@ -55,6 +106,7 @@ static void add_groups(struct groups *groups, int cgroup_fd, unsigned depth)
 		groups->left_out++;
 	else if (sg_cgroup_id(cgroup_fd, &groups->ids[groups->count]) == 0)
 		groups->count++;
+	add_networks(groups, cgroup_fd);
 	while (entries && depth <= DEPTH_LIMIT && (entry = readdir(entries))) {
 		SG_CLEANUP_CLOSE int child = -1;
 
@@ -270,14 +322,23 @@ int sg_sockets_end(int cgroup_fd, int netns_fd, enum sg_sockets_kind kind,
 	struct sg_sockets_result *ret_result, struct sg_error *error)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
+	struct sg_sockets_result result = { 0, 0 }, part;
 	int r = groups ? 0 : -ENOMEM;
 
-	*ret_result = (struct sg_sockets_result){ 0, 0 };
 	if (r == 0) {
+		add_network(groups, fcntl(netns_fd, F_DUPFD_CLOEXEC, 0));
 		add_groups(groups, cgroup_fd, 0);
-		r = end_inside(netns_fd, groups, kind, ret_result);
+	}
+	for (unsigned i = 0; groups && i < groups->network_count; i++) {
+		part = (struct sg_sockets_result){ 0, 0 };
+		if (r == 0)
+			r = end_inside(groups->networks[i].fd, groups, kind, &part);
+		result.ended += part.ended;
+		result.left += part.left;
+		close(groups->networks[i].fd);
 	}
 	free(groups);
+	*ret_result = result;
 	if (r == -EOPNOTSUPP)
 		return sg_error_set(
 			error, r, "this kernel can't end connections (CONFIG_INET_DIAG_DESTROY)");

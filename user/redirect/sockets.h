@@ -17,7 +17,8 @@ struct sg_sockets_result {
 	unsigned left; // could not be ended, or are in more and deeper groups than are looked at
 };
 
-// Ends them (SOCK_DESTROY), as far as they are in this network namespace. Sockets belong to the
+// Ends them (SOCK_DESTROY), as far as they are in this network namespace, or in one that a process
+// of the group is in now (64 at most). Sockets belong to the
 // cgroup in which they were made, or one below. Looks until it finds none. Returns 0, or -errno
 // with the sentence when they can't be listed; -EOPNOTSUPP: this kernel can't end them; -EBUSY:
 // some are left.

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "redirect/cgroup.h"
+#include "redirect/sockets.h"
 #include "warden/definition.h"
 #include "warden/image.h"
 
@@ -96,10 +97,29 @@ static void forget(struct sg_warden *warden, uint32_t id)
 
 // ---- One of them ----
 
+// Of a cgroup that was removed and made anew: what runs there has connected around the new fence.
+// (A guard ends no connections of those that are no agents.)
+static void end_connections(const struct sg_warden_agent *agent)
+{
+	SG_CLEANUP_CLOSE int netns_fd = sg_agent_is_guard(agent) ? -1 : open_netns(agent);
+	struct sg_sockets_result sockets = { 0, 0 };
+	struct sg_error error = { "" };
+	int r = netns_fd < 0 ? 0
+			     : sg_sockets_end(agent->cgroup_fd, netns_fd, SG_SOCKETS_UNWATCHED,
+				       &sockets, &error);
+
+	sg_log(SG_LOG_WARN, "agent_fenced_anew",
+		"agent=%s id=%u cgroup=%s reason=\"the cgroup was made anew while spendgated was "
+		"away\" connections=%u%s%s%s",
+		sg_agent_name(agent), agent->id, agent->cgroup_path, sockets.ended,
+		r < 0 ? " remedy=\"restart what runs in it: " : "", error.text, r < 0 ? "\"" : "");
+}
+
 int sg_agent_fence_again(
 	struct sg_warden *warden, const struct sg_warden_agent *agent, struct sg_error *error)
 {
 	bool made_anew = !sg_redirect_fences(warden->redirect, agent->id, agent->cgroup_fd);
+	bool is_cut = made_anew && sg_redirect_is_cut(warden->redirect, agent->id);
 	int r;
 
 	if (!made_anew && !sg_redirect_is_set_aside(warden->redirect, agent->id))
@@ -107,13 +127,10 @@ int sg_agent_fence_again(
 	if (made_anew)
 		sg_redirect_detach_agent(warden->redirect, agent->id);
 	r = sg_agent_attach(warden, agent, error);
+	if (r == 0 && is_cut)
+		r = sg_redirect_cut_agent(warden->redirect, agent->cgroup_fd, agent->id, error);
 	if (r == 0 && made_anew)
-		sg_log(SG_LOG_WARN, "agent_fenced_anew",
-			"agent=%s id=%u cgroup=%s reason=\"the cgroup was made anew while "
-			"spendgated "
-			"was away\" effect=\"connections from before this moment stay, unmetered, "
-			"until they end\" remedy=\"restart what runs in it\"",
-			sg_agent_name(agent), agent->id, agent->cgroup_path);
+		end_connections(agent);
 	return r;
 }
 
@@ -337,6 +354,7 @@ int sg_agents_adopt_all(struct sg_warden *warden, struct sg_error *error)
 	r = sg_redirect_each_agent(warden->redirect, detach_unknown, warden);
 	if (r < 0)
 		return sg_error_set(error, r, "%s: %s", warden->pin_directory, strerror(-r));
+	warden->is_settled = true;
 	settle(warden);
 	return 0;
 }

@@ -166,8 +166,7 @@ int sg_agent_attach(
 						  agent->cgroup_fd, agent->id, error);
 }
 
-// Two agents of one group would meter every call twice.
-static struct sg_warden_agent *find_same_group(const struct sg_warden *warden, int cgroup_fd)
+struct sg_warden_agent *sg_agents_find_group(const struct sg_warden *warden, int cgroup_fd)
 {
 	struct sg_warden_agent *agent = warden->agents;
 	uint64_t wanted, id;
@@ -324,10 +323,11 @@ static int register_judged(struct sg_warden *warden, json_t *request, int cgroup
 int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent **ret_agent, struct sg_error *error)
 {
-	struct sg_warden_agent *agent = find_same_group(warden, cgroup_fd);
+	struct sg_warden_agent *agent = sg_agents_find_group(warden, cgroup_fd);
 	json_t *judged = NULL;
 	int r;
 
+	// Two agents of one group would meter every call twice.
 	if (agent && !agent->refused)
 		return sg_error_set(error, -EEXIST, "it is agent %s already", sg_agent_name(agent));
 	r = sg_image_apply(warden->config, request, &judged, error);

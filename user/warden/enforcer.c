@@ -21,13 +21,14 @@
 #include "redirect/cgroup.h"
 #include "warden/spawn.h"
 
-#define ADOPT_MS       1000 // an enforcer that survived a warden's end has this long to come back
-#define ASK_MS	       10000
-#define MAX_BACKOFF_MS 10000
-#define PROC_LIMIT     65536
-#define STALE_MS       5000  // one that has not come back has this long to end
-#define STOP_MS	       15000 // it lets calls end, for SG_STOP_MS (enforcer/limits.h) at most
-#define PROVEN_MS      10000 // an enforcer that lived this long has started well
+#define ADOPT_MS	1000 // an enforcer that survived a warden's end has this long to come back
+#define ASK_MS		10000
+#define MAX_BACKOFF_MS	10000
+#define MESSAGES_A_TURN 64
+#define PROC_LIMIT	65536
+#define STALE_MS	5000  // one that has not come back has this long to end
+#define STOP_MS		15000 // it lets calls end, for SG_STOP_MS (enforcer/limits.h) at most
+#define PROVEN_MS	10000 // an enforcer that lived this long has started well
 
 static struct sg_warden *from_respawn(struct sg_timer *timer)
 {
@@ -129,9 +130,13 @@ static void on_message(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	struct sg_channel_message message;
 	int r = 1;
 
-	while (watch->fd >= 0 && (r = sg_channel_receive(watch->fd, &message)) > 0)
-		sg_enforcer_take(warden, &message);
-	if (watch->fd >= 0 && r != -EAGAIN)
+	// One that talks without end does not keep the warden from all else.
+	for (int i = 0; i < MESSAGES_A_TURN && watch->fd >= 0 && r > 0; i++) {
+		r = sg_channel_receive(watch->fd, &message);
+		if (r > 0)
+			sg_enforcer_take(warden, &message);
+	}
+	if (watch->fd >= 0 && r <= 0 && r != -EAGAIN)
 		disconnect(warden);
 }
 

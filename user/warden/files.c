@@ -175,16 +175,18 @@ static void watch_folder(struct sg_files *files, unsigned kind, const char *agen
 						: strerror(errno));
 		return;
 	}
-	if (*find_folder(files, wd))
-		return; // the same directory again
-	folder = calloc(1, sizeof(*folder));
-	if (!folder)
-		return;
-	folder->wd = wd;
+	folder = *find_folder(files, wd);
+	if (!folder) {
+		folder = calloc(1, sizeof(*folder));
+		if (!folder)
+			return;
+		folder->wd = wd;
+		folder->next = files->folders;
+		files->folders = folder;
+	}
+	// The same directory again may have another name by now.
 	folder->kind = kind;
 	strcpy(folder->agent, agent);
-	folder->next = files->folders;
-	files->folders = folder;
 }
 
 // Watches a root and what is in it. Returns 0 or -errno.

@@ -10,7 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "redirect/cgroup.h"
-#include "warden/warden.h"
+#include "warden/agents_state.h"
 
 #define KEY	   "guards"
 #define CONFIGURED "configured" // in the request: not made by hand
@@ -62,6 +62,9 @@ static int make_guard(struct sg_warden *warden, const char *path, struct sg_erro
 	cgroup_fd = sg_cgroup_make(whole, error);
 	if (cgroup_fd < 0)
 		return cgroup_fd;
+	agent = sg_agents_find_group(warden, cgroup_fd);
+	if (agent && sg_agent_is_guard(agent) && !agent->refused)
+		return 0; // made by hand, by another spelling of its path
 	request = json_pack("{s:s+, s:s, s:b, s:b}", "name", "guard-", strrchr(path, '/') + 1,
 		"container", path, "guard", 1, CONFIGURED, 1);
 	if (!request)

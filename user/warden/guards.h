@@ -16,8 +16,8 @@ struct sg_warden;
 // the sentence.
 int sg_guards_check(const json_t *value, const char *key, struct sg_error *error) SG_WUNRES;
 
-// Makes the guards of `config` that are not there, with their cgroups. Needs no enforcer. Returns 0
-// or -errno with the sentence.
+// Makes the guards of `config` that are not there, with their cgroups. A group that a guard was
+// made for by hand has one. Needs no enforcer. Returns 0 or -errno with the sentence.
 int sg_guards_make(
 	struct sg_warden *warden, const json_t *config, struct sg_error *error) SG_WUNRES;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What warden and enforcer say to each other. The connection itself is enforcer.c's.
-#include "warden/warden.h"
+#include "warden/agents_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,6 +215,7 @@ static void on_held(struct sg_warden *warden, struct sg_channel_message *message
 
 static void on_sign(struct sg_warden *warden, const struct sg_channel_message *message)
 {
+	char host[256];
 	uint8_t *der = NULL;
 	size_t length = 0;
 	int r = warden->public_key ? sg_ca_sign(warden->ca, message->payload, warden->public_key,
@@ -222,7 +223,8 @@ static void on_sign(struct sg_warden *warden, const struct sg_channel_message *m
 				   : -EPROTO;
 
 	if (r < 0)
-		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"", message->payload,
+		sg_log(SG_LOG_WARN, "not_signed", "host=%s reason=\"%s\"",
+			sg_log_value(message->payload, message->header.length, host, sizeof(host)),
 			strerror(-r));
 	send_message(warden, SG_CHANNEL_LEAF, message->header.id, r, der, length, NULL, 0);
 	OPENSSL_free(der);
@@ -263,7 +265,11 @@ static void on_answer(struct sg_warden *warden, struct sg_channel_message *messa
 	if (!warden->answer || message->header.id != warden->awaited)
 		return;
 	*warden->answer = *message;
-	message->fd_count = 0; // they are the asker's now
+	if (message->header.type == SG_CHANNEL_STATUS_RESULT ||
+		message->header.type == SG_CHANNEL_BUDGET_RESULT)
+		message->fd_count = 0; // they are the asker's now
+	else
+		warden->answer->fd_count = 0; // nobody asked for them
 	warden->awaited = 0;
 }
 
@@ -291,7 +297,8 @@ void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *messa
 		on_hello(warden, message);
 		break;
 	case SG_CHANNEL_HELD:
-		on_held(warden, message);
+		if (!warden->is_settled)
+			on_held(warden, message);
 		break;
 	case SG_CHANNEL_READY:
 		tell_everything(warden);

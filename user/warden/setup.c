@@ -24,7 +24,7 @@
 #include "warden/files.h"
 #include "warden/guards.h"
 #include "warden/spawn.h"
-#include "warden/warden.h"
+#include "warden/agents_state.h"
 
 #define LOCK_ATTEMPTS 50 // of 100 ms: an instance on demand may just be ending
 
@@ -207,10 +207,11 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 		r = sg_agents_adopt_all(warden, error);
 	if (r == 0)
 		forget_before(warden);
-	if (r == 0)
-		r = sg_guards_make(warden, warden->config, error);
-	if (r == 0)
+	if (r == 0) {
+		sg_guards_tend(warden);
+		sg_agents_reap(warden);
 		sg_guards_end_others(warden, warden->config);
+	}
 	if (r == 0)
 		r = sg_control_start(warden, error);
 	return r;

@@ -73,6 +73,7 @@ struct sg_warden {
 	struct sg_watch enforcer_watch; // fd -1: not connected
 	struct sg_timer respawn;
 	bool enforcer_ready;
+	bool is_settled; // what was before is taken over, or gone
 	bool stopping;
 	pid_t enforcer_pid; // 0: none known
 	int64_t enforcer_connected_ms;
@@ -140,6 +141,9 @@ void sg_enforcer_take(struct sg_warden *warden, struct sg_channel_message *messa
 int sg_agents_register(struct sg_warden *warden, const json_t *request, int cgroup_fd, int netns_fd,
 	struct sg_warden_agent **ret_agent, struct sg_error *error) SG_WUNRES;
 struct sg_warden_agent *sg_agents_find(const struct sg_warden *warden, uint32_t id);
+
+// By its cgroup, whatever it is called. NULL: there is none.
+struct sg_warden_agent *sg_agents_find_group(const struct sg_warden *warden, int cgroup_fd);
 
 // By its engine's id, or a guard by its path. NULL: there is none.
 struct sg_warden_agent *sg_agents_find_container(

@@ -128,6 +128,24 @@ static void an_enforcer_that_is_behind_misses_nothing(void **state)
 	assert_int_equal(*(unsigned *)count, MANY);
 }
 
+// Once all is taken over, an enforcer has nothing to hand over any more.
+static void listeners_are_taken_over_at_the_start_only(void **state)
+{
+	struct sg_channel_listener listener = { .netns_cookie = 7 };
+	struct sg_channel_message held = { .header = { .type = SG_CHANNEL_HELD,
+						   .length = sizeof(listener) } };
+	struct stage *stage = *state;
+
+	memcpy(held.payload, &listener, sizeof(listener));
+	stage->warden.is_settled = true;
+	sg_enforcer_take(&stage->warden, &held);
+	assert_null(stage->warden.namespaces.first);
+	stage->warden.is_settled = false;
+	sg_enforcer_take(&stage->warden, &held);
+	assert_non_null(stage->warden.namespaces.first);
+	sg_namespaces_done(&stage->warden.namespaces);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +153,8 @@ int main(void)
 			agents_are_told_before_listeners, set_stage, clear_stage),
 		cmocka_unit_test_setup_teardown(
 			an_enforcer_that_is_behind_misses_nothing, set_stage, clear_stage),
+		cmocka_unit_test_setup_teardown(
+			listeners_are_taken_over_at_the_start_only, set_stage, clear_stage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
