@@ -258,8 +258,8 @@ int sg_redirect_detach_agent(struct sg_redirect *redirect, uint32_t agent_id)
 	sg_pins_before_of_agent(redirect, agent_id, before, sizeof(before));
 	if (access(directory, F_OK) < 0 && access(before, F_OK) < 0)
 		return -errno;
-	sg_pins_remove(directory);
-	sg_pins_remove(before);
+	end_links(redirect, directory);
+	end_links(redirect, before);
 	forget_flows(redirect, agent_id);
 	return 0;
 }
