@@ -244,7 +244,10 @@ static bool is_unsettled(const struct sg_warden_agent *agent)
 static void try_again(struct sg_warden *warden, struct sg_warden_agent *agent, bool *mute)
 {
 	struct sg_error error = { "" };
+	pid_t pid;
 
+	if (!agent->refused && sg_cgroup_any_process(agent->cgroup_fd, &pid) < 0)
+		return; // nobody yet
 	if (agent->refused) {
 		agent->released = false; // as it was; go_on() releases what nobody else does
 		sg_loop_unwatch(warden->loop, &agent->watch);

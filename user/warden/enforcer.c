@@ -260,8 +260,7 @@ int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const i
 		++warden->next_request;
 	warden->awaited = warden->next_request;
 	warden->answer = ret_answer;
-	r = sg_channel_send(
-		warden->enforcer_watch.fd, type, warden->awaited, 0, NULL, 0, fds, fd_count);
+	r = sg_enforcer_send(warden, type, warden->awaited, 0, NULL, 0, fds, fd_count);
 	if (r == -EPIPE || r == -ECONNRESET)
 		r = -ENOTCONN; // it has ended since it was last heard
 	while (r == 0 && warden->awaited) {

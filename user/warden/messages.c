@@ -34,7 +34,7 @@ static bool wait_for_room(int fd)
 	return false;
 }
 
-static void send_message(struct sg_warden *warden, enum sg_channel_type type, uint32_t id,
+int sg_enforcer_send(struct sg_warden *warden, enum sg_channel_type type, uint32_t id,
 	int32_t result, const void *payload, size_t length, const int *fds, unsigned fd_count)
 {
 	int fd = warden->enforcer_watch.fd, r;
@@ -42,6 +42,14 @@ static void send_message(struct sg_warden *warden, enum sg_channel_type type, ui
 	do
 		r = sg_channel_send(fd, type, id, result, payload, length, fds, fd_count);
 	while (r == -EAGAIN && wait_for_room(fd));
+	return r;
+}
+
+static void send_message(struct sg_warden *warden, enum sg_channel_type type, uint32_t id,
+	int32_t result, const void *payload, size_t length, const int *fds, unsigned fd_count)
+{
+	int r = sg_enforcer_send(warden, type, id, result, payload, length, fds, fd_count);
+
 	if (r < 0)
 		sg_log(SG_LOG_WARN, "channel", "reason=\"%s\"", strerror(-r));
 }

@@ -117,6 +117,11 @@ int sg_enforcer_ask(struct sg_warden *warden, enum sg_channel_type type, const i
 
 // ---- messages.c: what is said ----
 
+// To an enforcer that is connected; waits while it is behind. Returns 0 or -errno.
+int sg_enforcer_send(struct sg_warden *warden, enum sg_channel_type type, uint32_t id,
+	int32_t result, const void *payload, size_t length, const int *fds,
+	unsigned fd_count) SG_WUNRES;
+
 // Sends what needs no answer; quiet when the enforcer is away (it gets everything when it is back).
 void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
 	size_t length, const int *fds, unsigned fd_count);

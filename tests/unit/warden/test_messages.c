@@ -128,6 +128,39 @@ static void an_enforcer_that_is_behind_misses_nothing(void **state)
 	assert_int_equal(*(unsigned *)count, MANY);
 }
 
+static void *answer_slowly(void *context)
+{
+	const struct timespec pause = { .tv_nsec = 200000000 };
+	struct sg_channel_message message;
+	const int *fd = context;
+
+	nanosleep(&pause, NULL);
+	while (sg_channel_receive(*fd, &message) == 1)
+		if (message.header.type == SG_CHANNEL_STATUS &&
+			sg_channel_send(*fd, SG_CHANNEL_STATUS_RESULT, message.header.id, 0, NULL,
+				0, NULL, 0) == 0)
+			return NULL;
+	return NULL;
+}
+
+static void an_enforcer_that_is_behind_is_asked_all_the_same(void **state)
+{
+	struct stage *stage = *state;
+	struct sg_warden *warden = &stage->warden;
+	struct sg_channel_message answer;
+	pthread_t reader;
+
+	warden->enforcer_ready = true;
+	warden->enforcer_listen_fd = -1;
+	while (sg_channel_send(warden->enforcer_watch.fd, SG_CHANNEL_AGENT_GONE, 0, 0, NULL, 0,
+		       NULL, 0) == 0)
+		;
+	assert_int_equal(pthread_create(&reader, NULL, answer_slowly, &stage->enforcer_fd), 0);
+	assert_int_equal(sg_enforcer_ask(warden, SG_CHANNEL_STATUS, NULL, 0, &answer), 0);
+	assert_int_equal(answer.header.type, SG_CHANNEL_STATUS_RESULT);
+	assert_int_equal(pthread_join(reader, NULL), 0);
+}
+
 // Once all is taken over, an enforcer has nothing to hand over any more.
 static void listeners_are_taken_over_at_the_start_only(void **state)
 {
@@ -153,6 +186,8 @@ int main(void)
 			agents_are_told_before_listeners, set_stage, clear_stage),
 		cmocka_unit_test_setup_teardown(
 			an_enforcer_that_is_behind_misses_nothing, set_stage, clear_stage),
+		cmocka_unit_test_setup_teardown(
+			an_enforcer_that_is_behind_is_asked_all_the_same, set_stage, clear_stage),
 		cmocka_unit_test_setup_teardown(
 			listeners_are_taken_over_at_the_start_only, set_stage, clear_stage),
 	};
