@@ -7,7 +7,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Gate, chat, dollars, message, scratch, startMock, until } from './lib.mjs';
+import { Gate, chat, dollars, message, scratch, start, startMock, until } from './lib.mjs';
 
 // Answers each hook with what `rules` say (a value, or null: never), and keeps what it was told.
 class Evaluator {
@@ -228,7 +228,7 @@ test('the names of the reference\'s environment', async () => {
 test('a bad policy stops the start, and says where', async () => {
 	for (const [policy, words] of [
 		[{ url: 'unix:/x' }, /policy\.url: must be http/],
-		[{ url: 'http://no-such-host.invalid/' }, /policy\.url: no-such-host\.invalid/],
+		[{ url: 'http://no-such-host.invalid:0/' }, /policy\.url: the port must be a number/],
 		[{ url: 'http://127.0.0.1:1', fail_mode: 'maybe' }, /policy\.fail_mode: must be closed or open/],
 		[{ url: 'http://127.0.0.1:1', timeout_ms: 0 }, /policy\.timeout_ms/],
 		[{ url: 'http://127.0.0.1:1', tokens: 'x' }, /policy: unknown key "tokens"/],
@@ -237,4 +237,25 @@ test('a bad policy stops the start, and says where', async () => {
 		assert.notEqual(code, 0);
 		assert.match(stderr, words);
 	}
+});
+
+test('an evaluator whose name is not known at the start: the service runs, its calls are refused, and served when the name is found', async (t) => {
+	const hosts = path.join(scratch, 'hosts'), own = new Gate(mock);
+	fs.copyFileSync('/etc/hosts', hosts);
+	await start('mount', ['--bind', hosts, '/etc/hosts']).done;
+	t.after(async () => {
+		await own.stop();
+		await start('umount', ['/etc/hosts']).done;
+	});
+	await own.daemon({ policy: { url: evaluator.url.replace('127.0.0.1', 'evaluator.spendgate.invalid'), timeout_ms: 5000 } });
+	await own.logged(/event=unresolved key=policy host=evaluator\.spendgate\.invalid reason="/);
+	const call = async () => (await own.agent('openai.mjs', 'unresolved', { 'limit-usd': '1' }, { calls: [chat('mock:tokens=5')], maxRetries: 0 })).results[0];
+	assert.match((await call()).message, /evaluator/);
+	assert.equal((await mock.bill()).requests, 0);
+	fs.appendFileSync(hosts, '127.0.0.1 evaluator.spendgate.invalid\n');
+	await own.logged(/event=resolved/);
+	assert.equal((await until(async () => { const answer = await call(); return answer.ok && answer; }, 'a call to be served')).text, 'tok '.repeat(5));
+	assert.ok(evaluator.hooks().includes('gate-request'));
+	assert.equal(own.running.stderr.match(/event=unresolved/g).length, 1);
+	assert.doesNotMatch(own.running.stderr, /restart_needed="policy/);
 });

@@ -53,6 +53,12 @@ int sg_evaluator_new(const json_t *settings, SSL_CTX *context, struct sg_evaluat
 	return 0;
 }
 
+void sg_evaluator_resolve(struct sg_evaluator *evaluator, const json_t *settings)
+{
+	if (evaluator && settings)
+		sg_post_target_resolve(settings, &evaluator->target);
+}
+
 struct sg_evaluator *sg_evaluator_free(struct sg_evaluator *evaluator)
 {
 	if (!evaluator)

@@ -29,6 +29,9 @@ int sg_evaluator_new(const json_t *settings, SSL_CTX *context, struct sg_evaluat
 	struct sg_error *error) SG_WUNRES;
 struct sg_evaluator *sg_evaluator_free(struct sg_evaluator *evaluator);
 
+// The evaluator's part of a later configuration: where it is, if that was not known. Accepts NULLs.
+void sg_evaluator_resolve(struct sg_evaluator *evaluator, const json_t *settings);
+
 // Asks, as sg_post_start posts.
 int sg_hook_ask(struct sg_worker *worker, enum sg_hook hook, struct sg_buf *body,
 	sg_post_done_fn done, void *context, struct sg_post **ret_post) SG_WUNRES;

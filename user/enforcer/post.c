@@ -19,7 +19,7 @@ int sg_post_target_read(const json_t *object, SSL_CTX *context, struct sg_post_t
 	const char *host = json_string_value(json_object_get(object, "host"));
 	const char *path = json_string_value(json_object_get(object, "path"));
 
-	if (!address || !host || !path)
+	if (!host || !path)
 		return -EINVAL;
 	if (strlen(host) >= sizeof(target->host) || strlen(path) >= sizeof(target->path))
 		return -ENAMETOOLONG;
@@ -27,7 +27,20 @@ int sg_post_target_read(const json_t *object, SSL_CTX *context, struct sg_post_t
 	strcpy(target->path, path);
 	target->context = json_is_true(json_object_get(object, "tls")) ? context : NULL;
 	target->timeout_ms = json_integer_value(json_object_get(object, "timeout_ms"));
-	return sg_address_parse(address, target->address, &target->port);
+	sg_post_target_resolve(object, target);
+	return address && !atomic_load(&target->port) ? -EINVAL : 0;
+}
+
+void sg_post_target_resolve(const json_t *object, struct sg_post_target *target)
+{
+	const char *text = json_string_value(json_object_get(object, "address"));
+	uint8_t address[16];
+	uint16_t port;
+
+	if (!text || atomic_load(&target->port) || sg_address_parse(text, address, &port) < 0)
+		return;
+	memcpy(target->address, address, sizeof(address));
+	atomic_store(&target->port, port); // last: who sees it sees the address
 }
 
 struct sg_post {
@@ -46,6 +59,7 @@ struct sg_post {
 	struct sg_buf answer;
 	struct sg_h1_body framing;
 	unsigned status; // 0: no head yet
+	uint16_t port;	 // 0: nobody knows where
 	bool started, over;
 	bool sent, retried, keep_alive;
 };
@@ -95,7 +109,7 @@ static int write_request(struct sg_post *post)
 		"POST %s%s HTTP/1.1\r\nhost: %s%s%s:%u\r\ncontent-type: application/json\r\n"
 		"accept: application/json\r\n%scontent-length: %zu\r\n\r\n",
 		target->path, post->more_path, is_address ? "[" : "", target->host,
-		is_address ? "]" : "", target->port, post->headers, sg_buf_length(&post->body));
+		is_address ? "]" : "", post->port, post->headers, sg_buf_length(&post->body));
 
 	post->sent = true;
 	return r < 0 ? r : sg_buf_append(out, sg_buf_head(&post->body), sg_buf_length(&post->body));
@@ -223,14 +237,14 @@ static void start(struct sg_deferred *deferred)
 		free_post(&post->end);
 		return;
 	}
-	r = dial(post, false);
+	r = post->port ? dial(post, false) : -EHOSTUNREACH;
 	if (r < 0)
 		finish(post, r);
 	else
 		on_event(&post->user);
 }
 
-static int find_origin(struct sg_worker *worker, const struct sg_post_target *target,
+static int find_origin(struct sg_worker *worker, const struct sg_post_target *target, uint16_t port,
 	struct sg_pool_origin **ret_origin)
 {
 	struct sg_pool_key key;
@@ -238,7 +252,7 @@ static int find_origin(struct sg_worker *worker, const struct sg_post_target *ta
 	memset(&key, 0, sizeof(key)); // hashed as bytes, padding too
 	key.context = target->context;
 	memcpy(key.address, target->address, sizeof(key.address));
-	key.port = target->port;
+	key.port = port;
 	memcpy(key.host, target->host, strlen(target->host));
 	return sg_pool_origin_get(&worker->pool, &key, sg_loop_now_ms(worker->loop), ret_origin);
 }
@@ -247,7 +261,8 @@ int sg_post_start(struct sg_worker *worker, const struct sg_post_request *reques
 	struct sg_buf *body, sg_post_done_fn done, void *context, struct sg_post **ret_post)
 {
 	struct sg_post *post = calloc(1, sizeof(*post));
-	int r = post ? find_origin(worker, request->target, &post->origin) : -ENOMEM;
+	uint16_t port = atomic_load(&request->target->port);
+	int r = post ? find_origin(worker, request->target, port, &post->origin) : -ENOMEM;
 
 	if (r < 0) {
 		sg_buf_release(body);
@@ -256,6 +271,7 @@ int sg_post_start(struct sg_worker *worker, const struct sg_post_request *reques
 	}
 	post->user = (struct sg_upstream_user){ .on_event = on_event, .on_failed = on_failed };
 	post->worker = worker;
+	post->port = port;
 	post->target = request->target;
 	post->more_path = request->more_path;
 	post->headers = request->headers;

@@ -3,6 +3,7 @@
 // services of the operator. Worker thread only.
 #pragma once
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,10 +16,10 @@
 struct sg_post;
 struct sg_worker;
 
-// Where a service is. Immutable; any thread.
+// Where a service is. Immutable, but that an address comes where none was known; any thread.
 struct sg_post_target {
-	uint8_t address[16];
-	uint16_t port;
+	uint8_t address[16];   // read after the port
+	_Atomic uint16_t port; // 0: its name is not resolved yet, and nothing reaches it
 	char host[254];
 	char path[1024];
 	SSL_CTX *context; // NULL: plain; borrowed
@@ -29,6 +30,9 @@ struct sg_post_target {
 // trust for https. Returns 0 or -errno.
 int sg_post_target_read(
 	const json_t *object, SSL_CTX *context, struct sg_post_target *target) SG_WUNRES;
+
+// The same part of a later configuration: takes its address where none was known. One thread.
+void sg_post_target_resolve(const json_t *object, struct sg_post_target *target);
 
 // Texts and target are borrowed until `done` is called or the post is cancelled.
 struct sg_post_request {

@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "base/money.h"
+#include "enforcer/hook.h"
+#include "enforcer/webhook.h"
 #include "enforcer/worker.h"
 #include "provider/price.h"
 
@@ -100,6 +102,21 @@ void sg_set_amounts(struct sg_enforcer *enforcer, const json_t *configuration)
 	atomic_store(&enforcer->unknown_path_hold, amount_of(configuration, "unknown_path"));
 }
 
+// An address that is found later is no change: it is in force.
+static bool is_same(const json_t *before, const json_t *after)
+{
+	json_t *found = json_object_get(before, "host") && !json_object_get(before, "address")
+				? json_copy((json_t *)after)
+				: NULL;
+	bool same;
+
+	if (found)
+		json_object_del(found, "address");
+	same = json_equal(before, found ? found : after);
+	json_decref(found);
+	return same;
+}
+
 static void name_restart_keys(
 	const json_t *running, const json_t *next, char *ret_restart, size_t size)
 {
@@ -113,7 +130,7 @@ static void name_restart_keys(
 		const json_t *after = json_object_get(next, keys[i]);
 		size_t used = strlen(ret_restart);
 
-		if (before == after || json_equal(before, after))
+		if (before == after || is_same(before, after))
 			continue;
 		snprintf(ret_restart + used, size - used, "%s%s", used ? ", " : "", keys[i]);
 	}
@@ -137,6 +154,8 @@ int sg_reconfigure(struct sg_enforcer *enforcer, const json_t *next, char *ret_r
 		sg_price_table_free(prices);
 		return sg_error_set(error, r, "out of memory");
 	}
+	sg_webhook_resolve(enforcer->webhook, json_object_get(next, "webhook"));
+	sg_evaluator_resolve(enforcer->evaluator, json_object_get(next, "policy"));
 	sg_set_log_level(next);
 	sg_set_amounts(enforcer, next);
 	name_restart_keys(enforcer->configuration, next, ret_restart, size);

@@ -340,6 +340,12 @@ int sg_webhook_new(const json_t *configured, SSL_CTX *context, struct sg_webhook
 	return 0;
 }
 
+void sg_webhook_resolve(struct sg_webhook *webhook, const json_t *configured)
+{
+	if (webhook && configured)
+		sg_post_target_resolve(configured, &webhook->target);
+}
+
 struct sg_webhook *sg_webhook_free(struct sg_webhook *webhook)
 {
 	struct delivery *delivery, *next;

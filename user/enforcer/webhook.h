@@ -26,6 +26,9 @@ int sg_webhook_new(const json_t *webhook, SSL_CTX *context, struct sg_webhook **
 // After its worker. Accepts NULL.
 struct sg_webhook *sg_webhook_free(struct sg_webhook *webhook);
 
+// The webhook's part of a later configuration: where it is, if that was not known. Accepts NULLs.
+void sg_webhook_resolve(struct sg_webhook *webhook, const json_t *configured);
+
 // From now on `worker` delivers; NULL: nobody does any more, what comes waits. Accepts no webhook.
 // Main thread.
 void sg_webhook_serve(struct sg_webhook *webhook, struct sg_worker *worker);

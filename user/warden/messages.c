@@ -82,7 +82,7 @@ static int config_memfd(const struct sg_warden *warden)
 	return fd;
 }
 
-static void tell_config(struct sg_warden *warden)
+void sg_enforcer_tell_config(struct sg_warden *warden)
 {
 	SG_CLEANUP_CLOSE int fd = config_memfd(warden);
 
@@ -121,7 +121,7 @@ static void tell_everything(struct sg_warden *warden)
 
 	sg_ca_certificate(warden->ca, &der, &length);
 	sg_enforcer_tell(warden, SG_CHANNEL_CA, der, length, NULL, 0);
-	tell_config(warden);
+	sg_enforcer_tell_config(warden);
 	sg_api_sockets_tell(warden);
 	sg_files_tell_all(warden->files); // before the agents, who start with them
 	for (struct sg_warden_agent *agent = warden->agents; agent; agent = agent->next) {

@@ -12,6 +12,7 @@
 #include "warden/endpoints.h"
 #include "warden/guards.h"
 #include "warden/prices.h"
+#include "warden/resolver.h"
 #include "warden/warden.h"
 
 // Agents that run have read the CA's certificate: a root with other constraints would be none to
@@ -127,6 +128,7 @@ static int apply(struct sg_warden *warden, json_t *next, char *ret_restart, size
 	int r;
 
 	warden->config = next;
+	sg_resolver_look(warden);
 	r = tell_enforcer(warden, ret_restart, size, error);
 	if (r < 0) {
 		warden->config = before;

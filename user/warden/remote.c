@@ -2,12 +2,9 @@
 #include "warden/remote.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/address.h"
 #include "base/fd.h"
@@ -68,39 +65,33 @@ static int parse_url(const char *text, struct url *url)
 	return 0;
 }
 
-static int look_up(
-	const char *place, const struct url *url, char *out, size_t size, struct sg_error *error)
+// An address is taken as it is; a name is looked up when the service runs (resolver.h). Returns 0
+// or -EINVAL with the sentence.
+static int take_address(
+	json_t *object, const char *place, const struct url *url, struct sg_error *error)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found = NULL;
-	uint8_t address[16] = { [10] = 0xff, [11] = 0xff };
+	char text[sizeof(url->host) + sizeof(url->port) + 4];
+	uint8_t address[16];
+	unsigned long number;
 	uint16_t port;
-	int r = getaddrinfo(url->host, url->port, &hints, &found);
+	char *end;
 
-	if (r != 0)
-		return sg_error_set(error, -EINVAL,
-			"%s.url: %s: %s (a name is looked up here, on the host)", place, url->host,
-			gai_strerror(r));
-	if (found->ai_family == AF_INET6) {
-		const struct sockaddr_in6 *to = (const void *)found->ai_addr;
-
-		memcpy(address, &to->sin6_addr, 16);
-		port = ntohs(to->sin6_port);
-	} else {
-		const struct sockaddr_in *to = (const void *)found->ai_addr;
-
-		memcpy(address + 12, &to->sin_addr, 4);
-		port = ntohs(to->sin_port);
-	}
-	freeaddrinfo(found);
-	sg_address_format(address, port, out, size);
+	number = strtoul(url->port, &end, 10);
+	if (*end || number < 1 || number > 65535)
+		return sg_error_set(
+			error, -EINVAL, "%s.url: the port must be a number from 1 to 65535", place);
+	json_object_set_new(object, "port", json_string(url->port));
+	snprintf(text, sizeof(text), strchr(url->host, ':') ? "[%s]:%s" : "%s:%s", url->host,
+		url->port);
+	if (sg_address_parse(text, address, &port) == 0)
+		json_object_set_new(object, "address", json_string(text));
 	return 0;
 }
 
 static int complete_url(json_t *object, const struct sg_remote *remote, struct sg_error *error)
 {
 	const char *text = json_string_value(json_object_get(object, "url"));
-	char address[64], path[PATH_BYTES];
+	char path[PATH_BYTES];
 	struct url url;
 	size_t length;
 	int r;
@@ -114,10 +105,9 @@ static int complete_url(json_t *object, const struct sg_remote *remote, struct s
 	if (length >= sizeof(path))
 		return sg_error_set(error, -EINVAL, "%s.url: the path is too long", remote->place);
 	snprintf(path, sizeof(path), "%.*s", (int)length, url.path);
-	r = look_up(remote->place, &url, address, sizeof(address), error);
+	r = take_address(object, remote->place, &url, error);
 	if (r < 0)
 		return r;
-	json_object_set_new(object, "address", json_string(address));
 	json_object_set_new(object, "host", json_string(url.host));
 	json_object_set_new(object, "path", json_string(*path || remote->is_base ? path : "/"));
 	json_object_set_new(object, "tls", json_boolean(url.tls));

@@ -23,6 +23,7 @@ int sg_remote_check_keys(json_t *object, const char *const *known, const char *p
 	struct sg_error *error) SG_WUNRES;
 
 // Checks, and puts beside what the file says what the enforcer needs, which can neither look names
-// up nor read root's files: "address", "host", "tls", "path", the secret, "timeout_ms".
+// up nor read root's files: "host", "port", "address" where that is one, "tls", "path", the secret,
+// "timeout_ms".
 int sg_remote_complete(
 	json_t *object, const struct sg_remote *remote, struct sg_error *error) SG_WUNRES;

@@ -23,6 +23,7 @@
 #include "warden/api.h"
 #include "warden/files.h"
 #include "warden/guards.h"
+#include "warden/resolver.h"
 #include "warden/spawn.h"
 #include "warden/agents_state.h"
 
@@ -201,8 +202,10 @@ int sg_setup_start(struct sg_warden *warden, struct sg_error *error)
 		r = sg_files_start(warden, &warden->files, error);
 	if (r == 0)
 		r = sg_api_sockets_open(warden, error);
-	if (r == 0)
+	if (r == 0) {
+		sg_resolver_look(warden);
 		r = sg_enforcer_start(warden, error);
+	}
 	if (r == 0)
 		r = sg_agents_adopt_all(warden, error);
 	if (r == 0)
@@ -289,6 +292,7 @@ void sg_setup_stop(struct sg_warden *warden, bool started)
 	sg_namespaces_shut(&warden->namespaces);
 	sg_enforcer_stop(warden);
 	sg_agents_free_all(warden);
+	sg_resolver_stop(warden);
 	warden->files = sg_files_stop(warden->files);
 	sg_api_sockets_close(warden);
 	sg_loop_unwatch(warden->loop, &warden->redirect_watch);

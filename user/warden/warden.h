@@ -43,6 +43,7 @@ struct sg_warden_agent {
 
 struct sg_control_client;
 struct sg_files;
+struct sg_resolver;
 
 struct sg_warden {
 	// options
@@ -90,8 +91,9 @@ struct sg_warden {
 	struct sg_timer reap;
 	struct sg_timer again; // of agents that could not be adopted
 
-	struct sg_files *files; // NULL: no directory is watched
-	int api_fds[2];		// listening sockets of the control API
+	struct sg_resolver *resolver; // NULL: nothing was ever to be looked up
+	struct sg_files *files;	      // NULL: no directory is watched
+	int api_fds[2];		      // listening sockets of the control API
 	unsigned api_fd_count;
 
 	// control.c
@@ -125,6 +127,9 @@ int sg_enforcer_send(struct sg_warden *warden, enum sg_channel_type type, uint32
 // Sends what needs no answer; quiet when the enforcer is away (it gets everything when it is back).
 void sg_enforcer_tell(struct sg_warden *warden, enum sg_channel_type type, const void *payload,
 	size_t length, const int *fds, unsigned fd_count);
+
+// Sends the configuration as it is now; what the enforcer makes of it is not awaited.
+void sg_enforcer_tell_config(struct sg_warden *warden);
 
 // Sends the configuration and waits for what the enforcer makes of it.
 int sg_enforcer_configure(
