@@ -6,9 +6,10 @@ UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 # The encoder makes what the decoder reads.
 UNIT_LDLIBS := -lcmocka -lbrotlienc
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_SOURCES))
-# There is no other way to let memory be short, or a disk.
+# There is no other way to let memory be short, or a disk; and no kernel is asked here.
 $(OUT)/unit/enforcer/test_body: UNIT_LDLIBS += -Wl,--wrap=fstatvfs
 $(OUT)/unit/enforcer/test_exchange: UNIT_LDLIBS += -Wl,--wrap=sg_response_reader_new
+$(OUT)/unit/warden/test_messages: UNIT_LDLIBS += -Wl,--wrap=sg_redirect_is_cut
 
 $(OUT)/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)

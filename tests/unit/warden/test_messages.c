@@ -20,6 +20,15 @@
 
 #define MANY 3000 // more than the socket holds
 
+// The linker puts it in the place of the real one.
+bool __wrap_sg_redirect_is_cut(const struct sg_redirect *redirect, uint32_t agent_id);
+bool __wrap_sg_redirect_is_cut(const struct sg_redirect *redirect, uint32_t agent_id)
+{
+	(void)redirect;
+	(void)agent_id;
+	return false;
+}
+
 struct stage {
 	char directory[64]; // of the CA
 	struct sg_warden warden;
