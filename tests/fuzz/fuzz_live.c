@@ -13,6 +13,7 @@ static void check_same_end(struct sg_live *a, struct sg_live *b)
 	static const struct sg_stream_totals totals = { .input_tokens = 1, .output_tokens = 1 };
 	const struct sg_response_reader *answers[] = { sg_live_answer(a), sg_live_answer(b) };
 	struct sg_buf ends[2] = { { 0 }, { 0 } };
+	size_t length;
 	int r[2];
 
 	if (!answers[0])
@@ -22,8 +23,9 @@ static void check_same_end(struct sg_live *a, struct sg_live *b)
 		abort();
 	r[0] = sg_live_end(a, &totals, &ends[0]);
 	r[1] = sg_live_end(b, &totals, &ends[1]);
-	if (r[0] != r[1] || sg_buf_length(&ends[0]) != sg_buf_length(&ends[1]) ||
-		memcmp(sg_buf_head(&ends[0]), sg_buf_head(&ends[1]), sg_buf_length(&ends[0])) != 0)
+	length = sg_buf_length(&ends[0]);
+	if (r[0] != r[1] || length != sg_buf_length(&ends[1]) ||
+		(length && memcmp(sg_buf_head(&ends[0]), sg_buf_head(&ends[1]), length) != 0))
 		abort();
 	sg_buf_release(&ends[0]);
 	sg_buf_release(&ends[1]);

@@ -165,36 +165,43 @@ static json_t *without(const json_t *list, const char *budget)
 	return rest;
 }
 
+// What is left of the live layer of an agent (NULL: one that nobody knows) without a budget, or
+// without any. Returns 0 or -errno with the sentence.
+static int take_out(const struct sg_control_agent *agent, const char *name, const char *budget,
+	json_t **ret_rest, struct sg_error *error)
+{
+	json_t *layer = agent ? agent->layers[SG_LAYER_LIVE] : NULL;
+	json_t *rest = without(layer, budget);
+
+	if (!rest)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	if (json_array_size(rest) == json_array_size(layer)) {
+		json_decref(rest);
+		return sg_error_set(error, -ENOENT, "agent %s has no live override%s%s", name,
+			budget ? " of budget " : "", budget ? budget : "");
+	}
+	*ret_rest = rest;
+	return 0;
+}
+
 int sg_control_remove(struct sg_control *control, const char *who, const char *name,
 	const char *budget, const char *reason, json_t **ret_answer, struct sg_error *error)
 {
 	struct sg_control_agent *agent = NULL;
 	json_t *rest = NULL;
-	size_t count = 0;
 	int r;
 
 	pthread_mutex_lock(&control->lock);
 	// A name that was only asked for takes no room in the table.
 	HASH_FIND_STR(control->agents, name, agent);
 	r = sg_name_check("agent", name, error);
-	if (r == 0 && !agent)
-		r = sg_error_set(error, -ENOENT, "agent %s has no live override", name);
-	if (r == 0) {
-		count = json_array_size(agent->layers[SG_LAYER_LIVE]);
-		rest = without(agent->layers[SG_LAYER_LIVE], budget);
-		if (!rest)
-			r = sg_error_set(error, -ENOMEM, "out of memory");
-		else if (json_array_size(rest) == count)
-			r = sg_error_set(error, -ENOENT, "agent %s has no live override%s%s", name,
-				budget ? " of budget " : "", budget ? budget : "");
-	}
 	if (r == 0)
+		r = take_out(agent, name, budget, &rest, error);
+	if (r == 0 && agent) // which has something that was taken out
 		r = put_live(control, who, agent, rest,
 			json_pack("{s:b, s:s?, s:s?}", "removed", 1, "name", budget, "reason",
 				reason),
 			ret_answer, error);
-	else
-		json_decref(rest);
 	pthread_mutex_unlock(&control->lock);
 	if (r == 0)
 		sg_audit_flush(control->audit);

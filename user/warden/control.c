@@ -247,7 +247,7 @@ static json_t *on_stop(struct sg_control_client *client, enum sg_channel_stop_ho
 	const json_t *request, struct sg_error *error)
 {
 	struct sg_channel_stop order = { .how = how };
-	struct sg_stop_result result;
+	struct sg_stop_result result = { 0 };
 	int r = copy_text(request, "agent", order.agent, sizeof(order.agent), error);
 
 	if (r == 0)
