@@ -14,9 +14,11 @@
 #include "warden/endpoints.h"
 #include "warden/guards.h"
 
-#define REAP_MS	     200
-#define GUARD_MS     1000 // the kernel does not tell of the end of a cgroup
-#define ORPHAN_TURNS 50	  // of REAP_MS: the command line of an adopted one may still release it
+#define REAP_MS 200
+// The kernel does not tell of the end of a cgroup; and not that it emptied, where its end came
+// within the 10 ms for which it puts such news off.
+#define WATCHED_MS   1000
+#define ORPHAN_TURNS 50 // of REAP_MS: the command line of an adopted one may still release it
 
 static void free_deferred(struct sg_deferred *deferred)
 {
@@ -84,7 +86,7 @@ static void on_reap(struct sg_timer *timer)
 	struct sg_warden *warden =
 		(struct sg_warden *)((char *)timer - offsetof(struct sg_warden, reap));
 	struct sg_warden_agent *agent, *next;
-	bool waiting = false, guards;
+	bool waiting = false, watched = false;
 
 	for (agent = warden->agents; agent; agent = next) {
 		next = agent->next;
@@ -94,10 +96,12 @@ static void on_reap(struct sg_timer *timer)
 			sg_agent_remove(warden, agent);
 		else if (agent->watch.fd < 0)
 			waiting = true;
+		else
+			watched = true;
 	}
-	guards = sg_guards_tend(warden);
-	if (waiting || guards)
-		sg_loop_arm(warden->loop, &warden->reap, waiting ? REAP_MS : GUARD_MS, on_reap);
+	watched |= sg_guards_tend(warden);
+	if (waiting || watched)
+		sg_loop_arm(warden->loop, &warden->reap, waiting ? REAP_MS : WATCHED_MS, on_reap);
 	sg_control_stop_if_idle(warden);
 }
 
@@ -113,7 +117,8 @@ static void on_cgroup_event(struct sg_watch *watch, uint32_t events SG_UNUSED)
 	on_reap(&agent->warden->reap);
 }
 
-// The kernel tells when the group empties. Where it can't be asked, the reaper looks.
+// The kernel tells when the group empties; the reaper looks all the same, often where it can't be
+// asked.
 void sg_agent_await_end(struct sg_warden *warden, struct sg_warden_agent *agent)
 {
 	agent->released = true;
