@@ -127,39 +127,28 @@ def measure_idle(load, running, plan, problems):
     return results
 
 
-def measure_http2(running, plan, problems):
-    for proxy in running:
-        if proxy.name == "spendgate":
-            report.progress("HTTP/2 beside HTTP/1.1: spendgate")
-            return http2.measure(proxy, plan.rounds, 2000 if plan is QUICK else 10000, problems)
-    return {}
-
-
-def measure_live_change(running, plan, problems):
-    for proxy in running:
-        if proxy.name == "spendgate":
-            report.progress("limits that change: spendgate")
-            return live_change.measure(proxy, 10 if plan is QUICK else 40, problems)
-    return {}
-
-
-def measure_cut_off(running, plan, problems):
-    for proxy in running:
-        if proxy.name == "spendgate":
-            report.progress("agents that are cut off: spendgate")
-            return cut_off.measure(proxy, 20 if plan is QUICK else 200, problems)
-    return {}
-
-
-def check_metered(running, problems):
+def check_metered(proxy, problems):
     """What the ledger counted must be what the load client sent."""
-    for proxy in running:
-        if proxy.name == "spendgate":
-            metered = proxy.metered_calls()
-            if metered != proxy.answers:
-                problems.append(f"spendgate metered {metered} calls, the load client had {proxy.answers} answers")
-            return metered
-    return None
+    metered = proxy.metered_calls()
+    if metered != proxy.answers:
+        problems.append(f"spendgate metered {metered} calls, the load client had {proxy.answers} answers")
+    return metered
+
+
+def measure_ours(running, plan, problems):
+    """What is measured of spendgate alone, where it runs."""
+    proxy = next((proxy for proxy in running if proxy.name == report.OURS), None)
+    if not proxy:
+        return {"http2": {}, "metered": None, "live": {}, "cuts": {}}
+    quick = plan is QUICK
+    report.progress("HTTP/2 beside HTTP/1.1: spendgate")
+    both = http2.measure(proxy, plan.rounds, 2000 if quick else 10000, problems)
+    metered = check_metered(proxy, problems)
+    report.progress("limits that change: spendgate")
+    live = live_change.measure(proxy, 10 if quick else 40, problems)
+    report.progress("agents that are cut off: spendgate")
+    cuts = cut_off.measure(proxy, 20 if quick else 200, problems)
+    return {"http2": both, "metered": metered, "live": live, "cuts": cuts}
 
 
 def first_connection(load, running, plan):
@@ -217,15 +206,11 @@ def measure_all(directory, arguments, plan):
         restart(running)
         first_connection(arguments.load, running, plan)
         wanted, results = measure_rounds(arguments.load, running, plan, problems)
-        both = measure_http2(running, plan, problems)
-        metered = check_metered(running, problems)
-        live = measure_live_change(running, plan, problems)
-        cuts = measure_cut_off(running, plan, problems)
+        ours = measure_ours(running, plan, problems)
     finally:
         for proxy in reversed(running):
             proxy.stop()
-    return {"scenarios": wanted, "results": results, "idle": idle, "http2": both, "live": live, "cuts": cuts, "metered": metered,
-            "missing": missing, "problems": problems, "running": running}
+    return {"scenarios": wanted, "results": results, "idle": idle, **ours, "missing": missing, "problems": problems, "running": running}
 
 
 def main():

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `spendgate budget set|add|show|rm`: the limits of running agents, changed live.
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,25 +343,13 @@ static int usage(FILE *out, int code)
 
 static int perform(struct options *options)
 {
-	struct sg_daemon daemon = { -1 };
-	struct sg_error error = { "" };
-	json_t *request = make_request(options), *answer = NULL;
-	int r = sg_start_open(&daemon, false, NULL, &error);
+	json_t *answer = NULL;
+	int code = sg_start_ask(make_request(options), SG_EXIT_FAILED, &answer);
 
-	if (r < 0) {
-		fprintf(stderr, "spendgate: %s\n", error.text);
-		r = r == -EPERM ? SG_EXIT_NOPERM : SG_EXIT_UNAVAILABLE;
-	} else if (sg_daemon_ask(&daemon, request, NULL, 0, &answer, &error) < 0) {
-		fprintf(stderr, "spendgate: %s\n", error.text);
-		r = SG_EXIT_FAILED;
-	} else {
+	if (code == SG_EXIT_OK)
 		print_answer(options, answer);
-		r = SG_EXIT_OK;
-	}
-	sg_daemon_close(&daemon);
-	json_decref(request);
 	json_decref(answer);
-	return r;
+	return code;
 }
 
 int sg_cli_budget(int argc, char **argv)

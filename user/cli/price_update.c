@@ -55,31 +55,19 @@ static int read_document(const char *path, json_t **ret_document, struct sg_erro
 
 int sg_cli_price_update(int argc, char **argv)
 {
-	struct sg_daemon daemon = { -1 };
 	struct sg_error error = { "" };
-	json_t *document = NULL, *request, *answer = NULL;
+	json_t *document = NULL, *answer = NULL;
 	const char *path = NULL;
-	bool asked = false;
-	int r;
+	int code;
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &path);
-	r = read_document(path, &document, &error);
-	if (r < 0) {
+	if (read_document(path, &document, &error) < 0) {
 		fprintf(stderr, "spendgate: %s\n", error.text);
 		return SG_EXIT_DATA;
 	}
-	request = json_pack("{s:s, s:o}", "op", "prices", "document", document);
-	r = sg_start_open(&daemon, false, NULL, &error);
-	if (r == 0) {
-		asked = true;
-		r = sg_daemon_ask(&daemon, request, NULL, 0, &answer, &error);
-	}
-	json_decref(request);
+	code = sg_start_ask(json_pack("{s:s, s:o}", "op", "prices", "document", document),
+		SG_EXIT_DATA, &answer);
 	json_decref(answer);
-	sg_daemon_close(&daemon);
-	if (r == 0)
-		return SG_EXIT_OK;
-	fprintf(stderr, "spendgate: %s\n", error.text);
-	return r == -EPERM ? SG_EXIT_NOPERM : asked ? SG_EXIT_DATA : SG_EXIT_UNAVAILABLE;
+	return code;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `spendgate reload`
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -21,26 +20,15 @@ static const struct argp argp = { NULL, NULL, NULL,
 
 int sg_cli_reload(int argc, char **argv)
 {
-	struct sg_daemon daemon = { -1 };
-	struct sg_error error = { "" };
-	json_t *request = json_pack("{s:s}", "op", "reload"), *answer = NULL;
 	const char *restart;
-	bool asked = false;
-	int r;
+	json_t *answer;
+	int code;
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	r = sg_start_open(&daemon, false, NULL, &error);
-	if (r == 0) {
-		asked = true;
-		r = sg_daemon_ask(&daemon, request, NULL, 0, &answer, &error);
-	}
-	json_decref(request);
-	sg_daemon_close(&daemon);
-	if (r < 0) {
-		fprintf(stderr, "spendgate: %s\n", error.text);
-		return r == -EPERM ? SG_EXIT_NOPERM : asked ? SG_EXIT_CONFIG : SG_EXIT_UNAVAILABLE;
-	}
+	code = sg_start_ask(json_pack("{s:s}", "op", "reload"), SG_EXIT_CONFIG, &answer);
+	if (code != SG_EXIT_OK)
+		return code;
 	restart = json_string_value(json_object_get(answer, "restart"));
 	if (restart && *restart)
 		printf("in force, but for these keys, which need a restart of spendgated: %s\n",

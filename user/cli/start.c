@@ -187,3 +187,21 @@ int sg_start_open(
 			sg_daemon_run_directory());
 	return 0;
 }
+
+int sg_start_ask(json_t *request, int refused, json_t **ret_answer)
+{
+	struct sg_daemon daemon = { -1 };
+	struct sg_error error = { "" };
+	int code = SG_EXIT_OK;
+	int r = sg_start_open(&daemon, false, NULL, &error);
+
+	if (r < 0)
+		code = r == -EPERM ? SG_EXIT_NOPERM : SG_EXIT_UNAVAILABLE;
+	else if (sg_daemon_ask(&daemon, request, NULL, 0, ret_answer, &error) < 0)
+		code = refused;
+	if (code != SG_EXIT_OK)
+		fprintf(stderr, "spendgate: %s\n", error.text);
+	sg_daemon_close(&daemon);
+	json_decref(request);
+	return code;
+}

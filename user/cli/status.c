@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `spendgate status`
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -85,23 +84,15 @@ static void print_table(const json_t *status)
 
 int sg_cli_status(int argc, char **argv)
 {
-	struct sg_daemon daemon = { -1 };
-	struct sg_error error = { "" };
-	json_t *request = json_pack("{s:s}", "op", "status"), *status = NULL;
 	bool as_json = false;
-	int r;
+	json_t *status;
+	int code;
 
 	argp_err_exit_status = SG_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &as_json);
-	r = sg_start_open(&daemon, false, NULL, &error);
-	if (r == 0)
-		r = sg_daemon_ask(&daemon, request, NULL, 0, &status, &error);
-	json_decref(request);
-	sg_daemon_close(&daemon);
-	if (r < 0) {
-		fprintf(stderr, "spendgate: %s\n", error.text);
-		return r == -EPERM ? SG_EXIT_NOPERM : SG_EXIT_UNAVAILABLE;
-	}
+	code = sg_start_ask(json_pack("{s:s}", "op", "status"), SG_EXIT_UNAVAILABLE, &status);
+	if (code != SG_EXIT_OK)
+		return code;
 	if (as_json) {
 		json_object_del(status, "ok");
 		json_dumpf(status, stdout, JSON_INDENT(1));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `spendgate cut`, `spendgate resume`: an agent loses every network at once, and may go on.
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -65,27 +64,16 @@ static json_int_t count_of(const json_t *answer, const char *key)
 
 static int run(const char *op, const struct options *options)
 {
-	struct sg_daemon daemon = { -1 };
-	struct sg_error error = { "" };
-	json_t *request, *answer = NULL;
 	char who[SG_CALLER_BYTES];
-	bool asked = false;
-	int r;
+	json_t *answer;
+	int code;
 
 	sg_caller_describe(who, sizeof(who));
-	request = json_pack("{s:s, s:s, s:s, s:s*}", "op", op, "agent", options->agent, "who", who,
-		"reason", options->reason);
-	r = sg_start_open(&daemon, false, NULL, &error);
-	if (r == 0) {
-		asked = true;
-		r = sg_daemon_ask(&daemon, request, NULL, 0, &answer, &error);
-	}
-	json_decref(request);
-	sg_daemon_close(&daemon);
-	if (r < 0) {
-		fprintf(stderr, "spendgate: %s\n", error.text);
-		return r == -EPERM ? SG_EXIT_NOPERM : asked ? SG_EXIT_FAILED : SG_EXIT_UNAVAILABLE;
-	}
+	code = sg_start_ask(json_pack("{s:s, s:s, s:s, s:s*}", "op", op, "agent", options->agent,
+				    "who", who, "reason", options->reason),
+		SG_EXIT_FAILED, &answer);
+	if (code != SG_EXIT_OK)
+		return code;
 	printf("%s: %lld agents", options->agent, (long long)count_of(answer, "agents"));
 	if (json_object_get(answer, "connections"))
 		printf(", %lld connections ended", (long long)count_of(answer, "connections"));

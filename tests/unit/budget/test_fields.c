@@ -310,6 +310,20 @@ static const struct sg_budget_policy *with_breaker(
 	return budget;
 }
 
+// The one event is of the breaker, which refuses now.
+static void assert_tripped(
+	struct sg_account *account, const char *why, enum sg_breaker_action action)
+{
+	struct sg_refusal refusal;
+	struct sg_hold hold;
+
+	assert_int_equal(event_count, 1);
+	assert_string_equal(events[0].why, why);
+	assert_int_equal(events[0].action, action);
+	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
+	assert_true(refusal.breaker);
+}
+
 static void a_breaker_trips_on_the_same_request_again_and_again(void **state)
 {
 	struct sg_budget_policy budget;
@@ -346,8 +360,6 @@ static void a_breaker_trips_on_spending_far_above_the_hour_before(void **state)
 {
 	struct sg_budget_policy budget;
 	struct sg_account *account;
-	struct sg_refusal refusal;
-	struct sg_hold hold;
 
 	(void)state;
 	reopen_with(fake_clock, 0);
@@ -365,11 +377,7 @@ static void a_breaker_trips_on_spending_far_above_the_hour_before(void **state)
 	assert_int_equal(event_count, 0);
 	spend(account, 100);
 	sg_engine_flush(engine);
-	assert_int_equal(event_count, 1);
-	assert_string_equal(events[0].why, "spend_slope");
-	assert_int_equal(events[0].action, SG_BREAKER_FREEZE);
-	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
-	assert_true(refusal.breaker);
+	assert_tripped(account, "spend_slope", SG_BREAKER_FREEZE);
 }
 
 static void a_breaker_trips_on_calls_that_are_refused(void **state)
@@ -395,11 +403,7 @@ static void a_breaker_trips_on_calls_that_are_refused(void **state)
 		sg_account_refused(engine, account, NULL);
 		sg_engine_flush(engine);
 	}
-	assert_int_equal(event_count, 1);
-	assert_string_equal(events[0].why, "refusals");
-	assert_int_equal(events[0].action, SG_BREAKER_CUT);
-	assert_int_equal(take(0, account, 1, &hold, &refusal), -EDQUOT);
-	assert_true(refusal.breaker);
+	assert_tripped(account, "refusals", SG_BREAKER_CUT);
 }
 
 int main(void)

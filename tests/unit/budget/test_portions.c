@@ -28,10 +28,14 @@ static void spend(unsigned worker, struct sg_account *account, int64_t nanousd)
 	settle(&hold, nanousd);
 }
 
+static struct sg_account *with_cap(int64_t nanousd)
+{
+	return account_with("a", &(struct sg_budget_policy){ .limit_nanousd = nanousd });
+}
+
 static void what_another_worker_has_is_no_refusal(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1000 });
+	struct sg_account *account = with_cap(1000);
 	struct sg_refusal refusal;
 	struct sg_hold hold, holds[99];
 
@@ -51,8 +55,7 @@ static void what_another_worker_has_is_no_refusal(void **state)
 // A cap that is reached refuses calls that would cost nothing in its unit, too.
 static void a_portion_never_reaches_the_cap(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1000 });
+	struct sg_account *account = with_cap(1000);
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -87,8 +90,7 @@ static void no_portion_is_given_where_calls_are_not_all_alike(void **state)
 
 static void what_is_held_is_told_as_calls_hold_it(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1000000 });
+	struct sg_account *account = with_cap(1000000);
 	const struct sg_charge more = { .nanousd = 5 };
 	struct sg_refusal refusal;
 	struct sg_hold hold;
@@ -120,8 +122,7 @@ static void what_is_held_is_told_as_calls_hold_it(void **state)
 
 static void a_bill_above_its_hold_is_charged_in_full(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1000000 });
+	struct sg_account *account = with_cap(1000000);
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
@@ -204,8 +205,7 @@ static void an_hour_that_is_over_takes_what_was_spent_of_portions(void **state)
 
 static void a_change_of_policy_keeps_what_was_spent_of_portions(void **state)
 {
-	struct sg_account *account =
-		account_with("a", &(struct sg_budget_policy){ .limit_nanousd = 1000000 });
+	struct sg_account *account = with_cap(1000000);
 	struct sg_refusal refusal;
 	struct sg_hold hold;
 
