@@ -7,15 +7,14 @@
 
 struct sg_budget *sg_budget_new(const struct sg_budget_policy *policy)
 {
-	const struct sg_breaker_policy *breaker = &policy->breaker;
 	struct sg_budget *budget = aligned_alloc(64, sizeof(*budget));
 
 	if (!budget)
 		return NULL;
 	memset(budget, 0, offsetof(struct sg_budget, window.buckets));
 	sg_budget_init(budget, policy);
-	if (breaker->nanousd_per_minute || breaker->identical_requests || breaker->refusals) {
-		budget->breaker = sg_breaker_new(breaker);
+	if (sg_breaker_watches(&policy->breaker)) {
+		budget->breaker = sg_breaker_new(&policy->breaker);
 		if (!budget->breaker)
 			return sg_budget_free(budget);
 	}
@@ -61,6 +60,8 @@ struct sg_account *sg_account_free(struct sg_account *account)
 
 void sg_account_budgets_changed(struct sg_account *account)
 {
+	unsigned traits = account->count ? SG_HAS_BUDGETS : 0;
+
 	account->generation++;
 	account->choosy = 0;
 	for (unsigned i = 0; i < account->count; i++) {
@@ -68,7 +69,14 @@ void sg_account_budgets_changed(struct sg_account *account)
 
 		if (policy->models[0] || policy->providers[0])
 			account->choosy |= UINT64_C(1) << i;
+		if (policy->on_tight != SG_TIGHT_DENY)
+			traits |= SG_MAY_CLAMP;
+		if (policy->on_tight == SG_TIGHT_CUT)
+			traits |= SG_MAY_CUT;
+		if (policy->breaker.identical_requests)
+			traits |= SG_WANTS_FINGERPRINT;
 	}
+	atomic_store_explicit(&account->traits, traits, memory_order_release);
 }
 
 uint64_t sg_account_find_budgets(
@@ -177,45 +185,27 @@ uint64_t sg_account_take_waiting(struct sg_account *account, uint64_t mask)
 	return waiting;
 }
 
-bool sg_account_has_budgets(struct sg_account *account)
+static bool has_trait(const struct sg_account *account, enum sg_account_trait trait)
 {
-	bool has;
-
-	sg_lock_take(&account->lock);
-	has = account->count > 0;
-	sg_lock_give(&account->lock);
-	return has;
+	return atomic_load_explicit(&account->traits, memory_order_acquire) & trait;
 }
 
-bool sg_account_may_clamp(struct sg_account *account)
+bool sg_account_has_budgets(const struct sg_account *account)
 {
-	bool may = false;
-
-	sg_lock_take(&account->lock);
-	for (unsigned i = 0; i < account->count; i++)
-		may |= account->budgets[i]->policy.on_tight != SG_TIGHT_DENY;
-	sg_lock_give(&account->lock);
-	return may;
+	return has_trait(account, SG_HAS_BUDGETS);
 }
 
-bool sg_account_may_cut(struct sg_account *account)
+bool sg_account_may_clamp(const struct sg_account *account)
 {
-	bool may = false;
-
-	sg_lock_take(&account->lock);
-	for (unsigned i = 0; i < account->count; i++)
-		may |= account->budgets[i]->policy.on_tight == SG_TIGHT_CUT;
-	sg_lock_give(&account->lock);
-	return may;
+	return has_trait(account, SG_MAY_CLAMP);
 }
 
-bool sg_account_wants_fingerprint(struct sg_account *account)
+bool sg_account_may_cut(const struct sg_account *account)
 {
-	bool wants = false;
+	return has_trait(account, SG_MAY_CUT);
+}
 
-	sg_lock_take(&account->lock);
-	for (unsigned i = 0; i < account->count; i++)
-		wants |= account->budgets[i]->policy.breaker.identical_requests > 0;
-	sg_lock_give(&account->lock);
-	return wants;
+bool sg_account_wants_fingerprint(const struct sg_account *account)
+{
+	return has_trait(account, SG_WANTS_FINGERPRINT);
 }

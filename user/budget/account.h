@@ -21,6 +21,13 @@
 
 #define SG_MAX_SHARED 32 // that one agent may have; with its own: a bit each of a word
 
+enum sg_account_trait {
+	SG_HAS_BUDGETS = 1 << 0,
+	SG_MAY_CLAMP = 1 << 1,
+	SG_MAY_CUT = 1 << 2,
+	SG_WANTS_FINGERPRINT = 1 << 3,
+};
+
 struct sg_account {
 	// One line of the cache, which is all that a hold needs of it: workers that share an
 	// account wait for each other's lines more than for its lock.
@@ -39,7 +46,9 @@ struct sg_account {
 	uint64_t portioned;	   // the workers that have a portion, a bit each
 	int64_t portions_until_ns; // monotonic: of all portions that there are
 
-	_Alignas(64) char name[SG_BUDGET_NAME_BYTES];
+	// What its budgets ask of every call: read without the lock, of a line that seldom changes.
+	_Alignas(64) _Atomic unsigned traits; // enum sg_account_trait
+	char name[SG_BUDGET_NAME_BYTES];
 	UT_hash_handle hh; // by name, of the engine
 	char labels[SG_LABELS_BYTES];
 	unsigned definition_count; // of shared budgets in its policy, in the order they were set
@@ -57,10 +66,9 @@ struct sg_budget *sg_budget_free(struct sg_budget *budget);
 
 // ---- All under the account's lock ----
 
-// Takes back the portions of all workers, or of one: what is held and spent is exact then, for as
-// long as the lock is kept and none is given.
+// Takes back the portions of all workers: what is held and spent is exact then, for as long as the
+// lock is kept and none is given.
 void sg_account_take_back(struct sg_account *account);
-void sg_account_take_back_of(struct sg_account *account, unsigned worker);
 
 // A worker that was just granted `hold` is given a portion for more calls like it, in place of the
 // one that it has, where there is much room in every budget.
@@ -88,11 +96,18 @@ void sg_account_budgets_changed(struct sg_account *account);
 // Which of its budgets count a call, a bit each.
 uint64_t sg_account_find_budgets(
 	const struct sg_account *account, const char *provider, const char *model);
+
+// All its budgets, a bit each.
+static inline uint64_t sg_account_all_budgets(const struct sg_account *account)
+{
+	return (UINT64_C(1) << account->count) - 1;
+}
+
 static inline uint64_t sg_account_budgets_for(
 	const struct sg_account *account, const char *provider, const char *model)
 {
 	return account->choosy ? sg_account_find_budgets(account, provider, model)
-			       : (UINT64_C(1) << account->count) - 1;
+			       : sg_account_all_budgets(account);
 }
 
 // The lines of its budgets, all at once: otherwise each is waited for when its turn comes.

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/lock.h"
 #include "budget/breaker.h"
@@ -98,15 +99,23 @@ static inline bool sg_held_can_keep(const struct sg_charge *held, const struct s
 void sg_budget_lower_room(
 	const struct sg_budget *budget, const struct sg_charge *held, struct sg_room *room);
 
+// Is it the one that is called so? A scope of labels has one a label.
+static inline bool sg_budget_is(
+	const struct sg_budget *budget, enum sg_scope scope, const char *name, const char *label)
+{
+	return budget->policy.scope == scope && strcmp(budget->policy.name, name) == 0 &&
+	       strcmp(budget->resolved_label, label) == 0;
+}
+
 // Is there anything that a charge could make known?
 static inline bool sg_budget_is_watched(const struct sg_budget *budget)
 {
 	return budget->policy.alert_count || budget->breaker;
 }
 
-// Counts a charge in a budget that is not watched.
+// Counts charges in a budget that is not watched; `estimated` of them are so.
 static inline void sg_budget_count(
-	struct sg_budget *budget, const struct sg_charge *charge, bool estimated, int64_t now_ns)
+	struct sg_budget *budget, const struct sg_charge *charge, int64_t estimated, int64_t now_ns)
 {
 	sg_window_advance(&budget->window, now_ns);
 	sg_window_add(&budget->window, now_ns, charge, estimated);

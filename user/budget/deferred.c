@@ -35,8 +35,7 @@ int sg_hold_join(struct sg_engine *engine, struct sg_hold *hold, struct sg_hold 
 	r = sg_account_hold(account, budgets, &added);
 	sg_account_unlock_shared(account, budgets);
 	if (r == 0) {
-		sg_charge_add(&hold->bound, &added);
-		sg_engine_put_out(engine, hold);
+		sg_engine_raise_out(engine, hold, &added);
 		sg_slot_raise(&engine->journal.slots[hold->slot], &hold->bound);
 	}
 	sg_lock_give(&account->lock);

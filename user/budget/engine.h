@@ -270,16 +270,16 @@ void sg_account_refused(
 	struct sg_engine *engine, struct sg_account *account, const struct sg_refusal *refusal);
 
 // Is there any budget that its calls must fit (its own, or one that it shares)?
-bool sg_account_has_budgets(struct sg_account *account);
+bool sg_account_has_budgets(const struct sg_account *account);
 
 // Does any of these budgets end streams at the cap (cut)?
-bool sg_account_may_cut(struct sg_account *account);
+bool sg_account_may_cut(const struct sg_account *account);
 
 // Does any of these budgets lower the output limit of calls that do not fit (clamp, cut)?
-bool sg_account_may_clamp(struct sg_account *account);
+bool sg_account_may_clamp(const struct sg_account *account);
 
 // Does a breaker look at what is asked? Then sg_call.fingerprint is wanted.
-bool sg_account_wants_fingerprint(struct sg_account *account);
+bool sg_account_wants_fingerprint(const struct sg_account *account);
 
 // {"name", "labels"?, "budgets": [as below, its own and those that it shares], "spent_usd" (since
 // the account was first seen), "held_usd", "calls", "refused", "estimated"}. New reference, NULL on

@@ -96,6 +96,14 @@ static inline void sg_engine_put_out(struct sg_engine *engine, const struct sg_h
 	atomic_store_explicit(&out->account, hold->account, memory_order_relaxed);
 }
 
+// In flight there is more now.
+static inline void sg_engine_raise_out(
+	struct sg_engine *engine, struct sg_hold *hold, const struct sg_charge *more)
+{
+	sg_charge_add(&hold->bound, more);
+	engine->in_flight[hold->slot].bound = hold->bound;
+}
+
 static inline void sg_engine_take_in(struct sg_engine *engine, const struct sg_hold *hold)
 {
 	atomic_store_explicit(&engine->in_flight[hold->slot].account, NULL, memory_order_relaxed);

@@ -231,13 +231,6 @@ int sg_hold_take(struct sg_engine *engine, unsigned worker, struct sg_account *a
 
 // ---- Changing ----
 
-// In flight there is more now.
-static void add_to_bound(struct sg_engine *engine, const struct sg_ask *ask, struct sg_hold *hold)
-{
-	sg_charge_add(&hold->bound, &ask->hold);
-	engine->in_flight[hold->slot].bound = hold->bound;
-}
-
 static bool raise_of_portion(
 	struct sg_engine *engine, const struct sg_ask *ask, struct sg_hold *hold)
 {
@@ -248,7 +241,7 @@ static bool raise_of_portion(
 		return false;
 	taken = sg_portion_take(portion, &ask->hold);
 	if (taken)
-		add_to_bound(engine, ask, hold);
+		sg_engine_raise_out(engine, hold, &ask->hold);
 	sg_portion_leave(portion);
 	return taken;
 }
@@ -264,7 +257,7 @@ static int raise_of_account(struct asking *asking, const struct sg_ask *ask, str
 	r = hold_or_wait(asking, ask);
 	sg_account_unlock_shared(account, asking->budgets);
 	if (r == 0)
-		add_to_bound(asking->engine, ask, hold);
+		sg_engine_raise_out(asking->engine, hold, &ask->hold);
 	sg_lock_give(&account->lock);
 	return r;
 }

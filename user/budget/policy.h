@@ -50,6 +50,12 @@ struct sg_breaker_policy {
 	enum sg_breaker_action action;
 };
 
+// Is there anything that it watches?
+static inline bool sg_breaker_watches(const struct sg_breaker_policy *breaker)
+{
+	return breaker->nanousd_per_minute || breaker->identical_requests || breaker->refusals;
+}
+
 // A cap of 0 means: not capped.
 struct sg_budget_policy {
 	// What every call is held against: a line of the cache.

@@ -324,7 +324,7 @@ static int read_breaker(struct sg_policy_parser *parser, const json_t *value)
 		if (r < 0)
 			return sg_error_prefix(parser->error, r, "breaker: ");
 	}
-	if (!breaker->nanousd_per_minute && !breaker->identical_requests && !breaker->refusals)
+	if (!sg_breaker_watches(breaker))
 		return sg_error_set(parser->error, -EINVAL,
 			"breaker: usd_per_minute, identical_requests or refusals is required");
 	if (breaker->times_baseline && !breaker->nanousd_per_minute)

@@ -14,6 +14,7 @@
 
 #include "base/charge.h"
 #include "base/lock.h"
+#include "budget/window.h"
 
 struct sg_portion {
 	// Two lines of the cache, which processors bring together.
@@ -59,11 +60,9 @@ static inline void sg_portion_leave(struct sg_portion *portion)
 // Takes `hold` of it. Returns false where less is left.
 static inline bool sg_portion_take(struct sg_portion *portion, const struct sg_charge *hold)
 {
-	const struct sg_charge left = { portion->left.nanousd - hold->nanousd,
-		portion->left.input_tokens - hold->input_tokens,
-		portion->left.output_tokens - hold->output_tokens,
-		portion->left.requests - hold->requests };
+	struct sg_charge left = portion->left;
 
+	sg_charge_subtract(&left, hold);
 	if ((left.nanousd | left.input_tokens | left.output_tokens | left.requests) < 0)
 		return false;
 	portion->left = left;
@@ -75,10 +74,9 @@ static inline bool sg_portion_take(struct sg_portion *portion, const struct sg_c
 static inline bool sg_portion_give(
 	struct sg_portion *portion, const struct sg_charge *bound, const struct sg_charge *charge)
 {
-	const struct sg_charge more = { charge->nanousd - bound->nanousd,
-		charge->input_tokens - bound->input_tokens,
-		charge->output_tokens - bound->output_tokens, charge->requests - bound->requests };
+	struct sg_charge more = *charge;
 
+	sg_charge_subtract(&more, bound);
 	return sg_portion_take(portion, &more);
 }
 
@@ -86,10 +84,7 @@ static inline void sg_portion_spend(
 	struct sg_portion *portion, const struct sg_charge *charge, bool estimated, int64_t now_ns)
 {
 	// All of it is held by each budget: the sum can be kept.
-	portion->spent.nanousd += charge->nanousd;
-	portion->spent.input_tokens += charge->input_tokens;
-	portion->spent.output_tokens += charge->output_tokens;
-	portion->spent.requests += charge->requests;
+	sg_held_add(&portion->spent, charge);
 	portion->estimated += estimated;
 	portion->newest_ns = now_ns;
 }

@@ -10,7 +10,7 @@
 #define SHARES	    8 // a portion is one of so many that there is room for
 
 // Whose multiples stay far from where sums end.
-#define PORTIONED_MOST (INT64_C(1) << 40)
+#define PORTIONED_MOST ((INT64_C(1) << 40) - 1)
 
 static const struct sg_charge one_each = { 1, 1, 1, 1 };
 
@@ -22,15 +22,11 @@ static void count_spent(
 {
 	sg_charge_add(&account->spent, spent);
 	account->estimated += estimated;
-	for (unsigned i = 0; i < account->count; i++) {
-		struct sg_window *window = &account->budgets[i]->window;
-
-		sg_window_advance(window, at_ns);
-		sg_window_add(window, at_ns, spent, estimated);
-	}
+	for (unsigned i = 0; i < account->count; i++)
+		sg_budget_count(account->budgets[i], spent, estimated, at_ns);
 }
 
-void sg_account_take_back_of(struct sg_account *account, unsigned worker)
+static void take_back_of(struct sg_account *account, unsigned worker)
 {
 	struct sg_portion *portion = &account->portions[worker];
 	struct sg_charge held, spent;
@@ -47,7 +43,7 @@ void sg_account_take_back_of(struct sg_account *account, unsigned worker)
 	sg_latch_give(&portion->lock);
 	sg_held_add(&held, &one_each);
 	sg_held_add(&held, &spent);
-	sg_account_unhold(account, (UINT64_C(1) << account->count) - 1, &held);
+	sg_account_unhold(account, sg_account_all_budgets(account), &held);
 	if (spent.requests)
 		count_spent(account, &spent, estimated, at_ns);
 	account->portioned &= ~(UINT64_C(1) << worker);
@@ -56,7 +52,7 @@ void sg_account_take_back_of(struct sg_account *account, unsigned worker)
 void sg_account_take_back(struct sg_account *account)
 {
 	for (uint64_t left = account->portioned; left; left &= left - 1)
-		sg_account_take_back_of(account, (unsigned)__builtin_ctzll(left));
+		take_back_of(account, (unsigned)__builtin_ctzll(left));
 }
 
 // ---- Giving ----
@@ -71,11 +67,6 @@ static bool may_be_portioned(const struct sg_account *account)
 		if (account->budgets[i]->waiting || sg_budget_is_watched(account->budgets[i]))
 			return false;
 	return true;
-}
-
-static bool is_small(const struct sg_charge *hold)
-{
-	return (hold->nanousd | hold->input_tokens | hold->output_tokens) < PORTIONED_MOST;
 }
 
 static struct sg_charge times(const struct sg_charge *hold, int64_t calls)
@@ -129,7 +120,7 @@ static void put_portion(struct sg_account *account, unsigned worker, const struc
 	sg_latch_take(&portion->lock);
 	portion->label_set = account->label_set;
 	portion->generation = account->generation;
-	portion->budgets = (UINT64_C(1) << account->count) - 1;
+	portion->budgets = sg_account_all_budgets(account);
 	portion->left = *held;
 	sg_charge_subtract(&portion->left, &one_each);
 	portion->spent = (struct sg_charge){ 0 };
@@ -145,14 +136,14 @@ void sg_account_give_portion(
 	struct sg_charge held;
 	int64_t calls;
 
-	if (!may_be_portioned(account) || !is_small(hold))
+	if (!may_be_portioned(account) || !sg_charge_is_within(hold, PORTIONED_MOST))
 		return;
-	sg_account_take_back_of(account, worker);
+	take_back_of(account, worker);
 	calls = choose_calls(account, hold, now_ns);
 	if (!calls)
 		return;
 	held = times(hold, calls);
-	if (sg_account_hold(account, (UINT64_C(1) << account->count) - 1, &held) < 0)
+	if (sg_account_hold(account, sg_account_all_budgets(account), &held) < 0)
 		return;
 	if (!account->portioned)
 		account->portions_until_ns = end_of_slices(account, now_ns);

@@ -20,15 +20,15 @@ void sg_engine_tell(struct sg_engine *engine, const struct sg_account *account, 
 	sg_writer_nudge(engine->writer);
 }
 
-// The budget that a refusal names, as a bit; 0: it is none of the account's any more.
-static uint64_t find_budget(const struct sg_account *account, const struct sg_refusal *refusal)
+// The budget that a refusal names, as a bit; 0: it has no breaker, or is none of the account's any
+// more.
+static uint64_t find_watching(const struct sg_account *account, const struct sg_refusal *refusal)
 {
 	for (unsigned i = 0; i < account->count; i++) {
 		const struct sg_budget *budget = account->budgets[i];
 
-		if (budget->policy.scope == refusal->scope &&
-			strcmp(budget->policy.name, refusal->budget) == 0 &&
-			strcmp(budget->resolved_label, refusal->label) == 0)
+		if (budget->breaker &&
+			sg_budget_is(budget, refusal->scope, refusal->budget, refusal->label))
 			return UINT64_C(1) << i;
 	}
 	return 0;
@@ -37,17 +37,18 @@ static uint64_t find_budget(const struct sg_account *account, const struct sg_re
 static void show_breaker(
 	struct sg_engine *engine, struct sg_account *account, const struct sg_refusal *refusal)
 {
-	uint64_t found = find_budget(account, refusal);
-	int64_t now_ns = engine->monotonic_ns();
+	uint64_t found = find_watching(account, refusal);
 	struct sg_budget_event event;
 	struct sg_budget *budget;
+	int64_t now_ns;
 	bool tripped;
 
 	if (!found)
 		return;
+	now_ns = engine->monotonic_ns();
 	budget = account->budgets[__builtin_ctzll(found)];
 	sg_account_lock_shared(account, found);
-	tripped = budget->breaker && sg_breaker_sees_refusal(budget->breaker, now_ns);
+	tripped = sg_breaker_sees_refusal(budget->breaker, now_ns);
 	if (tripped)
 		sg_budget_tripped(budget, "refusals", &event);
 	sg_account_unlock_shared(account, found);

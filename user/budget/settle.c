@@ -160,12 +160,11 @@ static void set_out(struct sg_engine *engine, struct sg_hold *hold, const struct
 static bool give_to_portion(struct sg_engine *engine, struct sg_hold *hold,
 	const struct sg_charge *freed, const struct sg_charge *bound)
 {
-	static const struct sg_charge nothing;
 	struct sg_portion *portion = &hold->account->portions[hold->worker];
 
 	if (!sg_portion_enter(portion, INT64_MIN))
 		return false;
-	(void)sg_portion_give(portion, freed, &nothing); // what is given always fits
+	sg_held_add(&portion->left, freed);
 	set_out(engine, hold, bound);
 	sg_portion_leave(portion);
 	return true;

@@ -79,9 +79,7 @@ static struct sg_budget *find_budget(
 	struct sg_budget *list, const struct sg_budget_policy *policy, const char *label)
 {
 	for (; list; list = list->next)
-		if (list->policy.scope == policy->scope &&
-			strcmp(list->policy.name, policy->name) == 0 &&
-			strcmp(list->resolved_label, label) == 0)
+		if (sg_budget_is(list, policy->scope, policy->name, label))
 			return list;
 	return NULL;
 }

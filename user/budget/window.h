@@ -53,7 +53,8 @@ static inline void sg_held_add(struct sg_charge *held, const struct sg_charge *h
 	held->requests += hold->requests;
 }
 
-// Only what was added before, and only from sums that did not stop.
+// From sums only what was added before, and only where they did not stop; a difference may be
+// negative.
 static inline void sg_charge_subtract(struct sg_charge *sum, const struct sg_charge *charge)
 {
 	sum->nanousd -= charge->nanousd;
