@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "enforcer/afford.h"
 #include "enforcer/call.h"
@@ -18,25 +19,17 @@
 #include "enforcer/waiting.h"
 #include "enforcer/worker.h"
 
-// FNV-1a: equal requests have equal ones, and nobody gains by two that only look equal.
-static uint64_t fold(uint64_t hash, const uint8_t *bytes, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-	return hash;
-}
-
+// Equal requests have equal ones.
 static uint64_t fingerprint(const struct sg_exchange *exchange)
 {
 	uint8_t *scratch = exchange->client->worker->scratch;
 	const struct sg_str target = exchange->head.target;
-	uint64_t hash =
-		fold(UINT64_C(14695981039346656037), (const uint8_t *)target.data, target.length);
+	uint64_t hash = sg_hash(SG_HASH_START, target.data, target.length);
 	uint64_t offset = 0;
 	ssize_t n;
 
 	while ((n = sg_body_read(&exchange->body, offset, scratch, SG_SCRATCH_BYTES)) > 0) {
-		hash = fold(hash, scratch, (size_t)n);
+		hash = sg_hash(hash, scratch, (size_t)n);
 		offset += (uint64_t)n;
 	}
 	return n < 0 ? 0 : hash;

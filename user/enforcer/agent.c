@@ -11,7 +11,6 @@
 #include <uthash.h>
 
 #include "base/address.h"
-#include "base/log.h"
 #include "enforcer/keys.h"
 #include "enforcer/limits.h"
 #include "enforcer/upstream_tls.h"

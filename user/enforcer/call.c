@@ -14,6 +14,17 @@
 // known ones that are not bounded by their context alone. It matters to caps on tokens.
 #define UNKNOWN_MODEL_OUTPUT (INT64_C(128) * 1024)
 
+bool sg_call_enter(const struct sg_client *client)
+{
+	return sg_agent_begin_call(
+		client->agent, client->worker->index, client->worker->enforcer->worker_count);
+}
+
+void sg_call_leave(const struct sg_client *client)
+{
+	sg_agent_end_call(client->agent, client->worker->index);
+}
+
 static int64_t at_least_one(int64_t count)
 {
 	return count > 1 ? count : 1;

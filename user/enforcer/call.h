@@ -3,6 +3,7 @@
 // session. Worker thread only.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -11,6 +12,10 @@
 #include "provider/provider.h"
 
 struct sg_client;
+
+// Counts a call among those of its agent (agent_load.h). Returns false where there are too many.
+bool sg_call_enter(const struct sg_client *client);
+void sg_call_leave(const struct sg_client *client);
 
 // The most that the call may cost. Where its model has no price, what the agent's policy says:
 // facts->model becomes the stand-in of price_as. Returns 0, -ENOENT (no price: refuse) or -ERANGE

@@ -48,7 +48,7 @@ void sg_client_close(struct sg_client *client, const char *reason)
 		sg_pool_origin_put(
 			&worker->pool, SG_TAKE(client->pool_origin), sg_loop_now_ms(worker->loop));
 	sg_loop_disarm(&client->timer);
-	sg_transport_close(&client->transport, worker->loop);
+	sg_transport_close(&client->transport);
 	sg_agent_leave(client->agent);
 	*client->link = client->next;
 	if (client->next)

@@ -13,11 +13,11 @@
 // Read from the body at a time, to be decoded once more.
 #define PIECE_BYTES 4096
 
+static const char unreadable[] = "the request's Content-Encoding can't be read";
+
 struct sg_undo {
 	struct sg_inflate *inflate;
 	struct sg_body plain;
-	const char *directory;
-	struct sg_worker *worker;
 	uint64_t offset; // of the body
 };
 
@@ -50,7 +50,7 @@ int sg_coded_begin(struct sg_exchange *exchange, struct sg_str coding)
 		sg_inflate_limit(exchange->request_inflate);
 	if (r != -ENOTSUP)
 		return r;
-	exchange->bad_coding = "the request's Content-Encoding can't be read";
+	exchange->bad_coding = unreadable;
 	return 0;
 }
 
@@ -77,7 +77,7 @@ int sg_coded_read(struct sg_exchange *exchange, struct sg_str piece)
 
 	switch (r) {
 	case -EBADMSG:
-		exchange->bad_coding = "the request's Content-Encoding can't be read";
+		exchange->bad_coding = unreadable;
 		return 0;
 	case -EFBIG:
 		exchange->bad_coding = "what its Content-Encoding expands to is too large";
@@ -111,14 +111,11 @@ struct sg_undo *sg_undo_free(struct sg_undo *undo)
 static int start_undoing(struct sg_exchange *exchange)
 {
 	const struct sg_h1_header *coding = sg_h1_find(&exchange->head, "content-encoding");
-	struct sg_worker *worker = exchange->client->worker;
 	struct sg_undo *undo = calloc(1, sizeof(*undo));
 	int r;
 
 	if (!undo)
 		return -ENOMEM;
-	undo->worker = worker;
-	undo->directory = worker->enforcer->spill_directory;
 	sg_body_init(&undo->plain, exchange->body.share, exchange->body.share_bytes);
 	r = coding ? sg_inflate_new(coding->value, &undo->inflate) : -EINVAL;
 	if (r < 0)
@@ -130,10 +127,12 @@ static int start_undoing(struct sg_exchange *exchange)
 
 static int append_decoded(void *context, const char *bytes, size_t length)
 {
-	struct sg_undo *undo = context;
+	struct sg_exchange *exchange = context;
+	struct sg_worker *worker = exchange->client->worker;
 
-	count_decoded(undo->worker, length);
-	return sg_body_append(&undo->plain, bytes, length, undo->directory);
+	count_decoded(worker, length);
+	return sg_body_append(
+		&exchange->undo->plain, bytes, length, worker->enforcer->spill_directory);
 }
 
 static void take_plain(struct sg_exchange *exchange)
@@ -163,7 +162,8 @@ int sg_coded_undo(struct sg_exchange *exchange)
 		}
 		undo->offset += n > 0 ? (uint64_t)n : 0;
 		r = n < 0 ? (int)n
-			  : sg_inflate_feed(undo->inflate, piece, (size_t)n, append_decoded, undo);
+			  : sg_inflate_feed(
+				    undo->inflate, piece, (size_t)n, append_decoded, exchange);
 	}
 	return r < 0 ? r : -EAGAIN;
 }

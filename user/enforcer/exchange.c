@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enforcer/call.h"
 #include "enforcer/client.h"
 #include "enforcer/coded.h"
 #include "enforcer/gate.h"
@@ -63,8 +64,7 @@ int sg_exchange_begin(struct sg_client *client, const struct sg_agent_side *side
 	exchange->head.header_count = 0;
 	exchange->head.keep_alive = false;
 	sg_body_init(&exchange->body, &client->agent->load->bodies, client->agent->max_body_bytes);
-	exchange->counted =
-		sg_agent_begin_call(client->agent, worker->index, worker->enforcer->worker_count);
+	exchange->counted = sg_call_enter(client);
 	exchange->started_ms = sg_loop_now_ms(worker->loop);
 	exchange->client = client;
 	exchange->side = side;
@@ -108,10 +108,8 @@ bool sg_exchange_agent_left(struct sg_exchange *exchange)
 
 static void detach(struct sg_exchange *exchange)
 {
-	const struct sg_client *client = exchange->client;
-
 	if (exchange->counted)
-		sg_agent_end_call(client->agent, client->worker->index);
+		sg_call_leave(exchange->client);
 	*exchange->link = exchange->next;
 	if (exchange->next)
 		exchange->next->link = exchange->link;

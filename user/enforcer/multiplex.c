@@ -44,7 +44,7 @@ static void lose(struct sg_upstream *upstream)
 	upstream->multiplex->was_stale = sg_upstream_was_stale(upstream);
 	sg_h2_lose(upstream->multiplex->codec);
 	sg_buf_release(&upstream->out);
-	sg_transport_close(&upstream->transport, upstream->worker->loop);
+	sg_transport_close(&upstream->transport);
 }
 
 // ---- Bytes ----

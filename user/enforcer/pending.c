@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "budget/journal.h"
 #include "enforcer/limits.h"
@@ -97,10 +98,8 @@ struct sg_pendings *sg_pendings_free(struct sg_pendings *pendings)
 
 static struct sg_pending **bucket_of(struct sg_pendings *pendings, const char *id)
 {
-	uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
+	uint64_t hash = sg_hash(SG_HASH_START, id, strlen(id));
 
-	for (; *id; id++)
-		hash = (hash ^ (uint8_t)*id) * UINT64_C(1099511628211);
 	return &pendings->buckets[(hash ^ hash >> 32) % BUCKETS];
 }
 

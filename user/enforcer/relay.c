@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "enforcer/call.h"
 #include "enforcer/client.h"
 #include "enforcer/exchange.h"
 #include "enforcer/limits.h"
@@ -52,7 +53,7 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 		return NULL;
 	sg_turns_end(&relay->turns, relay->provider_closed, relay->agent_left);
 	if (relay->counted)
-		sg_agent_end_call(relay->client->agent, relay->client->worker->index);
+		sg_call_leave(relay->client);
 	if (relay->upstream)
 		sg_upstream_put(relay->upstream, &relay->upstream_user, false);
 	sg_loop_disarm(&relay->timer);
@@ -60,7 +61,6 @@ struct sg_relay *sg_relay_free(struct sg_relay *relay)
 	sg_buf_release(&relay->control);
 	sg_buf_release(&relay->message.frames);
 	sg_buf_release(&relay->farewell);
-	free(relay->event);
 	free(relay);
 	return NULL;
 }
@@ -204,11 +204,14 @@ static void refuse(struct sg_relay *relay, const struct sg_turns_refusal *refusa
 		.detail = refusal->detail,
 		.wall_ns = sg_clock_wall_ns() };
 	char reason[SG_CLOSE_REASON_BYTES] = "";
+	char *event = NULL;
 
 	sg_refusal_note(client, refusal->kind, SG_WEBSOCKET_POLICY, budget, refusal->model,
 		refusal->detail);
-	if (sg_answer_render_end(&answer, &relay->event, reason) < 0)
-		relay->event = NULL; // the Close frame says it, too
+	if (sg_answer_render_end(&answer, &event, reason) == 0 && event)
+		// Where there is no memory for it, the Close frame says it, too.
+		(void)!sg_buf_printf(&relay->farewell, "%s\n", event);
+	free(event);
 	sg_relay_end(relay, SG_WEBSOCKET_POLICY, reason);
 }
 
@@ -236,14 +239,14 @@ void sg_relay_heed(struct sg_relay *relay, enum sg_turns_verdict verdict,
 // would pay for: its connection ends at once, and the session with it.
 void sg_relay_cut(struct sg_relay *relay)
 {
-	sg_turns_cut(&relay->turns, relay->live, &relay->farewell);
+	sg_turns_cut(&relay->turns, &relay->farewell);
 	sg_relay_end(
 		relay, SG_WEBSOCKET_POLICY, "insufficient_quota: the budget has room for no more");
 	sg_transport_reset(&relay->upstream->transport);
 	relay->provider_ended = true;
 }
 
-// The messages that end a turn, a line each.
+// A message for each line.
 static int put_farewell(struct sg_relay *relay)
 {
 	const char *line = (const char *)sg_buf_head(&relay->farewell), *end;
@@ -264,17 +267,14 @@ static int put_farewell(struct sg_relay *relay)
 void sg_relay_tell_end(struct sg_relay *relay)
 {
 	struct sg_buf *out = &relay->client->out;
-	bool speaks = relay->event || sg_buf_length(&relay->farewell);
 	int r = 0;
 
 	if (!sg_websocket_is_at_frame(&relay->from_provider) ||
-		(speaks && !sg_websocket_is_between(&relay->from_provider)))
+		(sg_buf_length(&relay->farewell) &&
+			!sg_websocket_is_between(&relay->from_provider)))
 		return;
 	if (!relay->provider_closed)
 		r = put_farewell(relay);
-	if (r == 0 && relay->event && !relay->provider_closed)
-		r = sg_websocket_put(
-			out, SG_WEBSOCKET_TEXT, NULL, relay->event, strlen(relay->event));
 	if (r == 0 && !relay->provider_closed)
 		r = sg_websocket_put_close(out, relay->close_status, NULL, relay->close_reason);
 	if (r < 0)

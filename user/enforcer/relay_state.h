@@ -67,8 +67,7 @@ struct sg_relay {
 	bool provider_closed; // its Close frame was read
 	bool provider_ended;  // and the end of its connection
 	// What the agent will be told.
-	struct sg_buf farewell; // messages that end a turn, a line each
-	char *event;		// a message, or NULL
+	struct sg_buf farewell; // why there is no more, or what ends a turn: messages, a line each
 	unsigned close_status;
 	char close_reason[SG_CLOSE_REASON_BYTES];
 };
@@ -79,7 +78,7 @@ void sg_relay_arm(struct sg_relay *relay, int64_t delay_ms);
 // The agent's connection is gone.
 void sg_relay_leave(struct sg_relay *relay);
 
-// The agent gets a Close frame, and before it relay->event, if there is one.
+// The agent gets a Close frame, and before it relay->farewell.
 void sg_relay_end(struct sg_relay *relay, unsigned status, const char *reason);
 
 // Ends the turn that runs, and the session with it.

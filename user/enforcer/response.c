@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "enforcer/client.h"
 #include "enforcer/gate.h"
 #include "enforcer/limits.h"
@@ -183,9 +182,7 @@ int sg_response_finish(struct sg_exchange *exchange)
 // is not known.
 static int end_stream(struct sg_exchange *exchange)
 {
-	const struct sg_stream_totals totals = { .input_tokens = exchange->hold.bound.input_tokens,
-		.output_tokens = exchange->slice.seen_tokens,
-		.wall_ns = sg_clock_wall_ns() };
+	const struct sg_stream_totals totals = sg_slice_totals(&exchange->slice, &exchange->hold);
 	struct sg_buf *out = filtered(exchange);
 	int r = out ? sg_response_reader_end(exchange->response_reader, &totals, out) : -ENOTSUP;
 

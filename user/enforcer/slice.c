@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "enforcer/admission.h"
 #include "enforcer/call.h"
@@ -178,6 +179,13 @@ int sg_slice_turn_away(struct sg_slice *slice, const struct sg_sliced *stream)
 	return slice->state == SG_SLICE_RUNS ? hold_whole(slice, stream) : 0;
 }
 
+struct sg_stream_totals sg_slice_totals(const struct sg_slice *slice, const struct sg_hold *hold)
+{
+	return (struct sg_stream_totals){ .input_tokens = hold->bound.input_tokens,
+		.output_tokens = slice->seen_tokens,
+		.wall_ns = sg_clock_wall_ns() };
+}
+
 void sg_slice_note_end(const struct sg_slice *slice, const struct sg_sliced *stream, bool clean)
 {
 	const struct sg_client *client = stream->client;
@@ -214,18 +222,23 @@ void sg_slice_prepare(struct sg_exchange *exchange)
 // What was read is told: what its bytes may have been is held no longer.
 static void lower_input(struct sg_exchange *exchange)
 {
-	struct sg_request_facts facts = exchange->facts;
+	const struct sg_client *client = exchange->client;
+	struct sg_request_facts facts;
 	struct sg_charge bound;
+	int64_t tokens;
 
-	if (facts.known_input || !exchange->client->own_host ||
-		!sg_provider_tells_input(exchange->client->provider, exchange->route.api, &facts))
+	if (exchange->facts.known_input || !client->own_host ||
+		!sg_provider_tells_input(client->provider, exchange->route.api, &exchange->facts))
 		return;
-	facts.known_input = sg_response_reader_input_tokens(exchange->response_reader);
-	if (facts.known_input <= 0 ||
-		sg_call_bound(exchange->client, exchange->prices, &facts, &bound) < 0)
+	tokens = sg_response_reader_input_tokens(exchange->response_reader);
+	if (tokens <= 0)
 		return;
-	exchange->facts.known_input = facts.known_input;
-	sg_call_lower(exchange->client, &exchange->hold, &bound);
+	facts = exchange->facts;
+	facts.known_input = tokens;
+	if (sg_call_bound(client, exchange->prices, &facts, &bound) < 0)
+		return;
+	exchange->facts.known_input = tokens;
+	sg_call_lower(client, &exchange->hold, &bound);
 }
 
 int sg_slice_step(struct sg_exchange *exchange)

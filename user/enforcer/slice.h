@@ -16,6 +16,7 @@ struct sg_hold;
 struct sg_price_table;
 struct sg_request_facts;
 struct sg_response_reader;
+struct sg_stream_totals;
 
 enum sg_slice_state {
 	SG_SLICE_NEVER, // the hold stays whole
@@ -55,6 +56,9 @@ int sg_slice_read(struct sg_slice *slice, const struct sg_sliced *stream) SG_WUN
 // The agent does not take what is there, so that what the provider says can't be watched. Returns 0
 // (reading may stop), or -EDQUOT as above.
 int sg_slice_turn_away(struct sg_slice *slice, const struct sg_sliced *stream) SG_WUNRES;
+
+// What an end of its own tells.
+struct sg_stream_totals sg_slice_totals(const struct sg_slice *slice, const struct sg_hold *hold);
 
 // Logs that it was ended; `clean`: with an end that the agent's SDK takes for one.
 void sg_slice_note_end(const struct sg_slice *slice, const struct sg_sliced *stream, bool clean);

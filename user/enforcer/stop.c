@@ -65,25 +65,12 @@ static void end_session(struct sg_client *client)
 static void end_connection(struct sg_client *client)
 {
 	sg_transport_reset(&client->transport);
-	switch (client->state) {
-	case SG_CLIENT_SESSION:
+	if (client->state == SG_CLIENT_SESSION)
 		end_session(client);
-		break;
-	case SG_CLIENT_RELAY:
+	else if (client->state == SG_CLIENT_RELAY)
 		sg_relay_on_reset(client);
-		break;
-	case SG_CLIENT_PEEK:
-	case SG_CLIENT_FIRST:
-	case SG_CLIENT_GREETING:
-	case SG_CLIENT_LEAF:
-	case SG_CLIENT_HANDSHAKE:
-	case SG_CLIENT_TUNNEL:
-	case SG_CLIENT_LINGER:
+	else
 		sg_client_close(client, "cut");
-		break;
-	case SG_CLIENT_CLOSED:
-		break;
-	}
 }
 
 void sg_stop_connections(struct sg_worker *worker, uint32_t agent_id)

@@ -299,13 +299,13 @@ void sg_transport_reset(struct sg_transport *transport)
 	(void)!connect(transport->watch.fd, &nowhere, sizeof(nowhere));
 }
 
-void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop)
+void sg_transport_close(struct sg_transport *transport)
 {
 	int fd = transport->watch.fd;
 
 	if (fd < 0)
 		return;
-	sg_loop_unwatch(loop, &transport->watch);
+	sg_loop_unwatch(transport->loop, &transport->watch);
 	if (transport->failed)
 		ERR_clear_error();
 	// A connection that merely ends spoils no session: OpenSSL would take the ticket for bad.

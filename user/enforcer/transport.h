@@ -76,7 +76,7 @@ void sg_transport_shutdown(struct sg_transport *transport);
 // Reads and writes fail from then on.
 void sg_transport_reset(struct sg_transport *transport);
 
-void sg_transport_close(struct sg_transport *transport, struct sg_loop *loop);
+void sg_transport_close(struct sg_transport *transport);
 
 static inline bool sg_transport_is_open(const struct sg_transport *transport)
 {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/money.h"
 #include "enforcer/call.h"
@@ -28,8 +27,8 @@ static void ask_again(struct sg_waiter *waiter)
 	turns->on_room(turns);
 }
 
-void sg_turns_init(struct sg_turns *turns, const struct sg_client *client,
-	const struct sg_live *live, void (*on_room)(struct sg_turns *turns))
+void sg_turns_init(struct sg_turns *turns, const struct sg_client *client, struct sg_live *live,
+	void (*on_room)(struct sg_turns *turns))
 {
 	*turns = (struct sg_turns){
 		.client = client,
@@ -448,13 +447,13 @@ int sg_turns_watch(struct sg_turns *turns)
 
 	if (!turn)
 		return 0;
-	if (!is_alone(turn)) {
-		r = sg_turns_look_away(turns);
-		turn->slice.state = r < 0 ? turn->slice.state : SG_SLICE_NEVER;
-		return r;
-	}
 	stream = stream_of(turns, turn);
-	return sg_slice_read(&turn->slice, &stream);
+	if (is_alone(turn))
+		return sg_slice_read(&turn->slice, &stream);
+	r = sg_slice_turn_away(&turn->slice, &stream);
+	if (r == 0)
+		turn->slice.state = SG_SLICE_NEVER;
+	return r;
 }
 
 // ---- The end ----
@@ -471,19 +470,18 @@ static void settle_by_hold(struct sg_turns *turns, struct sg_turn *turn, bool by
 	sg_turn_drop(turns, turn);
 }
 
-void sg_turns_cut(struct sg_turns *turns, struct sg_live *live, struct sg_buf *out)
+void sg_turns_cut(struct sg_turns *turns, struct sg_buf *out)
 {
 	struct sg_turn *turn = watched(turns);
-	struct sg_stream_totals totals = { .wall_ns = sg_clock_wall_ns() };
+	struct sg_stream_totals totals;
 	struct sg_sliced stream;
 	int r;
 
 	if (!turn)
 		return;
 	stream = stream_of(turns, turn);
-	totals.input_tokens = turn->hold.bound.input_tokens;
-	totals.output_tokens = turn->slice.seen_tokens;
-	r = sg_live_end(live, &totals, out);
+	totals = sg_slice_totals(&turn->slice, &turn->hold);
+	r = sg_live_end(turns->live, &totals, out);
 	if (r < 0)
 		sg_buf_consume(out, sg_buf_length(out));
 	sg_slice_note_end(&turn->slice, &stream, r == 0);

@@ -20,7 +20,7 @@ struct sg_turn;
 
 struct sg_turns {
 	const struct sg_client *client;
-	const struct sg_live *live;
+	struct sg_live *live;
 	struct sg_turn *first; // the oldest
 	unsigned count;
 	struct {
@@ -51,8 +51,8 @@ struct sg_turns_refusal {
 };
 
 // `on_room`: sg_turns_retry is to be called, when the session waits.
-void sg_turns_init(struct sg_turns *turns, const struct sg_client *client,
-	const struct sg_live *live, void (*on_room)(struct sg_turns *turns));
+void sg_turns_init(struct sg_turns *turns, const struct sg_client *client, struct sg_live *live,
+	void (*on_room)(struct sg_turns *turns));
 
 // Before the session: is there room for a turn of it, now or when others are done? Returns
 // SG_TURNS_GO or SG_TURNS_REFUSE.
@@ -86,7 +86,7 @@ int sg_turns_look_away(struct sg_turns *turns) SG_WUNRES;
 // Ends the turn that these were about, which is charged by its hold. Appends what the agent is
 // told, a message a line (nothing where it has no clean end here). The provider's connection must
 // be closed.
-void sg_turns_cut(struct sg_turns *turns, struct sg_live *live, struct sg_buf *out);
+void sg_turns_cut(struct sg_turns *turns, struct sg_buf *out);
 
 // Is any usage still to be told?
 bool sg_turns_in_progress(const struct sg_turns *turns);

@@ -18,16 +18,13 @@
 struct sg_turn *sg_turn_append(
 	struct sg_turns *turns, enum sg_live_lane lane, enum sg_turn_state state)
 {
-	const struct sg_client *client = turns->client;
 	struct sg_turn *turn, **end = &turns->first;
 
-	if (turns->count >= SG_LIVE_MAX_TURNS ||
-		!sg_agent_begin_call(client->agent, client->worker->index,
-			client->worker->enforcer->worker_count))
+	if (turns->count >= SG_LIVE_MAX_TURNS || !sg_call_enter(turns->client))
 		return NULL;
 	turn = calloc(1, sizeof(*turn));
 	if (!turn) {
-		sg_agent_end_call(client->agent, client->worker->index);
+		sg_call_leave(turns->client);
 		return NULL;
 	}
 	turn->lane = lane;
@@ -49,7 +46,7 @@ void sg_turn_drop(struct sg_turns *turns, struct sg_turn *turn)
 		at = &(*at)->next;
 	*at = turn->next;
 	turns->count--;
-	sg_agent_end_call(turns->client->agent, turns->client->worker->index);
+	sg_call_leave(turns->client);
 	sg_price_table_give_back(turn->prices);
 	free(turn);
 }

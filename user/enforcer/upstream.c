@@ -91,7 +91,7 @@ static void close_upstream(struct sg_upstream *upstream)
 	sg_upstream_unlink(upstream);
 	forget_coming(upstream);
 	sg_loop_disarm(&upstream->timer);
-	sg_transport_close(&upstream->transport, loop);
+	sg_transport_close(&upstream->transport);
 	sg_pool_origin_put(&upstream->worker->pool, upstream->origin, sg_loop_now_ms(loop));
 	upstream->state = SG_UPSTREAM_CLOSED;
 	sg_loop_defer(loop, &upstream->deferred, free_deferred);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/find.h"
+#include "base/hash.h"
 #include "base/money.h"
 #include "provider/gemini.h"
 
@@ -164,13 +165,12 @@ static void on_part(struct sg_response_reader *reader, const struct sg_json_valu
 // too many, each counts.
 static void on_query(struct sg_response_reader *reader, const struct sg_json_value *value)
 {
-	uint64_t hash = 0xcbf29ce484222325;
 	unsigned kept = reader->query_count;
+	uint64_t hash;
 
 	if (value->type != SG_JSON_STRING || !value->length)
 		return;
-	for (size_t i = 0; i < value->length; i++)
-		hash = (hash ^ (unsigned char)value->text[i]) * 0x100000001b3;
+	hash = sg_hash(SG_HASH_START, value->text, value->length);
 	for (unsigned i = 0; i < kept && value->length == value->decoded_length; i++)
 		if (reader->queries[i] == hash)
 			return;

@@ -49,7 +49,7 @@ static void run_with(sg_watch_fn on_event)
 	assert_int_equal(send(sender, piece, PIECE_BYTES, 0), PIECE_BYTES);
 	assert_int_equal(sg_transport_open(&transport, loop, fds[0], on_event), 0);
 	assert_int_equal(sg_loop_run(loop), 0);
-	sg_transport_close(&transport, loop);
+	sg_transport_close(&transport);
 	close(sender);
 }
 
